@@ -1,0 +1,3 @@
+"""rerankd: a self-hosted HTTP reranking service."""
+
+__version__ = "0.1.0"

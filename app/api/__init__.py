@@ -1,0 +1,51 @@
+"""The HTTP edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.api import openapi, operations, problems, routes
+from app.api.access import Access
+from app.api.disconnect import CancelOnDisconnect
+from app.api.limits import RequestLimits
+from app.metrics import Metrics
+from app.service import Service
+
+DESCRIPTION = "Give it a query and candidate documents; it gives them back in order of relevance."
+
+
+def build_api(
+    service: Service,
+    metrics: Metrics,
+    limits: RequestLimits,
+    *,
+    keys: Sequence[bytes],
+    cors_origins: Sequence[str],
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+) -> FastAPI:
+    app = FastAPI(title="rerankd", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app.state.service = service
+    app.state.metrics = metrics
+    app.state.limits = limits
+    app.state.keys = keys
+    app.include_router(routes.router)
+    app.include_router(operations.router)
+    problems.install(app)
+    openapi.install(app, limits)
+    # The last one added is the outermost.
+    app.add_middleware(CancelOnDisconnect)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "Retry-After", "retry-after-ms"],
+        )
+    app.add_middleware(Access, service=service, metrics=metrics)
+    return app

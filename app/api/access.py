@@ -1,0 +1,80 @@
+"""Around every request: its id, its metrics, its one line in the log, and the last resort."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import on_unforeseen
+from app.metrics import Metrics
+from app.service import Service
+
+logger = logging.getLogger("rerankd.access")
+
+SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds
+CLIENT_GONE = 499  # as nginx writes it; nobody is there to receive it
+
+
+class Access:
+    def __init__(self, app: ASGIApp, service: Service, metrics: Metrics) -> None:
+        self._app = app
+        self._service = service
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["request_id"] = request_id(Headers(scope=scope).get("x-request-id", ""))
+        started, status = time.perf_counter(), CLIENT_GONE
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = scope["request_id"]
+            await send(message)
+
+        self._metrics.request_started()
+        try:
+            with self._service.busy():
+                await self._app(scope, receive, send_with_id)
+        except Exception:  # the last resort: the process must go on
+            logger.exception("unforeseen", extra={"fields": {"request_id": scope["request_id"]}})
+            if status == CLIENT_GONE:
+                await on_unforeseen(Request(scope))(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route, outcome = route_of(scope), scope.get("outcome", "ok")
+        self._metrics.request_ended(route, outcome, seconds)
+        if status in (429, 503, 504):
+            self._metrics.refused(outcome)
+        fields = {
+            "request_id": scope["request_id"],
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "outcome": outcome,
+            "ms": round(seconds * 1000, 1),
+            **scope.get("log_fields", {}),
+        }
+        level = logging.DEBUG if route in QUIET else logging.INFO
+        logger.log(level, "request", extra={"fields": fields})
+
+
+def request_id(given: str) -> str:
+    return given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def route_of(scope: Scope) -> str:
+    """The route's own path, never the caller's: a label must come from a closed set."""
+    return str(getattr(scope.get("route"), "path", "other"))

@@ -1,0 +1,214 @@
+"""The service's own format: a superset of what Cohere's and Jina's clients send and read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict
+
+from app.rerank.query import Document, Query, Ranking, Result
+
+PATH = "/rerank"
+
+EXAMPLE_REQUEST: JsonDict = {
+    "query": "how long may I keep the book",
+    "documents": [
+        "The library opens at nine.",
+        {"id": "rules-7", "text": "Books are lent for four weeks.", "page": 12},
+    ],
+    "top_n": 1,
+    "return_documents": True,
+}
+EXAMPLE_ANSWER: JsonDict = {
+    "id": "5f0c6a1e0a8f4d0b9a3c",
+    "model": "rerankd-minilm",
+    "score": "probability",
+    "results": [
+        {
+            "index": 1,
+            "relevance_score": 0.97,
+            "id": "rules-7",
+            "document": {"id": "rules-7", "text": "Books are lent for four weeks.", "page": 12},
+        }
+    ],
+    "usage": {"total_tokens": 37, "documents": 2, "truncated": 0},
+}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class NativeDocument(Strict):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    text: str
+    id: str | int | None = None
+
+
+def _kind(value: object) -> str:
+    return "<object>" if isinstance(value, dict | NativeDocument) else "<string>"
+
+
+# Told apart by a tag, so that an error speaks of one of them and not of both.
+AnyDocument = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[NativeDocument, Tag("<object>")],
+    Discriminator(_kind),
+]
+
+
+class NativeRequest(Strict):
+    model_config = ConfigDict(
+        strict=True, extra="ignore", json_schema_extra={"examples": [EXAMPLE_REQUEST]}
+    )
+
+    query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
+    documents: Annotated[
+        list[AnyDocument],
+        Field(min_length=1, description="Candidates: texts, or objects with `text` and anything"),
+    ]
+    top_n: int | None = Field(None, ge=0, description="How many results; none or 0: all")
+    return_documents: bool | None = Field(None, description="Echo each document, untouched")
+    score: Literal["probability", "logit"] | None = Field(
+        None, description="`probability` (the default) lies between 0 and 1"
+    )
+    min_score: float | None = Field(None, description="Leave out results that score less")
+    truncate: bool | None = Field(
+        None, description="Cut what is too long (the default), or refuse it"
+    )
+    truncation_direction: Literal["left", "right"] | None = Field(
+        None, description="The side of the document that is cut; `right` by default"
+    )
+    instruction: str | None = Field(None, description="For models that take one")
+    timeout_ms: int | None = Field(None, ge=1, description="Answer within, or 504")
+    priority: int | None = Field(None, ge=0, le=999, description="0, the default, goes first")
+    diagnostics: bool | None = Field(None, description="Tell ranks before and after, and times")
+
+
+class Rank(BaseModel):
+    before: int
+    after: int
+    change: int = Field(description="Places won")
+
+
+class NativeResult(BaseModel):
+    index: int = Field(description="Place in the request's `documents`, from 0")
+    relevance_score: float
+    id: str | int | None = Field(None, description="The document's own, if it had one")
+    document: dict[str, Any] | None = None
+    rank: Rank | None = None
+
+
+class NativeUsage(BaseModel):
+    total_tokens: int
+    documents: int
+    truncated: int
+    truncated_documents: list[int] | None = Field(None, description="Indices, when any")
+    failed_documents: list[int] | None = Field(
+        None, description="Indices of documents that could not be scored; they come last"
+    )
+
+
+class Diagnostics(BaseModel):
+    tokenize_ms: float
+    queue_ms: float
+    compute_ms: float
+    total_ms: float
+    duplicates: int = Field(description="Documents that equal an earlier one")
+    cached: int = Field(description="Texts whose score was known")
+
+
+class NativeAnswer(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ANSWER]})
+
+    id: str
+    model: str
+    score: Literal["probability", "logit"] = Field(description="What `relevance_score` means")
+    results: list[NativeResult]
+    usage: NativeUsage
+    warnings: list[str] | None = None
+    diagnostics: Diagnostics | None = None
+
+
+def parse(body: dict[str, Any]) -> Query:
+    asked = NativeRequest.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=[
+            Document(one, body=raw) if isinstance(one, str) else Document(one.text, one.id, raw)
+            for one, raw in zip(asked.documents, body["documents"], strict=True)
+        ],
+        top_n=asked.top_n or None,
+        min_score=asked.min_score,
+        score=asked.score or "probability",
+        truncate=asked.truncate is not False,
+        cut=asked.truncation_direction or "right",
+        instruction=asked.instruction or None,
+        timeout=asked.timeout_ms / 1000 if asked.timeout_ms else None,
+        priority=asked.priority or 0,
+        return_documents=bool(asked.return_documents),
+        diagnostics=bool(asked.diagnostics),
+    )
+
+
+def render(ranking: Ranking, *, answer_id: str, model: str) -> dict[str, Any]:
+    query = ranking.query
+    answer: dict[str, Any] = {
+        "id": answer_id,
+        "model": model,
+        "score": query.score,
+        "results": [
+            render_result(query, result, place) for place, result in enumerate(ranking.results)
+        ],
+        "usage": render_usage(ranking),
+    }
+    if ranking.warnings:
+        answer["warnings"] = list(ranking.warnings)
+    if query.diagnostics:
+        answer["diagnostics"] = render_diagnostics(ranking)
+    return answer
+
+
+def render_result(query: Query, result: Result, place: int) -> dict[str, Any]:
+    document = query.documents[result.index]
+    rendered: dict[str, Any] = {"index": result.index, "relevance_score": result.score}
+    if document.id is not None:
+        rendered["id"] = document.id
+    if query.return_documents:
+        rendered["document"] = (
+            document.body if isinstance(document.body, dict) else {"text": document.text}
+        )
+    if query.diagnostics:
+        rendered["rank"] = {
+            "before": result.index + 1,
+            "after": place + 1,
+            "change": result.index - place,
+        }
+    return rendered
+
+
+def render_usage(ranking: Ranking) -> dict[str, Any]:
+    usage = ranking.usage
+    rendered: dict[str, Any] = {
+        "total_tokens": usage.tokens,
+        "documents": len(ranking.query.documents),
+        "truncated": len(usage.truncated),
+    }
+    if usage.truncated:
+        rendered["truncated_documents"] = list(usage.truncated)
+    if usage.failed:
+        rendered["failed_documents"] = list(usage.failed)
+    return rendered
+
+
+def render_diagnostics(ranking: Ranking) -> dict[str, Any]:
+    times, usage = ranking.times, ranking.usage
+    return {
+        "tokenize_ms": round(times.tokenize * 1000, 3),
+        "queue_ms": round(times.queue * 1000, 3),
+        "compute_ms": round(times.compute * 1000, 3),
+        "total_ms": round(times.total * 1000, 3),
+        "duplicates": usage.duplicates,
+        "cached": usage.cached,
+    }

@@ -1,0 +1,35 @@
+"""What a request may hold, whatever its wire format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.errors import InvalidRequest
+from app.rerank.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    body_bytes: int
+    documents: int
+    document_chars: int
+    query_chars: int
+
+    def check(self, query: Query) -> Query:
+        self._most("documents", len(query.documents), self.documents, "documents")
+        self._most("query", len(query.text), self.query_chars, "characters")
+        self._most("instruction", len(query.instruction or ""), self.query_chars, "characters")
+        for index, document in enumerate(query.documents):
+            if len(document.text) > self.document_chars:
+                field = f"documents[{index}]"
+                self._most(field, len(document.text), self.document_chars, "characters")
+        return query
+
+    @staticmethod
+    def _most(field: str, count: int, limit: int, unit: str) -> None:
+        if count > limit:
+            raise InvalidRequest(
+                f"{field} holds {count} {unit}, more than the limit of {limit}",
+                field=field,
+                limit=limit,
+            )

@@ -1,0 +1,90 @@
+"""What those who run the service ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from app import __version__
+from app.api.auth import require_key
+from app.api.limits import RequestLimits
+from app.api.problems import documented
+from app.errors import Loading
+from app.metrics import Metrics
+from app.service import Service
+
+router = APIRouter(tags=["operations"])
+
+
+def get_service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+DepService = Annotated[Service, Depends(get_service)]
+
+
+class Health(BaseModel):
+    status: str = Field(examples=["ok"])
+
+
+class Info(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    version: str
+    status: str = Field(description="`ready`, or why not")
+    model: str | None = None
+    limits: dict[str, int]
+
+
+@router.get("/healthz", summary="Is the process alive", response_model=Health)
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@router.get(
+    "/readyz",
+    summary="Can requests be served; if not, why",
+    response_model=Health,
+    responses=documented(503),
+)
+async def readyz(service: DepService) -> dict[str, str]:
+    if service.problem is not None:
+        raise Loading(service.problem, retry_after=1.0)
+    return {"status": "ok"}
+
+
+@router.get(
+    "/metrics",
+    summary="For Prometheus",
+    response_class=PlainTextResponse,
+)
+async def metrics(request: Request) -> Response:
+    registry: Metrics = request.app.state.metrics
+    body, content_type = registry.exposition(request.headers.get("accept", ""))
+    return Response(body, headers={"Content-Type": content_type})
+
+
+@router.get(
+    "/info",
+    summary="The model, the engine and the limits",
+    response_model=Info,
+    responses=documented(401),
+    dependencies=[Depends(require_key)],
+)
+async def info(request: Request, service: DepService) -> dict[str, Any]:
+    limits: RequestLimits = request.app.state.limits
+    return {
+        "version": __version__,
+        "status": service.problem or "ready",
+        **(service.served.facts if service.served else {}),
+        "limits": {
+            "body_bytes": limits.body_bytes,
+            "documents": limits.documents,
+            "document_chars": limits.document_chars,
+            "query_chars": limits.query_chars,
+        },
+    }

@@ -1,0 +1,137 @@
+"""Errors as callers see them: one table, one shape (RFC 9457, with what other APIs' clients read).
+
+Nobody is shown the text of something unforeseen: that goes to the log, under the request id.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from app.api.auth import Unauthorized
+from app.api.body import BodyTooLarge, UnsupportedMedia
+from app.errors import (
+    DeadlineExceeded,
+    Draining,
+    InvalidRequest,
+    Loading,
+    MalformedRequest,
+    QueueFull,
+    ScoringFailed,
+    ServiceError,
+    TooLong,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Kind(NamedTuple):
+    status: int
+    type: str
+    title: str
+
+
+KINDS: dict[type[ServiceError], Kind] = {
+    MalformedRequest: Kind(400, "malformed", "The body is not JSON"),
+    Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
+    BodyTooLarge: Kind(413, "too_large", "The body is too large"),
+    UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
+    InvalidRequest: Kind(422, "invalid", "The request is not valid"),
+    TooLong: Kind(422, "too_long", "A document is too long for the model"),
+    QueueFull: Kind(429, "overloaded", "Too much work is waiting"),
+    ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
+    Loading: Kind(503, "loading", "The model is not ready"),
+    Draining: Kind(503, "draining", "The service is shutting down"),
+    DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
+}
+INTERNAL = Kind(500, "internal", "Something went wrong here")
+BY_STATUS = {
+    404: Kind(404, "not_found", "There is nothing here"),
+    405: Kind(405, "method_not_allowed", "This path takes another method"),
+}
+TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL))
+
+
+class Problem(BaseModel):
+    """What went wrong, in one sentence, with a type that does not change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(examples=["overloaded"])
+    title: str
+    status: int
+    detail: str = Field(description="One sentence that names the field and the limit")
+    message: str = Field(description="The same as detail, where Cohere's clients look for it")
+    request_id: str
+    field: str | None = Field(None, description="The part of the request that is at fault")
+    limit: int | None = Field(None, description="The limit that was exceeded")
+
+
+def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
+    request.scope["outcome"] = kind.type
+    problem = Problem(
+        type=kind.type,
+        title=kind.title,
+        status=kind.status,
+        detail=detail,
+        message=detail,
+        request_id=request.scope.get("request_id", ""),
+        **more,
+    )
+    body = to_json(problem.model_dump(exclude_none=True))
+    return Response(body, kind.status, media_type=MEDIA_TYPE)
+
+
+def on_service_error(request: Request, error: Exception) -> Response:
+    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
+    more = {name: getattr(error, name, None) for name in ("field", "limit")}
+    response = problem_response(request, kind, str(error) or kind.title, **more)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+        response.headers["retry-after-ms"] = str(max(1, math.ceil(retry_after * 1000)))
+    if kind.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """What the router itself says: no such path, no such method."""
+    status = getattr(error, "status_code", 500)
+    kind = BY_STATUS.get(status, INTERNAL._replace(status=status))
+    detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
+    response = problem_response(request, kind, detail)
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
+
+
+def on_unforeseen(request: Request) -> Response:
+    return problem_response(request, INTERNAL, "an unforeseen error; the log has it by request id")
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(ServiceError, on_service_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries for the errors that a route can answer with."""
+    titles = {kind.status: kind.title for kind in (INTERNAL, *BY_STATUS.values(), *KINDS.values())}
+    headers = {
+        name: {"description": text, "schema": {"type": "integer", "minimum": 1}}
+        for name, text in (("Retry-After", "Seconds"), ("retry-after-ms", "Milliseconds"))
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": titles[status],
+            "content": {MEDIA_TYPE: {"schema": schema}},
+            **({"headers": headers} if status in (429, 503) else {}),
+        }
+        for status in statuses
+    }

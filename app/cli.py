@@ -1,0 +1,40 @@
+"""The `rerankd` command. Each subcommand is imported when it is used, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app import __version__
+
+
+class Command(NamedTuple):
+    module: str  # offers `configure(parser)` and `run(arguments) -> exit code`
+    help: str
+
+
+COMMANDS = {
+    "serve": Command("app.commands.serve", "start the HTTP service"),
+    "rerank": Command("app.commands.rerank", "rank candidates here, without a service"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser("rerankd", description="A self-hosted reranking service.")
+    parser.add_argument("--version", action="version", version=f"rerankd {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.help, description=command.help)
+        if words[:1] == [name]:
+            importlib.import_module(command.module).configure(subparser)
+    arguments = parser.parse_args(words)
+    module = importlib.import_module(COMMANDS[arguments.command].module)
+    return int(module.run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

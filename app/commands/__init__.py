@@ -1,0 +1,1 @@
+"""The subcommands of `rerankd`, one file each."""

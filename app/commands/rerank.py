@@ -1,0 +1,106 @@
+"""`rerankd rerank`: rank candidates in the terminal, without a service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from app import logs
+from app.api.dialects import native
+from app.api.reading import as_invalid
+from app.commands.flags import add_flags, settings_from, stop
+from app.errors import ServiceError
+from app.main import open_model
+from app.metrics import Metrics
+from app.rerank.query import Query, Ranking
+from app.settings import Settings
+
+MODEL_SETTINGS = (
+    "model",
+    "revision",
+    "device",
+    "dtype",
+    "max_length",
+    "threads",
+    "offline",
+    "trust_remote_code",
+)
+WIDTH = 100
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", help="what is asked")
+    parser.add_argument(
+        "candidates",
+        nargs="?",
+        default="-",
+        help="a file with one candidate a line, as text or as JSON; - for standard input",
+    )
+    parser.add_argument("--top-n", type=int, metavar="N", help="show only the best N")
+    parser.add_argument("--score", choices=("probability", "logit"), default="probability")
+    parser.add_argument("--json", action="store_true", help="the answer as the service gives it")
+    add_flags(parser, MODEL_SETTINGS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = settings_from(arguments)
+    logs.configure("warning", settings.log_format)
+    body = {
+        "query": arguments.query,
+        "documents": read_candidates(arguments.candidates),
+        "top_n": arguments.top_n,
+        "score": arguments.score,
+        "return_documents": True,
+    }
+    try:
+        name, ranking = asyncio.run(rank(settings, native.parse(body)))
+    except ValidationError as error:
+        stop(str(as_invalid(error)), 2)
+    except ServiceError as error:
+        stop(str(error), 1)
+    answer = native.render(ranking, answer_id="local", model=name)
+    print(to_json(answer, indent=2).decode() if arguments.json else table(answer))
+    return 0
+
+
+async def rank(settings: Settings, query: Query) -> tuple[str, Ranking]:
+    async with open_model(settings, Metrics()) as served:
+        return served.reranker.name, await served.reranker.rank(query)
+
+
+def read_candidates(source: str) -> list[Any]:
+    """One a line; a line that opens with a brace is a JSON object."""
+    try:
+        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        lines = raw.decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        stop(f"{source} cannot be read as text: {error}", 2)
+    found = [read_line(source, place, line) for place, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        stop(f"{source} holds no candidate", 2)
+    return found
+
+
+def read_line(source: str, place: int, line: str) -> Any:
+    if not line.lstrip().startswith("{"):
+        return line
+    try:
+        return from_json(line)
+    except ValueError as error:
+        stop(f"{source}, line {place}: not valid JSON: {error}", 2)
+
+
+def table(answer: dict[str, Any]) -> str:
+    rows = [f"{'rank':>4}  {'score':>9}  {'line':>4}  document"]
+    for place, result in enumerate(answer["results"], 1):
+        text = " ".join(result["document"]["text"].split())
+        shown = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+        score = f"{result['relevance_score']:9.4f}"
+        rows.append(f"{place:>4}  {score}  {result['index'] + 1:>4}  {shown}")
+    return "\n".join(rows)

@@ -1,0 +1,65 @@
+"""Everything that can go wrong, as one tree; nothing here knows of HTTP.
+
+ServiceError
+├── InvalidRequest        the caller's fault, and which field
+│   ├── MalformedRequest  not JSON at all
+│   └── TooLong           a document or query that does not fit, and truncation is off
+├── Refused               not now; changes nothing, and says when to come back
+│   ├── QueueFull
+│   ├── Loading
+│   └── Draining
+├── DeadlineExceeded      the caller's time limit passed, or certainly would
+├── ScoringFailed         the engine could not score a single document
+└── LoadFailed            the model cannot be served; the process ends
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of all errors whose text is meant for the caller."""
+
+
+class InvalidRequest(ServiceError):
+    def __init__(self, message: str, *, field: str, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.limit = limit
+
+
+class MalformedRequest(InvalidRequest):
+    """The body could not be read as JSON."""
+
+
+class TooLong(InvalidRequest):
+    """More tokens than the model takes, with truncation off."""
+
+
+class Refused(ServiceError):
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFull(Refused):
+    """Accepting this job would exceed the queue's bound."""
+
+
+class Loading(Refused):
+    """The model is not ready yet, or the engine is failing."""
+
+
+class Draining(Refused):
+    """The service is shutting down."""
+
+
+class DeadlineExceeded(ServiceError):
+    """The answer did not, or could not, come within the caller's time limit."""
+
+
+class ScoringFailed(ServiceError):
+    """The engine raised, or returned something that is not a score, for every document."""
+
+
+class LoadFailed(ServiceError):
+    """The model cannot be loaded as asked."""

@@ -1,0 +1,145 @@
+"""The composition root: the only room that knows everyone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.api import build_api
+from app.api.auth import read_keys
+from app.api.limits import RequestLimits
+from app.errors import LoadFailed
+from app.metrics import Metrics
+from app.rerank.batcher import Batcher, Limits
+from app.rerank.cache import Cache
+from app.rerank.engine import LoadedModel, Pair
+from app.rerank.reranker import Reranker
+from app.rerank.warmup import warm_up
+from app.service import Served, Service
+from app.settings import Settings
+
+DEFAULT_BATCH_TOKENS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
+
+
+def create_app(settings: Settings, fatal: Callable[[LoadFailed], None]) -> FastAPI:
+    """The whole service. `fatal` is told when the model cannot be served."""
+    metrics = Metrics()
+    service = Service(lambda: open_model(settings, metrics), fatal)
+    watch(service, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(service.run(), name="service")
+            yield
+            service.close()
+
+    return build_api(
+        service,
+        metrics,
+        RequestLimits(
+            body_bytes=settings.max_body_bytes,
+            documents=settings.max_documents,
+            document_chars=settings.max_document_chars,
+            query_chars=settings.max_query_chars,
+        ),
+        keys=read_keys(settings.api_keys, settings.api_keys_file),
+        cors_origins=settings.cors_origins,
+        lifespan=lifespan,
+    )
+
+
+@asynccontextmanager
+async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+    """Load, warm up, serve. One thread for the engine, two for the tokenizer."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with (
+        ThreadPoolExecutor(1, "engine") as engine_thread,
+        ThreadPoolExecutor(2, "tokenizer") as tokenizer_threads,
+    ):
+        model = await loop.run_in_executor(engine_thread, load_model, settings)
+
+        async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+            return await loop.run_in_executor(engine_thread, model.engine.score, pairs)
+
+        device = model.engine.device.partition(":")[0]
+        limits = Limits(
+            max_batch_tokens=settings.max_batch_tokens or DEFAULT_BATCH_TOKENS[device],
+            max_queue_tokens=settings.max_queue_tokens,
+            max_wait=settings.max_wait_ms / 1000,
+        )
+        cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
+        async with Batcher(score, limits, metrics.batch) as batcher:
+            reranker = Reranker(
+                model.name,
+                model.encoder,
+                batcher,
+                cache,
+                tokenizer_threads,
+                timeout=settings.timeout_ms / 1000,
+                observe=metrics.ranked,
+            )
+            await warm_up(model.encoder, batcher)
+            metrics.loaded(loop.time() - started)
+            yield Served(reranker, batcher, facts(model, limits))
+
+
+def load_model(settings: Settings) -> LoadedModel:
+    from app.rerank.engine.loading import ModelSpec, load  # noqa: PLC0415 (torch takes seconds)
+
+    return load(
+        ModelSpec(
+            name=settings.model,
+            shown_as=settings.model_name,
+            revision=settings.revision,
+            device=settings.device,
+            dtype=settings.dtype,
+            max_length=settings.max_length,
+            threads=settings.threads,
+            offline=settings.offline,
+            trust_remote_code=settings.trust_remote_code,
+        )
+    )
+
+
+def facts(model: LoadedModel, limits: Limits) -> dict[str, Any]:
+    """What `/info` tells of the model."""
+    return {
+        "model": model.name,
+        "revision": model.revision or None,
+        "architecture": model.architecture,
+        "engine": model.engine.name,
+        "device": model.engine.device,
+        "dtype": model.engine.dtype,
+        "max_length": model.encoder.max_tokens,
+        "max_batch_tokens": limits.max_batch_tokens,
+        "max_queue_tokens": limits.max_queue_tokens,
+        "takes_instruction": model.encoder.takes_instruction,
+        "load_seconds": round(model.seconds, 2),
+    }
+
+
+def watch(service: Service, metrics: Metrics) -> None:
+    """Gauges that are read when Prometheus asks, before the model is there too."""
+
+    def of_batcher(read: Callable[[Batcher], float]) -> Callable[[], float]:
+        return lambda: read(service.served.batcher) if service.served else 0.0
+
+    metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
+    metrics.watch("queue_tokens", "Tokens waiting", of_batcher(lambda one: one.waiting_tokens))
+    metrics.watch(
+        "batch_tokens_limit",
+        "Tokens a batch may hold; falls when memory runs out",
+        of_batcher(lambda one: one.budget),
+    )
+    metrics.watch(
+        "tokens_per_second",
+        "How fast the engine drains the queue",
+        of_batcher(lambda one: one.pace.tokens_per_second),
+    )

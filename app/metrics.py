@@ -1,0 +1,138 @@
+"""Prometheus, behind a few named methods. The only room that knows the client library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from app.rerank.batcher import BatchDone, Withdrawn
+from app.rerank.query import Ranking, probability
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+TENTHS = 10
+
+
+class ScoreHistogram(Collector):
+    """Every score given, in tenths of probability: a shift of its shape is drift.
+
+    The library's histogram takes one value a call; a request brings a thousand.
+    """
+
+    def __init__(self) -> None:
+        self._counts = [0] * TENTHS
+        self._sum = 0.0
+
+    def observe(self, scores: Iterable[float]) -> None:
+        for score in scores:
+            self._counts[min(TENTHS - 1, int(score * TENTHS))] += 1
+            self._sum += score
+
+    def collect(self) -> Iterable[Metric]:
+        totals = list(accumulate(self._counts))
+        edges = [f"{(tenth + 1) / TENTHS:.1f}" for tenth in range(TENTHS)]
+        buckets = [*zip(edges, totals, strict=True), ("+Inf", totals[-1])]
+        yield HistogramMetricFamily(
+            "rerankd_score", "Scores given, as probability", buckets=buckets, sum_value=self._sum
+        )
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._requests = self._histogram(
+            "request_seconds", "Time from request to answer", SECONDS, ("route", "outcome")
+        )
+        self._in_flight = self._gauge("requests_in_flight", "Requests being answered")
+        self._refusals = self._counter("refusals", "Requests refused", ("reason",))
+        self._documents = self._histogram("request_documents", "Documents a request", COUNTS)
+        self._tokenize = self._histogram("tokenize_seconds", "Time to tokenize a request", SECONDS)
+        self._queue = self._histogram("queue_seconds", "Time a request waited", SECONDS)
+        self._compute = self._histogram("compute_seconds", "Engine time of a request", SECONDS)
+        self._batch_seconds = self._histogram("batch_seconds", "Engine time of a batch", SECONDS)
+        self._batch_pairs = self._histogram("batch_pairs", "Pairs in a batch", COUNTS)
+        self._batch_tokens = self._histogram("batch_tokens", "Tokens in a batch", TOKENS)
+        self._tokens = self._counter("tokens", "Tokens computed: text, or padding", ("kind",))
+        self._truncated = self._counter("documents_truncated", "Documents cut to fit the model")
+        self._failed = self._counter("documents_failed", "Documents that could not be scored")
+        self._withdrawn = self._counter("pairs_withdrawn", "Pairs given up before compute")
+        self._reused = self._counter(
+            "scores_reused", "Scores not computed again: duplicate or cached", ("source",)
+        )
+        self._load_seconds = self._gauge("model_load_seconds", "Time to load and warm the model")
+        self._scores = ScoreHistogram()
+        self.registry.register(self._scores)
+        for kind in ("text", "padding"):
+            self._tokens.labels(kind)
+        for source in ("duplicate", "cache"):
+            self._reused.labels(source)
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A gauge whose value is asked for at each scrape."""
+        self._gauge(name, help_text).set_function(read)
+
+    def request_started(self) -> None:
+        self._in_flight.inc()
+
+    def request_ended(self, route: str, outcome: str, seconds: float) -> None:
+        self._in_flight.dec()
+        self._requests.labels(route, outcome).observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        self._refusals.labels(reason).inc()
+
+    def batch(self, event: BatchDone | Withdrawn) -> None:
+        if isinstance(event, Withdrawn):
+            self._withdrawn.inc(event.pairs)
+            return
+        self._batch_seconds.observe(event.seconds)
+        self._batch_pairs.observe(event.pairs)
+        self._batch_tokens.observe(event.tokens)
+        self._tokens.labels("text").inc(event.tokens)
+        self._tokens.labels("padding").inc(event.padding)
+
+    def ranked(self, ranking: Ranking) -> None:
+        usage, times = ranking.usage, ranking.times
+        self._documents.observe(len(ranking.query.documents))
+        self._tokenize.observe(times.tokenize)
+        self._queue.observe(times.queue)
+        self._compute.observe(times.compute)
+        self._truncated.inc(len(usage.truncated))
+        self._failed.inc(len(usage.failed))
+        self._reused.labels("duplicate").inc(usage.duplicates)
+        self._reused.labels("cache").inc(usage.cached)
+        self._scores.observe(map(probability, ranking.logits))
+
+    def loaded(self, seconds: float) -> None:
+        self._load_seconds.set(seconds)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The scrape, in the format that the scraper asks for, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(f"rerankd_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"rerankd_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"rerankd_{name}", text, registry=self.registry)

@@ -1,0 +1,1 @@
+"""From pairs of texts to a ranking; knows nothing of HTTP."""

@@ -1,0 +1,268 @@
+"""One task that feeds the engine: it takes a batch, has it scored, and gives each job its scores.
+
+The event loop owns all the state here, so there are no locks. Whatever happens, every job's
+future is resolved, failed or cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Self
+
+from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull
+from app.rerank.engine import OutOfMemory, Pair
+from app.rerank.pace import Pace
+from app.rerank.scheduler import Scheduler, Slot
+from app.rerank.submission import Scored, Submission
+
+Score = Callable[[Sequence[Pair]], Awaitable[Sequence[float]]]
+
+logger = logging.getLogger(__name__)
+
+# A job is due after the head start plus this many times its own compute. The larger the stretch,
+# the longer a large job lets small ones overtake; the head start keeps the smallest in FIFO order.
+HEAD_START = 0.05
+STRETCH = 4.0
+MIN_BATCH_TOKENS = 256
+FAILURES_UNTIL_UNHEALTHY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_batch_tokens: int
+    max_queue_tokens: int
+    max_wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDone:
+    pairs: int
+    tokens: int
+    padding: int
+    seconds: float
+    failed: int
+    budget: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Pairs whose caller went away before they cost anything."""
+
+    pairs: int
+
+
+class Batcher:
+    def __init__(
+        self,
+        score: Score,
+        limits: Limits,
+        observe: Callable[[BatchDone | Withdrawn], None] = lambda event: None,
+    ) -> None:
+        self.pace = Pace()
+        self.problem: str | None = None  # why it cannot score, while it cannot
+        self._score = score
+        self._limits = limits
+        self._budget = limits.max_batch_tokens
+        self._observe = observe
+        self._scheduler: Scheduler[Submission] = Scheduler()
+        self._running: Sequence[Slot[Submission]] = ()
+        self._expected = 0
+        self._failures = 0
+        self._closed = True
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._closed = False
+        self._task = asyncio.create_task(self._run(), name="batcher")
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Refuse newcomers and what waits; let the running batch end."""
+        self._close()
+        if self._task is not None:
+            await self._task
+
+    @property
+    def waiting_tokens(self) -> int:
+        return self._scheduler.tokens
+
+    @property
+    def budget(self) -> int:
+        return self._budget
+
+    @contextmanager
+    def expecting(self, tokens: int) -> Iterator[None]:
+        """Hold room for a job still being tokenized, so that overload is refused before that."""
+        self._refuse_if_full(tokens)
+        self._expected += tokens
+        try:
+            yield
+        finally:
+            self._expected -= tokens
+
+    async def submit(
+        self, pairs: Sequence[Pair], *, priority: int = 0, deadline: float | None = None
+    ) -> Scored:
+        """Score `pairs`. Cancelling the caller withdraws those that have not run yet."""
+        job = self._admit(pairs, priority, deadline)
+        self._changed.set()
+        try:
+            return await job.future
+        finally:
+            if withdrawn := self._scheduler.remove(job):
+                self._observe(Withdrawn(withdrawn))
+                self._changed.set()
+
+    def _admit(self, pairs: Sequence[Pair], priority: int, deadline: float | None) -> Submission:
+        if self._closed:
+            raise self._refusal()
+        loop = asyncio.get_running_loop()
+        now, tokens = loop.time(), sum(pair.tokens for pair in pairs)
+        own = self.pace.seconds_for(tokens)
+        due = now + (HEAD_START + STRETCH * own) * (1 + priority)
+        self._refuse_if_full(tokens)
+        if deadline is not None:
+            due = min(due, deadline)
+            self._refuse_if_late(now, own, due, deadline)
+        job = Submission(pairs, now, due, loop.create_future())
+        self._scheduler.add(job)
+        return job
+
+    def _refuse_if_full(self, tokens: int) -> None:
+        most = self._limits.max_queue_tokens
+        if tokens > most:
+            raise InvalidRequest(
+                f"documents hold {tokens} tokens, more than the {most} that may wait at all",
+                field="documents",
+                limit=most,
+            )
+        over = self._scheduler.tokens + self._expected + tokens - most
+        if over > 0:
+            raise QueueFull(
+                f"{self._scheduler.tokens} of {most} tokens are waiting; {tokens} more do not fit",
+                retry_after=self.pace.seconds_for(over),
+            )
+
+    def _refuse_if_late(self, now: float, own: float, due: float, deadline: float) -> None:
+        limit = deadline - now
+        if own > limit:
+            raise DeadlineExceeded(
+                f"scoring takes about {own:.1f} s, and {max(limit, 0):.1f} s are left"
+            )
+        running = sum(slot.pair.tokens for slot in self._running)
+        wait = self.pace.seconds_for(running + self._scheduler.tokens_before(due))
+        if wait + own > limit:
+            raise QueueFull(
+                f"the queue is about {wait:.1f} s long, too long for the {limit:.1f} s left",
+                retry_after=wait + own - limit,
+            )
+
+    async def _run(self) -> None:
+        try:
+            while not self._closed:
+                await self._batch_due()
+                if batch := self._scheduler.take(self._budget):
+                    await self._compute(batch)
+        except Exception as error:
+            logger.exception("the batcher died")
+            self.problem = f"the batcher died: {type(error).__name__}"
+        finally:
+            self._close()
+            for slot in self._running:
+                slot.job.refuse(self._refusal())
+
+    async def _batch_due(self) -> None:
+        """Return once there is a batch to run, or we are closing."""
+        now = asyncio.get_running_loop().time
+        while not self._closed and self._scheduler.tokens < self._budget:
+            oldest = self._scheduler.oldest_arrival
+            due = None if oldest is None else oldest + self._limits.max_wait
+            if due is not None and now() >= due:
+                return
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._changed.wait()
+
+    async def _compute(self, batch: Sequence[Slot[Submission]]) -> None:
+        now = asyncio.get_running_loop().time
+        self._running, started = batch, now()
+        logits = await self._attempt([slot.pair for slot in batch])
+        ended = now()
+        tokens = sum(slot.pair.tokens for slot in batch)
+        failed = logits.count(None)
+        if failed < len(batch):
+            self.pace.observe(tokens, ended - started)
+        self._judge(failed, len(batch))
+        self._deliver(batch, logits, ended - started, ended)
+        self._running = ()
+        padded = max(slot.pair.tokens for slot in batch) * len(batch)
+        self._observe(
+            BatchDone(
+                len(batch),
+                tokens,
+                padded - tokens,
+                ended - started,
+                failed,
+                self._budget,
+            )
+        )
+
+    async def _attempt(self, pairs: Sequence[Pair]) -> list[float | None]:
+        """Score the pairs; on failure halve them, so that one that cannot be scored fails alone."""
+        try:
+            return checked(await self._score(pairs), len(pairs))
+        except OutOfMemory:
+            self._budget = max(MIN_BATCH_TOKENS, self._budget // 2)
+            logger.warning("out of memory: batches are now at most %d tokens", self._budget)
+        except Exception:
+            logger.exception("scoring %d pairs failed", len(pairs))
+        if len(pairs) == 1:
+            return [None]
+        half = len(pairs) // 2
+        return await self._attempt(pairs[:half]) + await self._attempt(pairs[half:])
+
+    def _judge(self, failed: int, pairs: int) -> None:
+        """Several batches in a row without a single score: that is the engine, not a document."""
+        self._failures = self._failures + 1 if failed == pairs else 0
+        failing = self._failures >= FAILURES_UNTIL_UNHEALTHY
+        self.problem = "the engine fails every batch" if failing else None
+
+    def _deliver(
+        self,
+        batch: Sequence[Slot[Submission]],
+        logits: Sequence[float | None],
+        seconds: float,
+        now: float,
+    ) -> None:
+        for slot, logit in zip(batch, logits, strict=True):
+            slot.job.logits[slot.position] = logit
+            slot.job.left -= 1
+        for job in {id(slot.job): slot.job for slot in batch}.values():
+            job.compute += seconds
+            if not job.left:
+                job.finish(now)
+
+    def _refusal(self) -> Draining:
+        return Draining(self.problem or "the service is shutting down", retry_after=1.0)
+
+    def _close(self) -> None:
+        self._closed = True
+        for job in self._scheduler.clear():
+            job.refuse(self._refusal())
+        self._changed.set()
+
+
+def checked(logits: Sequence[float], pairs: int) -> list[float | None]:
+    """A wrong number of scores is a failure, never a shift."""
+    if len(logits) != pairs:
+        raise ValueError(f"{len(logits)} scores for {pairs} pairs")
+    if not all(map(math.isfinite, logits)):
+        raise ValueError("a score is not a finite number")
+    return list(logits)

@@ -1,0 +1,77 @@
+"""Token ids in, logits out. This file is all that the rest of the service knows of engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.rerank.query import Side
+
+Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A query and a passage as the engine reads them; the first `split` tokens are the query's."""
+
+    ids: Ids
+    split: int
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+
+class Encoded(NamedTuple):
+    pair: Pair
+    whole: int  # tokens before anything was cut off
+
+    @property
+    def tokens(self) -> int:
+        return self.pair.tokens
+
+
+class OutOfMemory(Exception):
+    """The batch did not fit; a smaller one may."""
+
+
+class Encoder(Protocol):
+    """Text to tokens. Called from threads, several at a time."""
+
+    max_tokens: int
+    takes_instruction: bool
+
+    def encode(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        instruction: str | None,
+        cut: Side,
+    ) -> list[Encoded]: ...
+
+
+class Engine(Protocol):
+    """Pairs to logits. Called from one thread only."""
+
+    name: str
+    device: str
+    dtype: str
+
+    def score(self, batch: Sequence[Pair]) -> list[float]: ...
+
+    def memory(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    name: str
+    revision: str
+    architecture: str
+    engine: Engine
+    encoder: Encoder
+    seconds: float

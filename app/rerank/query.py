@@ -1,0 +1,92 @@
+"""The words of the domain: what is asked, and what is answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ScoreKind = Literal["probability", "logit"]
+Side = Literal["left", "right"]
+
+# What an empty document, or one that cannot be scored, is given: below anything a model says,
+# and still a number in JSON.
+UNSCORED = -100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    text: str
+    id: str | int | None = None
+    body: Any = None  # as the caller sent it, to be echoed untouched
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request, whatever wire format it came in."""
+
+    text: str
+    documents: Sequence[Document]
+    top_n: int | None = None
+    min_score: float | None = None
+    score: ScoreKind = "probability"
+    truncate: bool = True
+    cut: Side = "right"
+    instruction: str | None = None
+    timeout: float | None = None
+    priority: int = 0
+    return_documents: bool = False
+    diagnostics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    index: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the request came to. Every list holds document indices, ascending."""
+
+    tokens: int = 0
+    truncated: Sequence[int] = ()
+    empty: Sequence[int] = ()
+    failed: Sequence[int] = ()
+    duplicates: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds. What is not tokenizing, waiting or computing is the service's own overhead."""
+
+    tokenize: float = 0.0
+    queue: float = 0.0
+    compute: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    query: Query
+    results: Sequence[Result]
+    logits: Sequence[float]  # of every document, as given
+    usage: Usage = field(default_factory=Usage)
+    times: Times = field(default_factory=Times)
+    warnings: Sequence[str] = ()
+
+
+def present(logit: float, kind: ScoreKind) -> float:
+    if kind == "logit":
+        return logit
+    return 0.0 if logit == UNSCORED else probability(logit)
+
+
+def probability(logit: float) -> float:
+    """The sigmoid, without overflow at either end."""
+    if logit >= 0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    odds = math.exp(logit)
+    return odds / (1.0 + odds)

@@ -1,0 +1,32 @@
+"""From scores to an order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.rerank.cache import Known
+from app.rerank.query import UNSCORED, Query, Ranking, Result, Times, Usage, present
+
+
+def make_ranking(query: Query, known: Mapping[str, Known], cached: int, times: Times) -> Ranking:
+    """Best first, ties in the order given, what has no score last."""
+    found = [known.get(document.text) for document in query.documents]
+    logits = [one.logit if one is not None else UNSCORED for one in found]
+    order = sorted(range(len(logits)), key=lambda index: -logits[index])
+    results = [Result(index, present(logits[index], query.score)) for index in order]
+    if query.min_score is not None:
+        results = [result for result in results if result.score >= query.min_score]
+    return Ranking(query, results[: query.top_n], logits, make_usage(query, found, cached), times)
+
+
+def make_usage(query: Query, found: list[Known | None], cached: int) -> Usage:
+    texts = [document.text for document in query.documents]
+    empty = [index for index, text in enumerate(texts) if not text.strip()]
+    return Usage(
+        tokens=sum(one.tokens for one in found if one is not None),
+        truncated=[i for i, one in enumerate(found) if one is not None and one.whole > one.tokens],
+        empty=empty,
+        failed=[i for i, one in enumerate(found) if one is None and texts[i].strip()],
+        duplicates=len(texts) - len(empty) - len({text for text in texts if text.strip()}),
+        cached=cached,
+    )

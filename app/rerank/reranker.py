@@ -1,0 +1,106 @@
+"""The one verb: a query in, its ranking out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from app.errors import DeadlineExceeded, TooLong
+from app.rerank.batcher import Batcher
+from app.rerank.cache import Cache, Known, pair_key
+from app.rerank.engine import Encoded, Encoder
+from app.rerank.query import Query, Ranking, Times
+from app.rerank.ranking import make_ranking
+
+CHARS_PER_TOKEN = 4  # a first guess, before the tokenizer has spoken
+
+
+class Reranker:
+    def __init__(
+        self,
+        name: str,
+        encoder: Encoder,
+        batcher: Batcher,
+        cache: Cache,
+        threads: Executor,
+        timeout: float,
+        observe: Callable[[Ranking], None] = lambda ranking: None,
+    ) -> None:
+        self.name = name
+        self._encoder = encoder
+        self._batcher = batcher
+        self._cache = cache
+        self._threads = threads
+        self._timeout = timeout
+        self._observe = observe
+
+    async def rank(self, query: Query) -> Ranking:
+        limit = min(query.timeout or self._timeout, self._timeout)
+        deadline = asyncio.get_running_loop().time() + limit
+        ignored = query.instruction is not None and not self._encoder.takes_instruction
+        if ignored:
+            query = replace(query, instruction=None)
+        try:
+            async with asyncio.timeout_at(deadline):
+                ranking = await self._rank(query, deadline)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
+        if ignored:
+            warning = f"model {self.name} takes no instruction: it was ignored"
+            ranking = replace(ranking, warnings=(warning,))
+        self._observe(ranking)
+        return ranking
+
+    async def _rank(self, query: Query, deadline: float) -> Ranking:
+        now = asyncio.get_running_loop().time
+        started = now()
+        key = pair_key(query.text, query.instruction or "", query.cut)
+        texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
+        known = {text: hit for text in texts if (hit := self._cache.get(key(text))) is not None}
+        cached, times = len(known), Times()
+        if missing := [text for text in texts if text not in known]:
+            encoded = await self._encode(query, missing)
+            tokenized = now()
+            self._refuse_long(query, {**known, **dict(zip(missing, encoded, strict=True))})
+            scored = await self._batcher.submit(
+                [one.pair for one in encoded], priority=query.priority, deadline=deadline
+            )
+            for text, one, logit in zip(missing, encoded, scored.logits, strict=True):
+                if logit is not None:
+                    known[text] = Known(logit, one.tokens, one.whole)
+                    self._cache.put(key(text), known[text])
+            times = Times(tokenized - started, scored.queue, scored.compute)
+        else:
+            self._refuse_long(query, known)
+        return make_ranking(query, known, cached, replace(times, total=now() - started))
+
+    def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Encoded]) -> None:
+        if query.truncate:
+            return
+        most = self._encoder.max_tokens
+        for index, document in enumerate(query.documents):
+            length = lengths.get(document.text)
+            if length is not None and length.whole > length.tokens:
+                raise TooLong(
+                    f"documents[{index}] takes {length.whole} tokens with the query, "
+                    f"more than the {most} of {self.name}, and truncate is off",
+                    field=f"documents[{index}]",
+                    limit=most,
+                )
+
+    async def _encode(self, query: Query, texts: Sequence[str]) -> list[Encoded]:
+        """Off the loop, with room in the queue held so that overload is refused before the work."""
+        around = len(query.text)
+        guess = sum(
+            min(self._encoder.max_tokens, (around + len(text)) // CHARS_PER_TOKEN + 1)
+            for text in texts
+        )
+        with self._batcher.expecting(guess):
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads,
+                lambda: self._encoder.encode(
+                    query.text, texts, instruction=query.instruction, cut=query.cut
+                ),
+            )

@@ -1,0 +1,116 @@
+"""Which pairs run next. Pure: knows no clock, no task, no tensor."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from app.rerank.engine import Pair
+
+WIDENING = 1.25  # a pair this much longer than the batch may still join it
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One request's pairs. `waiting` holds their positions, shortest first."""
+
+    pairs: Sequence[Pair]
+    arrival: float
+    due: float
+    waiting: list[int] = field(init=False)
+    tokens: int = field(init=False)  # of the waiting pairs
+
+    def __post_init__(self) -> None:
+        self.waiting = sorted(range(len(self.pairs)), key=self.length)
+        self.tokens = sum(pair.tokens for pair in self.pairs)
+
+    def length(self, position: int) -> int:
+        return self.pairs[position].tokens
+
+
+J = TypeVar("J", bound=Job)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Generic[J]):
+    """One pair of a batch, and where its score belongs."""
+
+    job: J
+    position: int
+
+    @property
+    def pair(self) -> Pair:
+        return self.job.pairs[self.position]
+
+
+class Scheduler(Generic[J]):
+    """Jobs in order of their due time; batches bounded by what the engine pays, padding included.
+
+    A job stays until its last pair is taken, so one that falls due earlier goes first between the
+    slices of a large one.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self._jobs: list[J] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def oldest_arrival(self) -> float | None:
+        return min((job.arrival for job in self._jobs), default=None)
+
+    def add(self, job: J) -> None:
+        insort(self._jobs, job, key=lambda other: other.due)
+        self.tokens += job.tokens
+
+    def remove(self, job: J) -> int:
+        """Withdraw what has not been taken; the number of pairs that will not be computed."""
+        if job not in self._jobs:
+            return 0
+        self._jobs.remove(job)
+        self.tokens -= job.tokens
+        withdrawn, job.waiting, job.tokens = len(job.waiting), [], 0
+        return withdrawn
+
+    def clear(self) -> list[J]:
+        """Give up everything that waits."""
+        jobs, self._jobs, self.tokens = self._jobs, [], 0
+        return jobs
+
+    def tokens_before(self, due: float) -> int:
+        """How much of the queue would be served before a job that is due then."""
+        return sum(job.tokens for job in self._jobs if job.due <= due)
+
+    def take(self, budget: int) -> list[Slot[J]]:
+        """The next batch: at least one pair, then whatever fits, in order of due time.
+
+        Inside a job the longest go first, and a later job joins only with pairs that hardly widen
+        the batch, so that a batch holds pairs of like length.
+        """
+        batch: list[Slot[J]] = []
+        width = 0
+        for job in list(self._jobs):
+            while job.waiting:
+                room = budget // (len(batch) + 1)
+                if batch and width > room:
+                    return batch
+                widest = min(room, int(width * WIDENING))
+                fitting = bisect_right(job.waiting, widest, key=job.length)
+                if batch and not fitting:
+                    break
+                batch.append(self._pop(job, fitting - 1))  # -1: the longest opens the batch
+                width = max(width, batch[-1].pair.tokens)
+        return batch
+
+    def _pop(self, job: J, index: int) -> Slot[J]:
+        position = job.waiting.pop(index)
+        tokens = job.length(position)
+        job.tokens -= tokens
+        self.tokens -= tokens
+        if not job.waiting:
+            self._jobs.remove(job)
+        return Slot(job, position)

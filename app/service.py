@@ -1,0 +1,105 @@
+"""What the process is doing: loading, ready or draining; and the reranker once there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import Draining, LoadFailed, Loading
+from app.rerank.batcher import Batcher
+from app.rerank.reranker import Reranker
+
+logger = logging.getLogger(__name__)
+
+LOADING = "the model is loading"
+DRAINING = "the service is shutting down"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that answers, and what can be told about it."""
+
+    reranker: Reranker
+    batcher: Batcher
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Service:
+    """Holds the model open from start to end; told by `fatal` when it cannot be had."""
+
+    def __init__(
+        self,
+        open_model: Callable[[], AbstractAsyncContextManager[Served]],
+        fatal: Callable[[LoadFailed], None],
+    ) -> None:
+        self._open_model = open_model
+        self._fatal = fatal
+        self._served: Served | None = None
+        self._draining = False
+        self._active = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._settled = asyncio.Event()  # loaded, or failed to
+        self._closing = asyncio.Event()
+
+    async def run(self) -> None:
+        """Load the model and keep it until `close`."""
+        try:
+            async with self._open_model() as served:
+                self._served = served
+                self._settled.set()
+                logger.info("ready", extra={"fields": served.facts})
+                await self._closing.wait()
+        except LoadFailed as error:
+            self._fatal(error)
+        finally:
+            self._served = None
+            self._settled.set()
+
+    async def settled(self) -> None:
+        await self._settled.wait()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    @property
+    def served(self) -> Served | None:
+        return self._served
+
+    @property
+    def problem(self) -> str | None:
+        """Why requests cannot be served now; None when they can."""
+        if self._draining:
+            return DRAINING
+        return LOADING if self._served is None else self._served.batcher.problem
+
+    def reranker(self) -> Reranker:
+        if self._draining:
+            raise Draining(DRAINING, retry_after=1.0)
+        if self._served is None:
+            raise Loading(LOADING, retry_after=1.0)
+        return self._served.reranker
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Around each request that a drain has to wait for."""
+        self._active += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._active -= 1
+            if not self._active:
+                self._idle.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse newcomers; return when all accepted requests are answered, or time is up."""
+        self._draining = True
+        logger.info("draining", extra={"fields": {"requests": self._active}})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()

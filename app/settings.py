@@ -1,0 +1,128 @@
+"""Every setting of the service, each once: environment, command line flag and README row."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "RERANKD_"
+BUNDLED = "bundled"
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+type_names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+type_secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", str_strip_whitespace=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+
+    model: str = Field(
+        BUNDLED,
+        min_length=1,
+        description="`bundled`, a local folder, or a model hub name",
+    )
+    model_name: str = Field("", description="Name shown to callers; by default the model's own")
+    revision: str = Field("", description="Branch, tag or commit of a hub model")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where the model runs"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision; auto is float32 on CPU, else half precision"
+    )
+    max_length: int = Field(
+        0,
+        ge=0,
+        le=131_072,
+        description="Tokens a query and document may take; 0: the model's own",
+    )
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the engine; 0: all")
+    offline: bool = Field(False, description="Never contact a model hub")
+    trust_remote_code: bool = Field(False, description="Run code that ships with a hub model")
+
+    max_batch_tokens: int = Field(
+        0, ge=0, description="Tokens computed at once, padding included; 0: by device"
+    )
+    max_queue_tokens: int = Field(
+        1_000_000, ge=1, description="Tokens that may wait; more is refused with 429"
+    )
+    max_wait_ms: float = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="How long a batch that is not full may be held back",
+    )
+    timeout_ms: int = Field(
+        120_000, ge=1, description="Time limit of a request; a caller may ask for less"
+    )
+    drain_seconds: float = Field(
+        30,
+        ge=0,
+        description="After SIGTERM, how long accepted requests may take to finish",
+    )
+    cache_mb: int = Field(64, ge=0, description="Memory for known scores; 0 switches it off")
+    cache_ttl_seconds: float = Field(3600, gt=0, description="How long a known score stays valid")
+
+    max_body_bytes: int = Field(16_777_216, ge=1024, description="Size of a request body")
+    max_documents: int = Field(1000, ge=1, description="Documents a request")
+    max_document_chars: int = Field(200_000, ge=1, description="Characters a document")
+    max_query_chars: int = Field(20_000, ge=1, description="Characters a query or instruction")
+
+    api_keys: type_secrets = Field((), description="Accepted API keys, comma-separated; none: open")
+    api_keys_file: Path | None = Field(None, description="File of accepted API keys, one a line")
+    cors_origins: type_names = Field((), description="Origins that browsers may call from")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto is console on a terminal, else json"
+    )
+
+    @model_validator(mode="after")
+    def _a_full_request_fits_the_queue(self) -> Self:
+        if self.max_documents > self.max_queue_tokens:
+            raise ValueError(
+                f"max_documents ({self.max_documents}) exceeds max_queue_tokens "
+                f"({self.max_queue_tokens}): such a request could never be admitted"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_pair_fits_the_queue(self) -> Self:
+        if self.max_length > self.max_queue_tokens:
+            raise ValueError(
+                f"max_length ({self.max_length}) exceeds max_queue_tokens "
+                f"({self.max_queue_tokens}): such a document could never be admitted"
+            )
+        return self
+
+
+class UnknownSetting(ValueError):
+    """An environment variable of ours that means nothing: most likely misspelt."""
+
+
+def load(environ: Mapping[str, str], **flags: Any) -> Settings:
+    """Settings from flags, then environment; a misspelt RERANKD_ variable is refused."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise UnknownSetting(f"unknown setting {name}{hint}")
+    return Settings(**flags)
