@@ -17,6 +17,7 @@ from app.errors import LoadFailed
 from app.metrics import Metrics
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
+from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import LoadedModel, Pair
 from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
@@ -64,6 +65,7 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
         ThreadPoolExecutor(2, "tokenizer") as tokenizer_threads,
     ):
         model = await loop.run_in_executor(engine_thread, load_model, settings)
+        calibration = load_calibration(settings, model)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_thread, model.engine.score, pairs)
@@ -84,10 +86,11 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 tokenizer_threads,
                 timeout=settings.timeout_ms / 1000,
                 observe=metrics.ranked,
+                calibration=calibration,
             )
             await warm_up(model.encoder, batcher)
             metrics.loaded(loop.time() - started)
-            yield Served(reranker, batcher, facts(model, limits))
+            yield Served(reranker, batcher, facts(model, limits, calibration))
 
 
 def load_model(settings: Settings) -> LoadedModel:
@@ -108,7 +111,13 @@ def load_model(settings: Settings) -> LoadedModel:
     )
 
 
-def facts(model: LoadedModel, limits: Limits) -> dict[str, Any]:
+def load_calibration(settings: Settings, model: LoadedModel) -> Calibration | None:
+    return read_calibration(settings.calibration, model.name) if settings.calibration else None
+
+
+def facts(
+    model: LoadedModel, limits: Limits, calibration: Calibration | None = None
+) -> dict[str, Any]:
     """What `/info` tells of the model."""
     return {
         "model": model.name,
@@ -121,6 +130,7 @@ def facts(model: LoadedModel, limits: Limits) -> dict[str, Any]:
         "max_batch_tokens": limits.max_batch_tokens,
         "max_queue_tokens": limits.max_queue_tokens,
         "takes_instruction": model.encoder.takes_instruction,
+        "scores": ["probability", "logit", *(["calibrated"] if calibration else [])],
         "load_seconds": round(model.seconds, 2),
     }
 

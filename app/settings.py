@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, le=1024, description="CPU threads of the engine; 0: all")
     offline: bool = Field(False, description="Never contact a model hub")
     trust_remote_code: bool = Field(False, description="Run code that ships with a hub model")
+    calibration: Path | None = Field(
+        None, description="File from `rerankd calibrate`, for scores that mean probabilities"
+    )
 
     max_batch_tokens: int = Field(
         0, ge=0, description="Tokens computed at once, padding included; 0: by device"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-ScoreKind = Literal["probability", "logit"]
+ScoreKind = Literal["probability", "logit", "calibrated"]
 Side = Literal["left", "right"]
 
 # What an empty document, or one that cannot be scored, is given: below anything a model says,
@@ -78,15 +78,19 @@ class Ranking:
     warnings: Sequence[str] = ()
 
 
-def present(logit: float, kind: ScoreKind) -> float:
-    if kind == "logit":
-        return logit
-    return 0.0 if logit == UNSCORED else probability(logit)
-
-
 def probability(logit: float) -> float:
     """The sigmoid, without overflow at either end."""
     if logit >= 0:
         return 1.0 / (1.0 + math.exp(-logit))
     odds = math.exp(logit)
     return odds / (1.0 + odds)
+
+
+def present(
+    logit: float, kind: ScoreKind, calibrate: Callable[[float], float] = probability
+) -> float:
+    if kind == "logit":
+        return logit
+    if logit == UNSCORED:
+        return 0.0
+    return calibrate(logit) if kind == "calibrated" else probability(logit)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from app.rerank.cache import Known
-from app.rerank.query import UNSCORED, Query, Ranking, Result, Times, Usage, present
+from app.rerank.query import (
+    UNSCORED,
+    Query,
+    Ranking,
+    Result,
+    Times,
+    Usage,
+    present,
+    probability,
+)
 
 
-def make_ranking(query: Query, known: Mapping[str, Known], cached: int, times: Times) -> Ranking:
+def make_ranking(
+    query: Query,
+    known: Mapping[str, Known],
+    cached: int,
+    times: Times,
+    calibrate: Callable[[float], float] = probability,
+) -> Ranking:
     """Best first, ties in the order given, what has no score last."""
     found = [known.get(document.text) for document in query.documents]
     logits = [one.logit if one is not None else UNSCORED for one in found]
     order = sorted(range(len(logits)), key=lambda index: -logits[index])
-    results = [Result(index, present(logits[index], query.score)) for index in order]
+    results = [Result(index, present(logits[index], query.score, calibrate)) for index in order]
     if query.min_score is not None:
         results = [result for result in results if result.score >= query.min_score]
     return Ranking(query, results[: query.top_n], logits, make_usage(query, found, cached), times)

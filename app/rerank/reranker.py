@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from app.errors import DeadlineExceeded, TooLong
+from app.errors import DeadlineExceeded, InvalidRequest, TooLong
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, Known, pair_key
 from app.rerank.engine import Encoded, Encoder
-from app.rerank.query import Query, Ranking, Times
+from app.rerank.query import Query, Ranking, Times, probability
 from app.rerank.ranking import make_ranking
 
 CHARS_PER_TOKEN = 4  # a first guess, before the tokenizer has spoken
@@ -27,6 +27,7 @@ class Reranker:
         threads: Executor,
         timeout: float,
         observe: Callable[[Ranking], None] = lambda ranking: None,
+        calibration: Callable[[float], float] | None = None,
     ) -> None:
         self.name = name
         self._encoder = encoder
@@ -35,8 +36,11 @@ class Reranker:
         self._threads = threads
         self._timeout = timeout
         self._observe = observe
+        self._calibration = calibration
 
     async def rank(self, query: Query) -> Ranking:
+        if query.score == "calibrated" and self._calibration is None:
+            raise InvalidRequest("score: no calibration is loaded here", field="score")
         limit = min(query.timeout or self._timeout, self._timeout)
         deadline = asyncio.get_running_loop().time() + limit
         ignored = query.instruction is not None and not self._encoder.takes_instruction
@@ -74,7 +78,8 @@ class Reranker:
             times = Times(tokenized - started, scored.queue, scored.compute)
         else:
             self._refuse_long(query, known)
-        return make_ranking(query, known, cached, replace(times, total=now() - started))
+        times = replace(times, total=now() - started)
+        return make_ranking(query, known, cached, times, self._calibration or probability)
 
     def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Encoded]) -> None:
         if query.truncate:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
-from app.rerank.query import Document, Query, Ranking, Result
+from app.rerank.query import Document, Query, Ranking, Result, ScoreKind
 
 PATH = "/rerank"
 
@@ -70,8 +70,10 @@ class NativeRequest(Strict):
     ]
     top_n: int | None = Field(None, ge=0, description="How many results; none or 0: all")
     return_documents: bool | None = Field(None, description="Echo each document, untouched")
-    score: Literal["probability", "logit"] | None = Field(
-        None, description="`probability` (the default) lies between 0 and 1"
+    score: ScoreKind | None = Field(
+        None,
+        description="`probability` (the default) lies between 0 and 1; `calibrated`, where one "
+        "is loaded, is a probability fitted on labelled data",
     )
     min_score: float | None = Field(None, description="Leave out results that score less")
     truncate: bool | None = Field(
@@ -124,7 +126,7 @@ class NativeAnswer(BaseModel):
 
     id: str
     model: str
-    score: Literal["probability", "logit"] = Field(description="What `relevance_score` means")
+    score: ScoreKind = Field(description="What `relevance_score` means")
     results: list[NativeResult]
     usage: NativeUsage
     warnings: list[str] | None = None
