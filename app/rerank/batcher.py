@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
-from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull
+from app.errors import Draining
+from app.rerank.admission import Admission
 from app.rerank.engine import OutOfMemory, Pair
 from app.rerank.pace import Pace
 from app.rerank.scheduler import Scheduler, Slot
@@ -24,10 +25,6 @@ Score = Callable[[Sequence[Pair]], Awaitable[Sequence[float]]]
 
 logger = logging.getLogger(__name__)
 
-# A job is due after the head start plus this many times its own compute. The larger the stretch,
-# the longer a large job lets small ones overtake; the head start keeps the smallest in FIFO order.
-HEAD_START = 0.05
-STRETCH = 4.0
 MIN_BATCH_TOKENS = 256
 FAILURES_UNTIL_UNHEALTHY = 3
 
@@ -63,10 +60,10 @@ class Batcher:
         limits: Limits,
         observe: Callable[[BatchDone | Withdrawn], None] = lambda event: None,
     ) -> None:
-        self.pace = Pace()
         self.problem: str | None = None  # why it cannot score, while it cannot
         self._score = score
-        self._limits = limits
+        self._max_wait = limits.max_wait
+        self._admission = Admission(limits.max_queue_tokens)
         self._budget = limits.max_batch_tokens
         self._observe = observe
         self._scheduler: Scheduler[Submission] = Scheduler()
@@ -87,6 +84,10 @@ class Batcher:
         self._close()
         if self._task is not None:
             await self._task
+
+    @property
+    def pace(self) -> Pace:
+        return self._admission.pace
 
     @property
     def waiting_tokens(self) -> int:
@@ -124,44 +125,18 @@ class Batcher:
             raise self._refusal()
         loop = asyncio.get_running_loop()
         now, tokens = loop.time(), sum(pair.tokens for pair in pairs)
-        own = self.pace.seconds_for(tokens)
-        due = now + (HEAD_START + STRETCH * own) * (1 + priority)
         self._refuse_if_full(tokens)
+        due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
-            due = min(due, deadline)
-            self._refuse_if_late(now, own, due, deadline)
+            running = sum(slot.pair.tokens for slot in self._running)
+            ahead = running + self._scheduler.tokens_before(due)
+            self._admission.refuse_if_late(deadline - now, ahead, tokens)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
 
     def _refuse_if_full(self, tokens: int) -> None:
-        most = self._limits.max_queue_tokens
-        if tokens > most:
-            raise InvalidRequest(
-                f"documents hold {tokens} tokens, more than the {most} that may wait at all",
-                field="documents",
-                limit=most,
-            )
-        over = self._scheduler.tokens + self._expected + tokens - most
-        if over > 0:
-            raise QueueFull(
-                f"{self._scheduler.tokens} of {most} tokens are waiting; {tokens} more do not fit",
-                retry_after=self.pace.seconds_for(over),
-            )
-
-    def _refuse_if_late(self, now: float, own: float, due: float, deadline: float) -> None:
-        limit = deadline - now
-        if own > limit:
-            raise DeadlineExceeded(
-                f"scoring takes about {own:.1f} s, and {max(limit, 0):.1f} s are left"
-            )
-        running = sum(slot.pair.tokens for slot in self._running)
-        wait = self.pace.seconds_for(running + self._scheduler.tokens_before(due))
-        if wait + own > limit:
-            raise QueueFull(
-                f"the queue is about {wait:.1f} s long, too long for the {limit:.1f} s left",
-                retry_after=wait + own - limit,
-            )
+        self._admission.refuse_if_full(self._scheduler.tokens + self._expected, tokens)
 
     async def _run(self) -> None:
         try:
@@ -182,7 +157,7 @@ class Batcher:
         now = asyncio.get_running_loop().time
         while not self._closed and self._scheduler.tokens < self._budget:
             oldest = self._scheduler.oldest_arrival
-            due = None if oldest is None else oldest + self._limits.max_wait
+            due = None if oldest is None else oldest + self._max_wait
             if due is not None and now() >= due:
                 return
             self._changed.clear()

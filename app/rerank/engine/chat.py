@@ -28,6 +28,7 @@ or "Given a web search query, retrieve relevant passages that answer the query" 
 
 """
 BY_FAMILY = {"qwen3": QWEN3}
+MIN_ROOM = 8  # tokens for a query and a document, beside the template's own
 PROBES = ("instruction one", "instruction two")
 
 
@@ -65,6 +66,6 @@ def chat_encoder(model: CrossEncoder, max_tokens: int) -> WholeEncoder:
     first, second = (render("q", "d", probe) for probe in PROBES)
     encoder = WholeEncoder(backend, render, max_tokens, takes_instruction=first != second)
     frame = encoder.encode("", [""], instruction=None, cut="right")[0].whole
-    if frame >= max_tokens:
+    if frame + MIN_ROOM > max_tokens:
         raise LoadFailed(f"max_length {max_tokens} leaves no room beside {frame} template tokens")
     return encoder

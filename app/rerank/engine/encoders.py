@@ -12,6 +12,7 @@ from app.rerank.engine import Encoded, Ids, Pair
 from app.rerank.query import Side
 
 PROBE = ("which river", "the Danube runs through ten lands")
+PROBE_TEXTS = ("0", "1 2 3 4")
 
 
 def fit(query: int, document: int, room: int) -> tuple[int, int]:
@@ -122,52 +123,52 @@ class WholeEncoder:
         self.takes_instruction = takes_instruction
 
     def encode(
-        self,
-        query: str,
-        documents: Sequence[str],
-        *,
-        instruction: str | None,
-        cut: Side,
+        self, query: str, documents: Sequence[str], *, instruction: str | None, cut: Side
     ) -> list[Encoded]:
-        rendered = [self._render(query, text, instruction) for text in documents]
-        whole = self._tokenizer.encode_batch_fast(rendered, add_special_tokens=False)
+        wholes = self._tokens(query, documents, instruction)
+        if all(len(ids) <= self.max_tokens for ids in wholes):
+            return [Encoded(whole_pair(ids), len(ids)) for ids in wholes]
+        query = self._shorten(query, instruction)
+        fitting = self._tokens(query, documents, instruction)
+        before, after = self._frame(query, instruction)
         return [
-            Encoded(self._pair(ids_of(encoding)), len(encoding.ids))
-            if len(encoding.ids) <= self.max_tokens
-            else Encoded(self._shorten(query, text, instruction, cut), len(encoding.ids))
-            for encoding, text in zip(whole, documents, strict=True)
+            Encoded(whole_pair(self._cut(ids, before, after, cut)), len(whole))
+            for ids, whole in zip(fitting, wholes, strict=True)
         ]
 
-    def _shorten(self, query: str, text: str, instruction: str | None, cut: Side) -> Pair:
-        """Cut the document, and the query only if it alone is too long, until both fit."""
-        frame = len(self._tokens(self._render("", "", instruction)))
-        asked = self._tokenizer.encode(query, add_special_tokens=False)
-        given = self._tokenizer.encode(text, add_special_tokens=False)
-        room = self.max_tokens - frame
-        while room > 0:
-            kept_query, kept = fit(len(asked.ids), len(given.ids), room)
-            shorter = part(text, given, kept, cut)
-            ids = self._tokens(
-                self._render(part(query, asked, kept_query, "right"), shorter, instruction)
-            )
-            if len(ids) <= self.max_tokens:
-                return self._pair(ids)
-            room -= len(ids) - self.max_tokens
-        return self._pair(ids_of(self._tokenizer.encode(self._render("", "", instruction))))
+    def _tokens(self, query: str, texts: Sequence[str], instruction: str | None) -> list[Ids]:
+        rendered = [self._render(query, text, instruction) for text in texts]
+        encoded = self._tokenizer.encode_batch_fast(rendered, add_special_tokens=False)
+        return [ids_of(encoding) for encoding in encoded]
 
-    def _tokens(self, text: str) -> Ids:
-        return ids_of(self._tokenizer.encode(text, add_special_tokens=False))
+    def _frame(self, query: str, instruction: str | None) -> tuple[int, int]:
+        """How many tokens before and after the document are the same for any document."""
+        one, other = self._tokens(query, PROBE_TEXTS, instruction)
+        return shared(one, other), shared(one[::-1], other[::-1])
 
-    def _pair(self, ids: Ids) -> Pair:
-        return Pair(ids, len(ids))
+    def _shorten(self, query: str, instruction: str | None) -> str:
+        """A query may take half of the room at most, once something has to give way."""
+        (bare,) = self._tokens("", [""], instruction)
+        most = (self.max_tokens - len(bare)) // 2
+        encoding = self._tokenizer.encode(query, add_special_tokens=False)
+        if len(encoding.ids) <= most:
+            return query
+        return query[: encoding.offsets[most - 1][1]]
+
+    def _cut(self, ids: Ids, before: int, after: int, cut: Side) -> Ids:
+        if len(ids) <= self.max_tokens:
+            return ids
+        document = ids[before : len(ids) - after]
+        kept = keep(document, self.max_tokens - before - after, cut)
+        return np.concatenate([ids[:before], kept, ids[len(ids) - after :]])
 
 
-def part(text: str, encoding: Encoding, count: int, cut: Side) -> str:
-    """The stretch of `text` that its first or last `count` tokens cover."""
-    if count <= 0:
-        return ""
-    if count >= len(encoding.ids):
-        return text
-    if cut == "right":
-        return text[: encoding.offsets[count - 1][1]]
-    return text[encoding.offsets[len(encoding.ids) - count][0] :]
+def whole_pair(ids: Ids) -> Pair:
+    return Pair(ids, len(ids))
+
+
+def shared(one: Ids, other: Ids) -> int:
+    """The length of the beginning that two sequences have in common."""
+    width = min(len(one), len(other))
+    differ = np.flatnonzero(one[:width] != other[:width])
+    return int(differ[0]) if len(differ) else width

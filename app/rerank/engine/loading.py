@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from app.errors import LoadFailed
-from app.rerank.engine import Encoder, LoadedModel
+from app.rerank.engine import Encoder, LoadedModel, duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.rerank.engine.chat import chat_encoder
 from app.rerank.engine.encoders import SplitEncoder, Template
 from app.rerank.engine.torch_engine import TorchEngine, is_out_of_memory
@@ -21,6 +21,7 @@ from app.rerank.engine.torch_engine import TorchEngine, is_out_of_memory
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "models" / "rerankd-minilm"
 HALF = {"cuda": "bfloat16", "mps": "float16"}
+MIN_ROOM = 8  # tokens for a query and a document, beside the model's own markers
 UNLIMITED = 1_000_000  # tokenizers without a limit claim an astronomical one
 
 
@@ -126,7 +127,7 @@ def _encoder(model: CrossEncoder, spec: ModelSpec) -> Encoder:
     template = Template.of(backend)
     if template is None:
         raise LoadFailed(f"model {spec.label} joins query and document in a way not known here")
-    if limit <= template.specials:
+    if limit < template.specials + MIN_ROOM:
         raise LoadFailed(f"max_length {limit} leaves no room beside {template.specials} markers")
     prompt = (model.prompts or {}).get(model.default_prompt_name or "") or ""
     encoder = SplitEncoder(backend, template, limit, prompt)

@@ -1,0 +1,49 @@
+"""Who may join the queue, and when each is due. Pure: the clock and the queue are told to it."""
+
+from __future__ import annotations
+
+from app.errors import DeadlineExceeded, InvalidRequest, QueueFull
+from app.rerank.pace import Pace
+
+# A job is due after the head start plus this many times its own compute. The larger the stretch,
+# the longer a large job lets small ones overtake; the head start keeps the smallest in FIFO order.
+HEAD_START = 0.05
+STRETCH = 4.0
+
+
+class Admission:
+    def __init__(self, max_queue_tokens: int) -> None:
+        self.pace = Pace()
+        self._most = max_queue_tokens
+
+    def due(self, now: float, tokens: int, priority: int, deadline: float | None) -> float:
+        """Small before large, high priority before low, old before new, and in time if asked."""
+        allowance = (HEAD_START + STRETCH * self.pace.seconds_for(tokens)) * (1 + priority)
+        return now + allowance if deadline is None else min(now + allowance, deadline)
+
+    def refuse_if_full(self, waiting: int, tokens: int) -> None:
+        if tokens > self._most:
+            raise InvalidRequest(
+                f"documents hold {tokens} tokens, more than the {self._most} that may wait at all",
+                field="documents",
+                limit=self._most,
+            )
+        over = waiting + tokens - self._most
+        if over > 0:
+            raise QueueFull(
+                f"{waiting} of {self._most} tokens are waiting; {tokens} more do not fit",
+                retry_after=self.pace.seconds_for(over),
+            )
+
+    def refuse_if_late(self, left: float, ahead: int, tokens: int) -> None:
+        """Rather now than after the work: `left` is the time to the deadline."""
+        own, wait = self.pace.seconds_for(tokens), self.pace.seconds_for(ahead)
+        if own > left:
+            raise DeadlineExceeded(
+                f"scoring takes about {own:.1f} s, and {max(left, 0):.1f} s are left"
+            )
+        if wait + own > left:
+            raise QueueFull(
+                f"the queue is about {wait:.1f} s long, too long for the {left:.1f} s left",
+                retry_after=wait + own - left,
+            )

@@ -1,0 +1,75 @@
+"""Stand-ins for timing and faults; everything else in the tests is the real thing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from app.rerank.engine import Encoded, OutOfMemory, Pair
+from app.rerank.query import Side
+from tests.virtual_time import now
+
+
+def pair(tokens: int, mark: int = 0) -> Pair:
+    """A pair of that many tokens; its first token is what the fake engine answers."""
+    ids = np.zeros(tokens, dtype=np.int32)
+    ids[0] = mark
+    return Pair(ids, 1)
+
+
+class FakeEngine:
+    """Scores a pair by its first token; a call takes `seconds`, and so many for each token."""
+
+    def __init__(self, seconds: float = 0.0, per_token: float = 0.0) -> None:
+        self.seconds = seconds
+        self.per_token = per_token
+        self.error: Exception | None = None
+        self.poison: set[int] = set()
+        self.most_tokens: int | None = None
+        self.calls: list[tuple[float, list[int]]] = []
+
+    async def score(self, pairs: Sequence[Pair]) -> Sequence[float]:
+        marks = [int(one.ids[0]) for one in pairs]
+        tokens = sum(one.tokens for one in pairs)
+        self.calls.append((now(), marks))
+        await asyncio.sleep(self.seconds + self.per_token * tokens)
+        if self.error is not None:
+            raise self.error
+        if self.most_tokens is not None and tokens > self.most_tokens:
+            raise OutOfMemory(f"{tokens} tokens")
+        if self.poison & set(marks):
+            raise ValueError("a pair that cannot be scored")
+        return [float(mark) for mark in marks]
+
+    @property
+    def batches(self) -> list[list[int]]:
+        return [marks for _, marks in self.calls]
+
+
+class WordEncoder:
+    """One token a word; the first token of a pair is the document's length in words."""
+
+    takes_instruction = False
+
+    def __init__(self, max_tokens: int = 100) -> None:
+        self.max_tokens = max_tokens
+        self.calls: list[list[str]] = []
+
+    def encode(
+        self, query: str, documents: Sequence[str], *, instruction: str | None, cut: Side
+    ) -> list[Encoded]:
+        self.calls.append(list(documents))
+        return [self._encode(query, text) for text in documents]
+
+    def _encode(self, query: str, text: str) -> Encoded:
+        words = len(text.split())
+        whole = len(query.split()) + words
+        return Encoded(pair(min(whole, self.max_tokens), words), whole)
+
+
+async def after(seconds: float, call: Any) -> Any:
+    await asyncio.sleep(seconds)
+    return await call

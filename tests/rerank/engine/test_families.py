@@ -1,0 +1,99 @@
+"""Every family that the guides name scores as `CrossEncoder.predict` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import CrossEncoder
+
+from app.rerank.engine import LoadedModel
+from app.rerank.engine.chat import QWEN3
+from app.rerank.engine.loading import ModelSpec, load
+from tests import models
+
+QUERY = "how long may I keep the book?"
+DOCUMENTS = [
+    "Books are lent for four weeks.",
+    "図書館は九時に開きます。",
+    "x",
+    "Les livres sont prêtés pour quatre semaines. " * 2,
+]
+LONG = "a longer loan may be asked for at the desk. " * 60
+
+
+@pytest.fixture(scope="session", params=list(models.FAMILIES))
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.FAMILIES[request.param](tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="session")
+def loaded(folder: Path) -> LoadedModel:
+    return load(ModelSpec(str(folder), device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def reference(folder: Path, loaded: LoadedModel) -> CrossEncoder:
+    model: CrossEncoder = CrossEncoder(
+        str(folder), device="cpu", max_length=loaded.encoder.max_tokens
+    )
+    if model.config is not None and model.config.model_type == "qwen3":
+        model.processor.chat_template = QWEN3  # type: ignore[union-attr]
+    return model
+
+
+def ours(loaded: LoadedModel, texts: Sequence[str]) -> list[float]:
+    encoded = loaded.encoder.encode(QUERY, texts, instruction=None, cut="right")
+    return loaded.engine.score([one.pair for one in encoded])
+
+
+def theirs(reference: CrossEncoder, texts: Sequence[str]) -> np.ndarray:
+    return reference.predict([(QUERY, text) for text in texts], activation_fn=torch.nn.Identity())
+
+
+def test_scores_equal_those_of_predict(loaded: LoadedModel, reference: CrossEncoder) -> None:
+    scores = ours(loaded, DOCUMENTS)
+    assert np.ptp(scores) > 1e-3
+    np.testing.assert_allclose(scores, theirs(reference, DOCUMENTS), atol=1e-5)
+
+
+def test_a_document_that_is_too_long_is_cut_as_predict_cuts_it(
+    loaded: LoadedModel, reference: CrossEncoder
+) -> None:
+    np.testing.assert_allclose(ours(loaded, [LONG]), theirs(reference, [LONG]), atol=1e-5)
+
+
+def test_a_score_does_not_depend_on_what_else_is_in_the_batch(loaded: LoadedModel) -> None:
+    together = ours(loaded, DOCUMENTS)
+    alone = [ours(loaded, [text])[0] for text in DOCUMENTS]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_no_pair_exceeds_the_models_length_and_the_whole_length_is_told(
+    loaded: LoadedModel,
+) -> None:
+    for cut in ("left", "right"):
+        (one,) = loaded.encoder.encode(QUERY, [LONG], instruction=None, cut=cut)
+        assert one.tokens <= loaded.encoder.max_tokens < one.whole
+
+
+def test_cutting_on_the_left_keeps_the_documents_end(loaded: LoadedModel) -> None:
+    text = LONG + "The end is what counts."
+    left, right = (
+        loaded.encoder.encode(QUERY, [text], instruction=None, cut=cut)[0].pair
+        for cut in ("left", "right")
+    )
+    whole = loaded.encoder.encode(QUERY, ["The end is what counts."], instruction=None, cut="right")
+    tail = list(whole[0].pair.ids[-8:])
+    assert list(left.ids[-8:]) == tail
+    assert left.tokens == right.tokens or loaded.encoder.takes_instruction
+    assert list(left.ids) != list(right.ids)
+
+
+def test_a_query_that_is_too_long_is_cut_as_well(loaded: LoadedModel) -> None:
+    (one,) = loaded.encoder.encode(LONG, [LONG], instruction=None, cut="right")
+    assert one.tokens <= loaded.encoder.max_tokens
+    assert np.isfinite(loaded.engine.score([one.pair])).all()

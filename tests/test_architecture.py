@@ -1,0 +1,73 @@
+"""The import rules of the house: data goes down once and comes up once."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parents[1] / "app"
+ENGINE = {"rerank.engine", "training"}
+ONLY_IN = {
+    "fastapi": {"main", "api"},
+    "starlette": {"main", "api"},
+    "uvicorn": {"commands.serve"},
+    "torch": ENGINE | {"evaluation"},
+    "transformers": ENGINE | {"evaluation"},
+    "sentence_transformers": ENGINE | {"evaluation", "commands.finetune"},
+    "tokenizers": ENGINE,
+    "httpx": {"main", "answer", "evaluation"},
+    "prometheus_client": {"metrics"},
+    "app.main": {"commands"},
+    "app.api": {"main", "api", "commands"},
+    "app.answer": {"main", "api", "answer", "commands"},
+    "app.service": {"main", "api", "commands"},
+    "app.metrics": {"main", "api", "commands", "evaluation"},
+    "app.settings": {"main", "commands", "evaluation"},
+    "app.commands": {"commands"},
+}
+
+
+def within(module: str, rooms: set[str]) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def imports_of(path: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import(names=aliases):
+                names += [alias.name for alias in aliases]
+            case ast.ImportFrom(module=str(source), names=aliases):
+                names += [source, *(f"{source}.{alias.name}" for alias in aliases)]
+            case _:
+                pass
+    return names
+
+
+@pytest.mark.parametrize(
+    "path", sorted(APP.rglob("*.py")), ids=lambda path: str(path.relative_to(APP))
+)
+def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
+    parts = path.relative_to(APP).with_suffix("").parts
+    module = ".".join(part for part in parts if part != "__init__")
+    trespasses = [
+        name
+        for name in imports_of(path)
+        for guarded, rooms in ONLY_IN.items()
+        if within(name, {guarded}) and not within(module, rooms)
+    ]
+    assert trespasses == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(APP.rglob("*.py")), ids=lambda path: str(path.relative_to(APP))
+)
+def test_a_file_has_one_job_and_so_stays_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 250
+
+
+@pytest.mark.parametrize("name", ["utils", "helpers", "common", "core", "manager", "base"])
+def test_no_module_is_named_for_nothing(name: str) -> None:
+    assert list(APP.rglob(f"{name}.py")) == list(APP.rglob(f"{name}/")) == []

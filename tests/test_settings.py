@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, UnknownSetting, load
+
+
+def test_a_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANKD_PORT", "9000")
+    assert load({"RERANKD_PORT": "9000"}).port == 9000
+
+
+def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANKD_PORT", "9000")
+    assert load({}, port="9001").port == 9001
+
+
+def test_a_misspelt_setting_is_refused_and_the_nearest_suggested() -> None:
+    with pytest.raises(UnknownSetting, match="RERANKD_MAX_DOCUMENT; did you mean RERANKD_MAX_DOC"):
+        load({"RERANKD_MAX_DOCUMENT": "10"})
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    assert load({"PATH": "/bin", "RERANK_PORT": "1"}) == Settings()
+
+
+def test_lists_are_separated_by_commas() -> None:
+    settings = Settings(api_keys="one, two,", cors_origins="https://a.example")
+    assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
+    assert settings.cors_origins == ("https://a.example",)
+
+
+def test_keys_are_not_shown() -> None:
+    assert "hunter2" not in repr(Settings(api_keys="hunter2"))
+
+
+@pytest.mark.parametrize("name", ["max_documents", "max_length"])
+def test_what_could_never_be_admitted_is_refused_at_start(name: str) -> None:
+    with pytest.raises(ValidationError, match=rf"{name} \(100\) exceeds max_queue_tokens \(50\)"):
+        Settings(**{"max_queue_tokens": 50, "max_documents": 10, name: 100})
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    with pytest.raises(ValidationError):
+        Settings().port = 1
