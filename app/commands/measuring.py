@@ -1,0 +1,138 @@
+"""What `eval`, `sweep` and `calibrate` have in common: the data, the first stage, the scorer."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from app import logs
+from app.commands.flags import add_flags, stop
+from app.commands.rerank import MODEL_SETTINGS
+from app.errors import ServiceError
+from app.evaluation.problems import BadInput, Problem
+from app.main import open_model
+from app.metrics import Metrics
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.evaluation.judged import Judged, Orders
+    from app.evaluation.scoring import Scorer
+
+DAY_MS = 86_400_000
+EXTRA = (
+    "accelerate",
+    "bm25s",
+    "datasets",
+    "ir_measures",
+    "matplotlib",
+    "sklearn",
+    "Stemmer",
+    "tqdm",
+)
+
+
+class Task(NamedTuple):
+    judged: Judged
+    found: Orders
+
+
+def add_data_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data",
+        type=Path,
+        help="a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv or qrels.tsv), or a file "
+        "of JSON lines with query, documents and relevant; also .xz and .gz",
+    )
+    parser.add_argument("--split", default="test", help="which qrels of a BEIR folder [test]")
+    parser.add_argument(
+        "--first-stage",
+        choices=("auto", "bm25", "given"),
+        default="auto",
+        help="who ranks the candidates first: BM25, or the order given in the JSON lines; "
+        "auto is given where there is such an order",
+    )
+    parser.add_argument("--run", type=Path, metavar="FILE", help="your own ranks, as a TREC run")
+    parser.add_argument(
+        "--language", default="english", help="whose word endings BM25 cuts; none: nobody's"
+    )
+    parser.add_argument(
+        "--sample", type=count, default=0, metavar="N", help="measure N queries, drawn by the seed"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn [0]")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+
+
+def add_scorer_flags(parser: argparse.ArgumentParser, *, without: str = "") -> None:
+    parser.add_argument(
+        "--url",
+        help="a running rerankd to ask, instead of loading a model here; its key is the first of "
+        "RERANKD_API_KEYS",
+    )
+    parser.add_argument(
+        "--concurrency", type=positive, default=1, metavar="N", help="queries asked at a time [1]"
+    )
+    add_flags(parser, [name for name in MODEL_SETTINGS if name != without])
+
+
+def count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def read_task(arguments: argparse.Namespace, depth: int) -> Task:
+    """The sampled queries, and the first stage's best `depth` for each."""
+    from app.evaluation.first_stage import candidates, read_run  # noqa: PLC0415 (the extra)
+    from app.evaluation.sources import read_judged  # noqa: PLC0415
+
+    judged = read_judged(arguments.data, arguments.split)
+    judged = judged.sample(arguments.sample, arguments.seed)
+    if arguments.run is not None:
+        return Task(judged, read_run(arguments.run, judged, depth))
+    given = arguments.first_stage == "given" or (arguments.first_stage == "auto" and judged.ranked)
+    return Task(judged, candidates(judged, depth, arguments.language, given=given))
+
+
+@asynccontextmanager
+async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scorer]:
+    """The service by URL, or the engine here with nothing that would flatter its latency."""
+    from app.evaluation.local import LocalScorer  # noqa: PLC0415
+    from app.evaluation.remote import open_remote  # noqa: PLC0415
+
+    if url is not None:
+        key = settings.api_keys[0].get_secret_value() if settings.api_keys else None
+        async with open_remote(url, key) as remote:
+            yield remote
+        return
+    unhurried = {"cache_mb": 0, "timeout_ms": DAY_MS, "calibration": None}
+    async with open_model(settings.model_copy(update=unhurried), Metrics()) as served:
+        yield LocalScorer(served.reranker)
+
+
+@contextmanager
+def plainly(settings: Settings) -> Iterator[None]:
+    """Every failure that a user can mend is told in one sentence."""
+    logs.configure("warning", settings.log_format)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        stop(f"{error.name} is missing: pip install 'rerankd[eval]'", 1)
+    except BadInput as error:
+        stop(str(error), 2)
+    except (Problem, ServiceError) as error:
+        stop(str(error), 1)
+    except KeyboardInterrupt:
+        stop("interrupted", 130)

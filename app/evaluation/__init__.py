@@ -1,0 +1,1 @@
+"""Does reranking help here? Measuring, tuning and calibrating on labelled data."""

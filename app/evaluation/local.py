@@ -1,0 +1,19 @@
+"""The bundled engine in this process, through the very Reranker that the service uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.rerank.query import Document, Query
+from app.rerank.reranker import Reranker
+
+
+class LocalScorer:
+    def __init__(self, reranker: Reranker) -> None:
+        self.name = reranker.name
+        self._reranker = reranker
+
+    async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        documents = [Document(text) for text in texts]
+        ranking = await self._reranker.rank(Query(query, documents, score="logit"))
+        return ranking.logits

@@ -1,0 +1,109 @@
+"""Files of JSON lines or tabs, compressed or not; what is wrong is named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from pydantic_core import from_json
+
+from app.evaluation.problems import BadInput
+
+SUFFIXES = ("", ".xz", ".gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line that holds a JSON object."""
+
+    path: Path
+    line: int
+    fields: dict[str, Any]
+
+    def text(self, name: str) -> str:
+        value = self.fields.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise self.bad(f"{name} must be a text that is not empty")
+        return value
+
+    def label(self, name: str) -> str:
+        """An id: a text or a whole number."""
+        value = self.fields.get(name)
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise self.bad(f"{name} must be an id, as text or as a number")
+        return str(value)
+
+    def items(self, name: str) -> list[Any]:
+        value = self.fields.get(name)
+        if not isinstance(value, list):
+            raise self.bad(f"{name} must be a list")
+        return value
+
+    def bad(self, reason: str) -> BadInput:
+        return BadInput(self.path, self.line, reason)
+
+
+def find(folder: Path, *names: str) -> Path | None:
+    """The first of these files that is there, plain or compressed."""
+    paths = (folder / f"{name}{suffix}" for name in names for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def require(folder: Path, *names: str) -> Path:
+    found = find(folder, *names)
+    if found is None:
+        raise BadInput(folder, None, f"there is no {' or '.join(names)} (or .xz, or .gz) in it")
+    return found
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers from 1."""
+    number = 0
+    try:
+        with open_bytes(path) as stream:
+            for number, raw in enumerate(stream, 1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise BadInput(path, number, "not UTF-8 text") from error
+    except (lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
+        raise BadInput(path, number + 1, f"cannot be decompressed: {error}") from error
+    except OSError as error:
+        raise BadInput(path, None, f"cannot be read: {error.strerror or error}") from error
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    if path.suffix == ".xz":
+        return cast("BinaryIO", lzma.open(path))
+    if path.suffix == ".gz":
+        return cast("BinaryIO", gzip.open(path))
+    return path.open("rb")
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    for number, line in read_lines(path):
+        try:
+            fields = from_json(line)
+        except ValueError as error:
+            raise BadInput(path, number, f"not valid JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise BadInput(path, number, "must be a JSON object")
+        yield Row(path, number, fields)
+
+
+def read_fields(
+    path: Path, separator: str | None, counts: tuple[int, ...]
+) -> Iterator[tuple[int, list[str]]]:
+    """Lines of separated fields; None separates by any white space."""
+    for number, line in read_lines(path):
+        fields = [field.strip() for field in line.split(separator)]
+        if len(fields) not in counts:
+            wanted = " or ".join(str(count) for count in counts)
+            kind = "tab-separated" if separator == "\t" else "separated"
+            raise BadInput(path, number, f"has {len(fields)} {kind} fields, not {wanted}")
+        yield number, fields

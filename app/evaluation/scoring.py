@@ -1,0 +1,78 @@
+"""Having the candidates scored, with the time that each query took."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from app.evaluation.judged import Judged, Orders
+from app.evaluation.progress import bar
+
+
+class Scorer(Protocol):
+    """Whatever gives texts a score for a query: the engine here, or a service elsewhere."""
+
+    name: str
+
+    async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+
+
+class Answer(NamedTuple):
+    scores: Sequence[float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds a query."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Latency:
+        p50, p95, p99 = np.percentile(np.asarray(seconds) * 1000, [50, 95, 99])
+        return cls(float(p50), float(p95), float(p99))
+
+
+async def score_all(
+    scorer: Scorer, judged: Judged, found: Orders, concurrency: int = 1
+) -> dict[str, Answer]:
+    """Every query that has candidates, at most `concurrency` at a time."""
+    gate = asyncio.Semaphore(concurrency)
+    answers: dict[str, Answer] = {}
+    asked = [query for query in judged.queries if found[query]]
+    with bar(len(asked), scorer.name) as step:
+
+        async def ask(query: str) -> None:
+            async with gate:
+                started = perf_counter()
+                scores = await scorer.score(judged.queries[query], judged.texts(found[query]))
+                answers[query] = Answer(scores, perf_counter() - started)
+            step()
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for query in asked:
+                    tasks.create_task(ask(query))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+    return answers
+
+
+def reorder(found: Orders, answers: Mapping[str, Answer], depth: int | None = None) -> Orders:
+    """The best `depth` of the first stage in the order of their scores, ties as they were."""
+    return {query: reordered(found[query], answers.get(query), depth) for query in found}
+
+
+def reordered(order: Sequence[str], answer: Answer | None, depth: int | None) -> list[str]:
+    if answer is None:
+        return list(order)
+    places = sorted(range(len(order[:depth])), key=lambda place: -answer.scores[place])
+    return [order[place] for place in places]

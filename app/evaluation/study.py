@@ -1,0 +1,106 @@
+"""Before and after reranking, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.evaluation.bootstrap import Difference, difference
+from app.evaluation.judged import Judged, Orders
+from app.evaluation.measures import Measured, measure
+from app.evaluation.scoring import Answer, Latency, reorder
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a relevant document stood, and where it stands; from 1."""
+
+    query: str
+    document: str
+    before: int
+    after: int
+
+    @property
+    def places(self) -> int:
+        """Places won."""
+        return self.before - self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    model: str
+    data: str
+    k: int
+    initial_k: int
+    first: Orders
+    reranked: Orders
+    before: Measured
+    after: Measured
+    differences: Mapping[str, Difference]
+    moves: Sequence[Move]
+    latency: Latency
+
+    @property
+    def main(self) -> str:
+        """The measure that decides."""
+        return f"nDCG@{self.k}"
+
+    @property
+    def queries(self) -> int:
+        return len(self.before.queries)
+
+    @property
+    def worse(self) -> list[str]:
+        """Queries that lost by the deciding measure, the greatest loss first."""
+        gains = self.after.values[self.main] - self.before.values[self.main]
+        order = np.argsort(gains, kind="stable")
+        return [self.before.queries[place] for place in order if gains[place] < -1e-12]
+
+    @property
+    def better(self) -> int:
+        return int((self.after.values[self.main] - self.before.values[self.main] > 1e-12).sum())
+
+
+def compare(
+    judged: Judged,
+    found: Orders,
+    answers: Mapping[str, Answer],
+    *,
+    model: str,
+    k: int,
+    initial_k: int,
+    seed: int,
+) -> Study:
+    reranked = reorder(found, answers)
+    before, after = measure(judged, found, k), measure(judged, reranked, k)
+    return Study(
+        model=model,
+        data=judged.name,
+        k=k,
+        initial_k=initial_k,
+        first=found,
+        reranked=reranked,
+        before=before,
+        after=after,
+        differences={
+            name: difference(before.values[name], after.values[name], seed)
+            for name in before.values
+        },
+        moves=find_moves(judged, found, reranked),
+        latency=Latency.of([one.seconds for one in answers.values()] or [0.0]),
+    )
+
+
+def find_moves(judged: Judged, found: Orders, reranked: Orders) -> list[Move]:
+    moves = []
+    for query in judged.queries:
+        before = {name: place for place, name in enumerate(found[query], 1)}
+        after = {name: place for place, name in enumerate(reranked[query], 1)}
+        moves += [
+            Move(query, name, before[name], after[name])
+            for name in judged.relevant(query)
+            if name in before
+        ]
+    return moves

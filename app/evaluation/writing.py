@@ -1,0 +1,48 @@
+"""Nothing half-written: aside first, then renamed into its place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic_core import to_json
+
+from app.evaluation.problems import BadInput
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    aside = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    write_bytes(path, to_json(value, indent=2) + b"\n")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which takes its name once it is whole; an existing one is left alone."""
+    if path.exists():
+        raise BadInput(path, None, "exists already; give a folder that does not")
+    aside = path.with_name(f"{path.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        aside.rename(path)
+    except OSError as error:
+        raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
