@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-WEIGHT = 0.2  # of the newest batch
+HALF_LIFE = 10.0  # seconds of compute after which a batch counts half
 
 
 class Pace:
+    """Tokens over seconds of the recent past, so that large batches weigh more than small ones."""
+
     def __init__(self) -> None:
-        self._seconds_per_token: float | None = None
+        self._tokens = 0.0
+        self._seconds = 0.0
 
     @property
     def tokens_per_second(self) -> float:
         """0 until the first batch is done."""
-        return 1 / self._seconds_per_token if self._seconds_per_token else 0.0
+        return self._tokens / self._seconds if self._seconds else 0.0
 
     def observe(self, tokens: int, seconds: float) -> None:
-        newest = seconds / max(tokens, 1)
-        known = self._seconds_per_token
-        self._seconds_per_token = newest if known is None else known + WEIGHT * (newest - known)
+        kept = 0.5 ** (seconds / HALF_LIFE)
+        self._tokens = self._tokens * kept + tokens
+        self._seconds = self._seconds * kept + seconds
 
     def seconds_for(self, tokens: int) -> float:
-        return tokens * (self._seconds_per_token or 0.0)
+        return tokens * self._seconds / self._tokens if self._tokens else 0.0

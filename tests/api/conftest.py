@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+
+from app.errors import LoadFailed
+from app.main import create_app
+from app.settings import load
+from tests import models
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.bert(tmp_path_factory.mktemp("bert"))
+
+
+class Desk:
+    """Opens the whole service in this process, over a small real model."""
+
+    def __init__(self, model: Path) -> None:
+        self.model = model
+        self.app: FastAPI
+
+    @asynccontextmanager
+    async def open(self, **settings: Any) -> AsyncIterator[AsyncClient]:
+        def fatal(error: LoadFailed) -> None:
+            raise error
+
+        self.app = create_app(load({}, model=str(self.model), device="cpu", **settings), fatal)
+        async with LifespanManager(self.app):
+            await self.app.state.service.settled()
+            transport = ASGITransport(self.app)
+            async with AsyncClient(transport=transport, base_url="http://test") as client:
+                yield client
+
+
+@pytest.fixture
+def desk(model: Path) -> Desk:
+    return Desk(model)
+
+
+@pytest.fixture(scope="module")
+async def client(model: Path) -> AsyncIterator[AsyncClient]:
+    async with Desk(model).open() as opened:
+        yield opened

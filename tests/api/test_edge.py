@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from app.api.access import request_id
+from app.api.auth import BadKeyFile, read_keys
+from app.api.problems import KINDS, TYPES
+from app.errors import QueueFull
+from tests.api.conftest import Desk
+
+pytestmark = pytest.mark.anyio
+
+BODY = {"query": "q", "documents": ["a", "b"]}
+
+
+# --- bodies -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"query": NaN}', b"[" * 1000])
+async def test_what_is_not_json_is_400(client: AsyncClient, raw: bytes) -> None:
+    response = await client.post(
+        "/rerank", content=raw, headers={"Content-Type": "application/json"}
+    )
+    assert (response.status_code, response.json()["type"]) == (400, "malformed")
+
+
+async def test_json_that_is_no_object_is_422(client: AsyncClient) -> None:
+    response = await client.post("/rerank", json=[1, 2])
+    assert (response.status_code, response.json()["field"]) == (422, "body")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_another_form_than_plain_json_is_415(
+    client: AsyncClient, headers: dict[str, str]
+) -> None:
+    response = await client.post("/rerank", content=b"{}", headers=headers)
+    assert (response.status_code, response.json()["type"]) == (415, "unsupported_media")
+
+
+async def test_a_large_body_is_refused_by_its_announced_size(desk: Desk) -> None:
+    async with desk.open(max_body_bytes=1024) as client:
+        response = await client.post("/rerank", json={"query": "q", "documents": ["x" * 2000]})
+    assert (response.status_code, response.json()["limit"]) == (413, 1024)
+
+
+async def test_a_large_body_without_a_size_is_refused_while_it_comes_in(desk: Desk) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 1_000_000:
+            sent += 512
+            yield b"x" * 512
+
+    async with desk.open(max_body_bytes=1024) as client:
+        response = await client.post(
+            "/rerank", content=endless(), headers={"Content-Type": "application/json"}
+        )
+    assert response.status_code == 413
+    assert sent <= 2048
+
+
+# --- problems -----------------------------------------------------------------------------
+
+
+async def test_unknown_paths_and_methods_are_problems_too(client: AsyncClient) -> None:
+    nothing, wrong = await client.get("/nothing"), await client.get("/rerank")
+    assert (nothing.status_code, nothing.json()["type"]) == (404, "not_found")
+    assert (wrong.status_code, wrong.json()["type"]) == (405, "method_not_allowed")
+    assert wrong.headers["Allow"] == "POST"
+    assert nothing.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_problem_carries_the_request_id_and_a_sentence_twice(client: AsyncClient) -> None:
+    response = await client.post("/rerank", json={}, headers={"X-Request-ID": "call-9"})
+    problem = response.json()
+    assert problem["request_id"] == response.headers["X-Request-ID"] == "call-9"
+    assert problem["detail"] == problem["message"]
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", 'a"b', "é"])
+def test_a_request_id_that_is_not_sane_is_replaced(given: str) -> None:
+    assert re.fullmatch(r"[0-9a-f]{32}", request_id(given))
+
+
+async def test_an_unforeseen_error_is_a_500_that_tells_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk.open() as client:
+
+        def broken() -> None:
+            raise RuntimeError("secret detail")
+
+        monkeypatch.setattr(desk.app.state.service, "reranker", broken)
+        response = await client.post("/rerank", json=BODY)
+    assert (response.status_code, response.json()["type"]) == (500, "internal")
+    assert "secret" not in response.text
+    (record,) = [record for record in caplog.records if record.getMessage() == "unforeseen"]
+    assert record.__dict__["fields"]["request_id"] == response.json()["request_id"]
+
+
+async def test_overload_says_when_to_come_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk.open() as client:
+
+        def full() -> None:
+            raise QueueFull("no room", retry_after=0.05)
+
+        monkeypatch.setattr(desk.app.state.service, "reranker", full)
+        response = await client.post("/rerank", json=BODY)
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "1"
+    assert response.headers["retry-after-ms"] == "50"
+
+
+async def test_a_time_limit_that_passes_is_a_504(desk: Desk) -> None:
+    async with desk.open() as client:
+        body = {"query": "q", "documents": [f"book {n}" for n in range(900)], "timeout_ms": 1}
+        response = await client.post("/rerank", json=body)
+    assert (response.status_code, response.json()["type"]) == (504, "deadline")
+
+
+def test_every_problem_type_is_its_own_and_stable() -> None:
+    assert len({kind.type for kind in KINDS.values()}) == len(KINDS)
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in TYPES)
+
+
+# --- keys ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Bearer two"}, {"X-API-Key": "one"}, {"authorization": "bearer one"}],
+)
+async def test_any_of_the_keys_opens_the_door(desk: Desk, headers: dict[str, str]) -> None:
+    async with desk.open(api_keys="one,two") as client:
+        assert (await client.post("/rerank", json=BODY, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer three"}, {"Authorization": "Basic one"}, {"X-API-Key": "é"}],
+)
+async def test_without_a_known_key_nothing_is_read(desk: Desk, headers: dict[str, str]) -> None:
+    async with desk.open(api_keys="one,two") as client:
+        response = await client.post(
+            "/rerank", content=b"not json", headers={k: v.encode() for k, v in headers.items()}
+        )
+        assert (response.status_code, response.json()["type"]) == (401, "unauthorized")
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert (await client.get("/info", headers={})).status_code == 401
+
+
+async def test_health_and_metrics_need_no_key(desk: Desk) -> None:
+    async with desk.open(api_keys="one") as client:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await client.get(path)).status_code == 200
+
+
+def test_keys_are_read_from_a_file_with_comments(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# of the search team\none\n\ntwo\n")
+    assert read_keys((), file) == (b"one", b"two")
+
+
+@pytest.mark.parametrize("content", [None, "# nobody\n"])
+def test_a_key_file_that_holds_no_key_is_refused(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(BadKeyFile):
+        read_keys((), file)
+
+
+# --- browsers -----------------------------------------------------------------------------
+
+
+async def test_only_named_origins_may_call_from_a_browser(desk: Desk) -> None:
+    async with desk.open(cors_origins="https://a.example") as client:
+        named = await client.post("/rerank", json=BODY, headers={"Origin": "https://a.example"})
+        other = await client.post("/rerank", json=BODY, headers={"Origin": "https://b.example"})
+    assert named.headers["access-control-allow-origin"] == "https://a.example"
+    assert "access-control-allow-origin" not in other.headers
+
+
+# --- the log ------------------------------------------------------------------------------
+
+
+async def test_a_request_is_one_line_without_query_document_or_key(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with desk.open(api_keys="hunter2") as client:
+        caplog.clear()
+        await client.post(
+            "/rerank",
+            json={"query": "mysecretquery", "documents": ["mysecretdocument"]},
+            headers={"Authorization": "Bearer hunter2"},
+        )
+    ours = [record for record in caplog.records if not record.name.startswith("httpx")]
+    lines = [record for record in ours if record.name == "rerankd.access"]
+    assert len(lines) == 1
+    fields = lines[0].__dict__["fields"]
+    assert (fields["route"], fields["status"], fields["outcome"]) == ("/rerank", 200, "ok")
+    everything = repr([(record.getMessage(), record.__dict__) for record in ours])
+    assert not re.search("mysecret|hunter2", everything)
+
+
+# --- clients that go away -----------------------------------------------------------------
+
+
+async def test_work_for_a_client_that_has_gone_is_cancelled(desk: Desk) -> None:
+    async with desk.open():
+        cancelled = asyncio.Event()
+
+        class Slow:
+            name = "slow"
+
+            async def rank(self, query: Any) -> None:
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    cancelled.set()
+
+        desk.app.state.service.reranker = Slow
+        gone = asyncio.Event()
+        messages = [{"type": "http.request", "body": b'{"query": "q", "documents": ["a"]}'}]
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/rerank",
+            "headers": [],
+            "query_string": b"",
+        }
+        call = asyncio.create_task(desk.app(scope, receive, send))
+        await asyncio.sleep(0.05)
+        gone.set()
+        async with asyncio.timeout(1):
+            await cancelled.wait()
+            await call
+        assert sent == []
+        metrics = desk.app.state.metrics.registry
+        count = metrics.get_sample_value(
+            "rerankd_request_seconds_count", {"route": "/rerank", "outcome": "client_gone"}
+        )
+        assert count == 1

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import pytest
+from httpx import AsyncClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from app import __version__
+from app.api.problems import TYPES
+from tests.api.conftest import Desk
+
+pytestmark = pytest.mark.anyio
+
+BODY = {"query": "q", "documents": ["a", "b", "b", "book " * 500, ""]}
+
+
+async def scrape(client: AsyncClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = (await client.get("/metrics")).text
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_a_ready_service_says_so(client: AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    assert (await client.get("/readyz")).json() == {"status": "ok"}
+
+
+async def test_a_draining_service_is_alive_but_not_ready_and_says_why(desk: Desk) -> None:
+    async with desk.open() as client:
+        await desk.app.state.service.drain(0)
+        ready = await client.get("/readyz")
+        assert (await client.get("/healthz")).status_code == 200
+        assert (ready.status_code, ready.json()["detail"]) == (503, "the service is shutting down")
+        refused = await client.post("/rerank", json=BODY)
+        assert (refused.status_code, refused.json()["type"]) == (503, "draining")
+        assert refused.headers["Retry-After"] == "1"
+
+
+async def test_a_failing_engine_makes_it_unready_until_it_recovers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk.open() as client:
+        served = desk.app.state.service.served
+        monkeypatch.setattr(served.batcher, "problem", "the engine fails every batch")
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["detail"]) == (503, "the engine fails every batch")
+
+
+async def test_info_tells_the_model_the_engine_and_the_limits(client: AsyncClient) -> None:
+    info = (await client.get("/info")).json()
+    assert info["version"] == __version__
+    assert info["status"] == "ready"
+    assert (info["device"], info["dtype"], info["engine"]) == ("cpu", "float32", "torch")
+    assert info["architecture"] == "BertForSequenceClassification"
+    assert info["max_length"] == 64
+    assert info["limits"]["documents"] == 1000
+
+
+async def test_what_a_request_came_to_is_counted(desk: Desk) -> None:
+    async with desk.open() as client:
+        before = await scrape(client)
+        await client.post("/rerank", json=BODY)
+        await client.post("/rerank", json=BODY)
+        await client.post("/rerank", json={})
+        after = await scrape(client)
+
+    def grown(name: str, **labels: str) -> float:
+        key = (f"rerankd_{name}", tuple(sorted(labels.items())))
+        return after[key] - before.get(key, 0)
+
+    assert grown("request_seconds_count", route="/rerank", outcome="ok") == 2
+    assert grown("request_seconds_count", route="/rerank", outcome="invalid") == 1
+    assert grown("documents_truncated_total") == 2
+    assert grown("scores_reused_total", source="duplicate") == 2
+    assert grown("scores_reused_total", source="cache") == 3
+    assert grown("score_count") == 10
+    assert grown("batch_pairs_sum") == 3
+    assert grown("tokens_total", kind="text") > 64
+    assert grown("tokens_total", kind="padding") > 64
+    for stage in ("tokenize", "queue", "compute"):
+        assert grown(f"{stage}_seconds_count") == 2
+    assert after["rerankd_ready", ()] == 1
+    assert after["rerankd_queue_tokens", ()] == 0
+    assert after["rerankd_tokens_per_second", ()] > 0
+    assert after["rerankd_model_load_seconds", ()] > 0
+    assert after["process_resident_memory_bytes", ()] > 0
+
+
+async def test_labels_come_from_closed_sets(desk: Desk) -> None:
+    async with desk.open() as client:
+        await client.get("/made/up/path")
+        await client.post("/rerank", json=BODY)
+        samples = await scrape(client)
+    for _, labels in samples:
+        for name, value in labels:
+            if name == "outcome":
+                assert value in TYPES | {"ok", "client_gone"}
+            if name == "route":
+                assert value in {"/rerank", "/metrics", "other"}
+
+
+async def test_latency_buckets_reach_from_one_millisecond_to_ten_seconds(desk: Desk) -> None:
+    async with desk.open() as client:
+        await client.post("/rerank", json=BODY)
+        samples = await scrape(client)
+    edges = {
+        float(dict(labels)["le"])
+        for name, labels in samples
+        if name == "rerankd_request_seconds_bucket"
+    }
+    assert (min(edges), sorted(edges)[-2]) == (0.001, 10)
+
+
+async def test_prometheus_gets_the_format_it_asks_for(client: AsyncClient) -> None:
+    accept = "application/openmetrics-text;version=1.0.0"
+    response = await client.get("/metrics", headers={"Accept": accept})
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert response.text.endswith("# EOF\n")
+
+
+async def test_two_services_in_one_process_count_apart(desk: Desk) -> None:
+    async with desk.open() as client:
+        await client.post("/rerank", json=BODY)
+    async with desk.open() as client:
+        samples = await scrape(client)
+    assert not any(name == "rerankd_request_seconds_count" for name, _ in samples)
+
+
+async def test_the_schema_documents_every_route_and_this_instances_limits(desk: Desk) -> None:
+    async with desk.open(max_documents=7) as client:
+        schema = (await client.get("/openapi.json")).json()
+        assert (await client.get("/docs")).status_code == 200
+    assert set(schema["paths"]) == {"/rerank", "/healthz", "/readyz", "/metrics", "/info"}
+    request = schema["components"]["schemas"]["NativeRequest"]
+    assert request["properties"]["documents"]["maxItems"] == 7
+    assert request["examples"]
+    assert set(schema["paths"]["/rerank"]["post"]["responses"]) == {
+        "200",
+        "400",
+        "401",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+        "504",
+    }

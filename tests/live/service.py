@@ -1,0 +1,84 @@
+"""The service as its users have it: a process of its own, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from pydantic_core import from_json
+
+START_SECONDS = 120
+STOP_SECONDS = 60
+LISTENING = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
+
+
+class LiveService:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.url = ""
+        self.log: list[dict[str, Any]] = []
+        self._listening = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            entry = from_json(line) if line.startswith("{") else {"event": line.strip()}
+            self.log.append(entry)
+            if found := LISTENING.search(str(entry["event"])):
+                self.url = found[1]
+                self._listening.set()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        if not self._listening.wait(START_SECONDS):
+            raise AssertionError(f"never listened: {self.log}")
+        with httpx.Client(base_url=self.url) as client:
+            while client.get("/readyz").status_code != 200:
+                assert self.process.poll() is None, f"ended: {self.log}"
+                assert time.monotonic() < deadline, f"never ready: {self.log}"
+                threading.Event().wait(0.05)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def running(**settings: object) -> Iterator[LiveService]:
+    """Start `rerankd serve` with these settings; stopped at the end, whatever happens."""
+    ours = {f"RERANKD_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--log-format", "json"],
+        env=os.environ | {"RERANKD_DEVICE": "cpu"} | ours,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    service = LiveService(process)
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        service._reader.join()
+        if process.stderr:
+            process.stderr.close()
+
+
+def scrape(client: httpx.Client) -> dict[str, float]:
+    """Metric values by their full name, labels and all."""
+    lines = client.get("/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
