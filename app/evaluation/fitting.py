@@ -1,0 +1,141 @@
+"""From logits and labels to a calibration, judged on queries that the fit has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from app.evaluation.judged import Judged, Orders, permuted
+from app.evaluation.measures import Values
+from app.evaluation.problems import NotMeasurable
+from app.evaluation.reliability import Labels, brier, calibration_error
+from app.evaluation.scoring import Answer
+from app.rerank.calibration import Calibration, Isotonic, Platt
+from app.rerank.query import UNSCORED, probability
+
+FOLDS = 5
+Method = Literal["platt", "isotonic"]
+Curve = Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Pairs of all queries; `owners` tells which query each belongs to."""
+
+    logits: Values
+    labels: Labels
+    owners: NDArray[np.int64]
+
+    @property
+    def queries(self) -> int:
+        return len(np.unique(self.owners))
+
+    def only(self, chosen: NDArray[np.bool_]) -> Labelled:
+        return Labelled(self.logits[chosen], self.labels[chosen], self.owners[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    calibration: Calibration
+    before: Values  # probabilities of every pair as they were
+    after: Values  # and as given by a fit that had not seen their query
+
+
+def collect(judged: Judged, found: Orders, answers: Mapping[str, Answer]) -> Labelled:
+    """Every candidate that has a score; what is not judged relevant counts as not relevant."""
+    logits, labels, owners = [], [], []
+    for owner, query in enumerate(judged.queries):
+        relevant = set(judged.relevant(query))
+        scores = answers[query].scores if found[query] else ()
+        for name, logit in zip(found[query], scores, strict=True):
+            if logit != UNSCORED:
+                logits.append(logit)
+                labels.append(name in relevant)
+                owners.append(owner)
+    return Labelled(np.array(logits, dtype=float), np.array(labels, dtype=bool), np.array(owners))
+
+
+def fit(labelled: Labelled, method: Method | None, model: str, seed: int) -> Fit:
+    """None chooses the method that does better on unseen queries, by the Brier score."""
+    check(labelled)
+    methods: Sequence[Method] = [method] if method else ["platt", "isotonic"]
+    unseen = {one: cross_fit(labelled, one, seed) for one in methods}
+    chosen = min(methods, key=lambda one: brier(unseen[one], labelled.labels))
+    before, after = apply(probability, labelled.logits), unseen[chosen]
+    facts = {
+        "model": model,
+        "queries": labelled.queries,
+        "pairs": len(labelled.labels),
+        "relevant": int(labelled.labels.sum()),
+        "error_before": round(calibration_error(before, labelled.labels), 6),
+        "error_after": round(calibration_error(after, labelled.labels), 6),
+    }
+    return Fit(fit_curve(labelled, chosen, facts), before, after)
+
+
+def check(labelled: Labelled) -> None:
+    relevant = int(labelled.labels.sum())
+    if labelled.queries < FOLDS:
+        raise NotMeasurable(f"{labelled.queries} queries have candidates; {FOLDS} are needed")
+    if relevant < FOLDS or relevant == len(labelled.labels):
+        raise NotMeasurable(
+            f"{relevant} of {len(labelled.labels)} candidates are relevant; "
+            f"at least {FOLDS}, and not all, must be"
+        )
+
+
+def cross_fit(labelled: Labelled, method: Method, seed: int) -> Values:
+    """Each query's probabilities, by a fit on the queries of the other folds."""
+    owners = np.unique(labelled.owners)
+    fold_of = np.zeros(owners.max() + 1, dtype=int)
+    fold_of[owners[permuted(len(owners), seed)]] = np.arange(len(owners)) % FOLDS
+    folds = fold_of[labelled.owners]
+    unseen = np.zeros(len(labelled.labels))
+    for fold in range(FOLDS):
+        curve = fit_curve(labelled.only(folds != fold), method, PLACEHOLDER)
+        unseen[folds == fold] = apply(curve, labelled.logits[folds == fold])
+    return unseen
+
+
+PLACEHOLDER = {
+    "model": "none",
+    "queries": 1,
+    "pairs": 1,
+    "relevant": 1,
+    "error_before": 0.0,
+    "error_after": 0.0,
+}
+
+
+def fit_curve(labelled: Labelled, method: Method, facts: Mapping[str, object]) -> Calibration:
+    return (fit_platt if method == "platt" else fit_isotonic)(labelled, facts)
+
+
+def fit_platt(labelled: Labelled, facts: Mapping[str, object]) -> Platt:
+    regression = LogisticRegression(C=np.inf).fit(labelled.logits[:, None], labelled.labels)
+    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    if slope <= 0:
+        raise NotMeasurable("the model scores what is relevant no higher than what is not")
+    return Platt.model_validate({**facts, "slope": slope, "intercept": intercept})
+
+
+def fit_isotonic(labelled: Labelled, facts: Mapping[str, object]) -> Isotonic:
+    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    regression.fit(labelled.logits, labelled.labels)
+    return Isotonic.model_validate(
+        {
+            **facts,
+            "logits": regression.X_thresholds_.tolist(),
+            "probabilities": regression.y_thresholds_.clip(0, 1).tolist(),
+        }
+    )
+
+
+def apply(curve: Curve, logits: Values) -> Values:
+    return np.array([curve(float(logit)) for logit in logits])
