@@ -1,0 +1,70 @@
+# docker build .                             for CPU
+# docker build --build-arg VARIANT=gpu .     for NVIDIA GPUs
+# docker build --build-arg MODEL=owner/name . with a hub model baked in, instead of the bundled one
+
+ARG PYTHON=3.11-slim-bookworm
+
+FROM python:${PYTHON} AS build
+ARG VARIANT=cpu
+# An index that serves torch, where its makers' own cannot be reached.
+ARG TORCH_INDEX_URL=
+ENV VIRTUAL_ENV=/venv UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 PIP_ROOT_USER_ACTION=ignore
+RUN pip install --no-cache-dir uv==0.13.8 && uv venv --python "$(command -v python)" /venv
+WORKDIR /src
+
+# Apart from the code, so that a change to it does not fetch torch again.
+COPY pyproject.toml constraints.txt ./
+# Plain torch brings gigabytes of CUDA; uv knows where its makers keep the CPU build.
+RUN case "$VARIANT:$TORCH_INDEX_URL" in \
+        cpu:) torch=--torch-backend=cpu ;; \
+        gpu:) torch= ;; \
+        cpu:*|gpu:*) torch="--index=$TORCH_INDEX_URL" ;; \
+        *) echo "VARIANT is cpu or gpu, not $VARIANT" >&2; exit 2 ;; \
+    esac; \
+    uv pip install $torch -c constraints.txt -r pyproject.toml
+
+COPY README.md LICENSE ./
+COPY app app
+RUN uv pip install --no-deps --build-constraint constraints.txt .
+
+# Ranking once fetches the very files that serving needs, and proves that the model ranks.
+ARG MODEL=
+ARG REVISION=
+ENV HF_HUB_CACHE=/models
+RUN mkdir /models && if [ -n "$MODEL" ]; then \
+        echo "a document" | /venv/bin/rerankd rerank "a query" --model "$MODEL" --revision "$REVISION"; \
+    fi
+
+
+FROM python:${PYTHON}
+ARG MODEL=
+ARG REVISION=
+LABEL org.opencontainers.image.title="rerankd" \
+      org.opencontainers.image.description="A self-hosted HTTP reranking service" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin rerankd
+COPY --from=build /venv /venv
+COPY --from=build /models /models
+
+# Nothing is written but to HOME, so the root file system can be read-only with a tmpfs on /tmp.
+ENV PATH=/venv/bin:$PATH \
+    HOME=/tmp \
+    HF_HUB_CACHE=/models \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    RERANKD_HOST=0.0.0.0 \
+    RERANKD_MODEL=${MODEL:-bundled} \
+    RERANKD_REVISION=${REVISION} \
+    RERANKD_OFFLINE=true
+
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+
+# Readiness, not liveness: what waits for a healthy container wants to be served, and a container
+# whose engine fails every batch should be replaced. Without urllib, which would obey http_proxy.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('RERANKD_PORT', 8000)), timeout=2); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
+
+ENTRYPOINT ["rerankd"]
+CMD ["serve"]
