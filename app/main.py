@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -35,10 +35,9 @@ def create_app(settings: Settings, fatal: Callable[[LoadFailed], None]) -> FastA
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(service.run(), name="service")
-            yield
-            service.close()
+        service.start()
+        yield
+        await service.stop()
 
     return build_api(
         service,
@@ -55,15 +54,22 @@ def create_app(settings: Settings, fatal: Callable[[LoadFailed], None]) -> FastA
     )
 
 
+@contextmanager
+def threads(count: int, name: str) -> Iterator[Executor]:
+    """An executor that is not waited for: a model that loads cannot be interrupted."""
+    executor = ThreadPoolExecutor(count, name)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
 @asynccontextmanager
 async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
     """Load, warm up, serve. One thread for the engine, two for the tokenizer."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    with (
-        ThreadPoolExecutor(1, "engine") as engine_thread,
-        ThreadPoolExecutor(2, "tokenizer") as tokenizer_threads,
-    ):
+    with threads(1, "engine") as engine_thread, threads(2, "tokenizer") as tokenizer_threads:
         model = await loop.run_in_executor(engine_thread, load_model, settings)
         calibration = load_calibration(settings, model)
 

@@ -44,27 +44,41 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled = asyncio.Event()  # loaded, or failed to
-        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """Load the model and keep it until `close`."""
+    def start(self) -> None:
+        """Load the model and keep it until `stop`."""
+        self._task = asyncio.create_task(self._run(), name="service")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
         try:
             async with self._open_model() as served:
                 self._served = served
                 self._settled.set()
                 logger.info("ready", extra={"fields": served.facts})
-                await self._closing.wait()
+                await asyncio.Event().wait()
         except LoadFailed as error:
+            self._settled.set()
             self._fatal(error)
+        except Exception as error:
+            logger.exception("the model could not be kept")
+            self._settled.set()
+            self._fatal(LoadFailed(f"unforeseen: {type(error).__name__}; the log has more"))
         finally:
             self._served = None
-            self._settled.set()
 
     async def settled(self) -> None:
         await self._settled.wait()
 
-    def close(self) -> None:
-        self._closing.set()
+    @property
+    def loading(self) -> bool:
+        """True for ever if it was stopped while loading: the loader's thread goes on."""
+        return not self._settled.is_set()
 
     @property
     def served(self) -> Served | None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import httpx
 import numpy as np
 
-WORDS = "river library book loan week desk harbour engine winter grain copper sail".split()
+WORDS = ("river", "library", "book", "loan", "week", "desk", "harbour", "engine", "copper", "sail")
 QUERIES = ("where is the copper", "how long is a loan", "when does the winter end")
 SIZES = (1, 2, 5, 10, 30)
 TOLERANCE = 1e-3  # of a logit: the same pair in another batch

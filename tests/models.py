@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -28,7 +29,12 @@ TEXTS = [
     "図書館は九時に開きます。 Is the answer yes or no?",
     "0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz .,;:!?()[]<>/-_'\"|",
 ]
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_labels": 1,
+}
 VOCABULARY = 400
 PLAIN_CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -46,7 +52,7 @@ def bert(folder: Path, labels: int = 1) -> Path:
         TEXTS, WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=special)
     )
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    fast = PreTrainedTokenizerFast(
+    fast = fast_tokenizer(
         tokenizer_object=tokenizer,
         model_max_length=64,
         pad_token="[PAD]",
@@ -59,8 +65,7 @@ def bert(folder: Path, labels: int = 1) -> Path:
         vocab_size=len(fast),
         intermediate_size=64,
         max_position_embeddings=64,
-        num_labels=labels,
-        **SIZES,
+        **(SIZES | {"num_labels": labels}),
     )
     return save(BertForSequenceClassification(config), fast, folder)
 
@@ -80,7 +85,7 @@ def xlm_roberta(folder: Path) -> Path:
         pair="<s> $A </s> </s> $B </s>",
         special_tokens=[("<s>", 0), ("</s>", 2)],
     )
-    fast = PreTrainedTokenizerFast(
+    fast = fast_tokenizer(
         tokenizer_object=tokenizer,
         bos_token="<s>",
         eos_token="</s>",
@@ -94,7 +99,6 @@ def xlm_roberta(folder: Path) -> Path:
         vocab_size=len(fast),
         intermediate_size=64,
         max_position_embeddings=66,
-        num_labels=1,
         pad_token_id=1,
         **SIZES,
     )
@@ -123,7 +127,7 @@ def modern_bert(folder: Path) -> Path:
         pair="[CLS] $A [SEP] $B [SEP]",
         special_tokens=[("[CLS]", 0), ("[SEP]", 1)],
     )
-    fast = PreTrainedTokenizerFast(
+    fast = fast_tokenizer(
         tokenizer_object=tokenizer,
         model_max_length=128,
         model_input_names=["input_ids", "attention_mask"],
@@ -137,7 +141,6 @@ def modern_bert(folder: Path) -> Path:
         vocab_size=len(fast),
         intermediate_size=48,
         max_position_embeddings=128,
-        num_labels=1,
         pad_token_id=2,
         cls_token_id=0,
         bos_token_id=0,
@@ -151,7 +154,7 @@ def modern_bert(folder: Path) -> Path:
 def qwen3(folder: Path, template: str | None = PLAIN_CHATML) -> Path:
     """As in Qwen3-Reranker: a causal model asked for yes or no."""
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "yes", "no"]
-    fast = PreTrainedTokenizerFast(
+    fast = fast_tokenizer(
         tokenizer_object=byte_level(special),
         model_max_length=256,
         eos_token="<|im_end|>",
@@ -169,6 +172,10 @@ def qwen3(folder: Path, template: str | None = PLAIN_CHATML) -> Path:
         **SIZES,
     )
     return save(Qwen3ForCausalLM(config), fast, folder)
+
+
+def fast_tokenizer(**said: Any) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(**said)  # type: ignore[no-untyped-call]
 
 
 def save(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Path:

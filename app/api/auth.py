@@ -44,7 +44,7 @@ def is_known(given: str, keys: Sequence[bytes]) -> bool:
     return any(matches)
 
 
-def require_key(
+async def require_key(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     key: Annotated[str | None, Depends(header)],

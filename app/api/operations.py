@@ -19,7 +19,7 @@ from app.service import Service
 router = APIRouter(tags=["operations"])
 
 
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

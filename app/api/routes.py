@@ -20,7 +20,7 @@ ERRORS = documented(400, 401, 413, 415, 422, 429, 500, 503, 504)
 router = APIRouter(dependencies=[Depends(require_key)])
 
 
-def get_reranker(request: Request) -> Reranker:
+async def get_reranker(request: Request) -> Reranker:
     service: Service = request.app.state.service
     return service.reranker()
 

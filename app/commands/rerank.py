@@ -97,10 +97,10 @@ def read_line(source: str, place: int, line: str) -> Any:
 
 
 def table(answer: dict[str, Any]) -> str:
-    rows = [f"{'rank':>4}  {'score':>9}  {'line':>4}  document"]
+    rows = [f"{'rank':>4}  {'score':>9}  {'given':>5}  document"]
     for place, result in enumerate(answer["results"], 1):
         text = " ".join(result["document"]["text"].split())
         shown = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
         score = f"{result['relevance_score']:9.4f}"
-        rows.append(f"{place:>4}  {score}  {result['index'] + 1:>4}  {shown}")
+        rows.append(f"{place:>4}  {score}  {result['index'] + 1:>5}  {shown}")
     return "\n".join(rows)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import signal
+import socket
 from types import FrameType
 
 import uvicorn
@@ -17,6 +20,9 @@ from app.main import create_app
 from app.service import Service
 from app.settings import Settings
 
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
 GRACE_SECONDS = 5  # for connections still open once everything accepted is answered
 
 
@@ -30,9 +36,9 @@ class Server(uvicorn.Server):
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)  # type: ignore[arg-type]
+        await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second ends at once."""
@@ -66,10 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
         app = create_app(settings, fatal)
     except BadKeyFile as error:
         stop(str(error), 2)
+    listener = listen(settings.host, settings.port)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         loop="asyncio",  # its clock is exact; uvloop's counts whole milliseconds
         http="httptools",
         log_config=None,
@@ -78,7 +83,23 @@ def run(arguments: argparse.Namespace) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config, app.state.service, settings.drain_seconds)
-    server.run()
+    server.run(sockets=[listener])
     if failures:
         stop(str(failures[0]), 1)
+    if app.state.service.loading:  # its thread would keep the process until it is done
+        logging.shutdown()
+        os._exit(0)
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Before anything is loaded, so that a port in use is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        stop(f"cannot listen on {host}:{port}: {error.strerror}", 1)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    logger.info("listening", extra={"fields": {"url": url}})
+    return listener

@@ -157,7 +157,9 @@ async def test_any_of_the_keys_opens_the_door(desk: Desk, headers: dict[str, str
 async def test_without_a_known_key_nothing_is_read(desk: Desk, headers: dict[str, str]) -> None:
     async with desk.open(api_keys="one,two") as client:
         response = await client.post(
-            "/rerank", content=b"not json", headers={k: v.encode() for k, v in headers.items()}
+            "/rerank",
+            content=b"not json",
+            headers=[(name.encode(), value.encode()) for name, value in headers.items()],
         )
         assert (response.status_code, response.json()["type"]) == (401, "unauthorized")
         assert response.headers["WWW-Authenticate"] == "Bearer"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,7 +17,6 @@ from pydantic_core import from_json
 
 START_SECONDS = 120
 STOP_SECONDS = 60
-LISTENING = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
 class LiveService:
@@ -35,14 +33,15 @@ class LiveService:
         for line in self.process.stderr:
             entry = from_json(line) if line.startswith("{") else {"event": line.strip()}
             self.log.append(entry)
-            if found := LISTENING.search(str(entry["event"])):
-                self.url = found[1]
+            if entry["event"] == "listening":
+                self.url = entry["url"]
                 self._listening.set()
+
+    def wait_until_listening(self) -> None:
+        assert self._listening.wait(START_SECONDS), f"never listened: {self.log}"
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        if not self._listening.wait(START_SECONDS):
-            raise AssertionError(f"never listened: {self.log}")
         with httpx.Client(base_url=self.url) as client:
             while client.get("/readyz").status_code != 200:
                 assert self.process.poll() is None, f"ended: {self.log}"
@@ -55,7 +54,7 @@ class LiveService:
 
 
 @contextmanager
-def running(**settings: object) -> Iterator[LiveService]:
+def running(*, wait: bool = True, **settings: object) -> Iterator[LiveService]:
     """Start `rerankd serve` with these settings; stopped at the end, whatever happens."""
     ours = {f"RERANKD_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
@@ -66,7 +65,9 @@ def running(**settings: object) -> Iterator[LiveService]:
     )
     service = LiveService(process)
     try:
-        service.wait_until_ready()
+        service.wait_until_listening()
+        if wait:
+            service.wait_until_ready()
         yield service
     finally:
         if process.poll() is None:

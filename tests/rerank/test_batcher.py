@@ -187,7 +187,7 @@ async def test_a_job_that_would_miss_its_deadline_in_the_queue_is_refused_as_ove
         await learn_pace(one)
         large = asyncio.create_task(one.submit(pairs(*range(50)), deadline=now() + 6))
         await asyncio.sleep(0.01)
-        with pytest.raises(QueueFull, match="too long for the 0.2 s left") as refusal:
+        with pytest.raises(QueueFull, match=r"too long for the 0\.2 s left") as refusal:
             await one.submit(pairs(1), deadline=now() + 0.2)
         assert refusal.value.retry_after > 0
         await large

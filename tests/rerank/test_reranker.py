@@ -27,7 +27,7 @@ class Bench:
         self.seen: list[Ranking] = []
 
     @asynccontextmanager
-    async def open(self, timeout: float = 10, cache_bytes: int = 0) -> AsyncIterator[Reranker]:
+    async def open(self, limit: float = 10, cache_bytes: int = 0) -> AsyncIterator[Reranker]:
         clock = asyncio.get_running_loop().time
         with ThreadPoolExecutor(1) as threads:
             async with Batcher(self.engine.score, Limits(1000, 10_000)) as batcher:
@@ -37,7 +37,7 @@ class Bench:
                     batcher,
                     Cache(cache_bytes, 60, clock),
                     threads,
-                    timeout,
+                    limit,
                     self.seen.append,
                 )
 
@@ -162,7 +162,7 @@ async def test_a_time_limit_ends_the_wait() -> None:
 async def test_a_caller_may_shorten_the_time_limit_but_not_lengthen_it() -> None:
     bench = Bench()
     bench.engine.seconds = 5
-    async with bench.open(timeout=0.05) as reranker:
+    async with bench.open(limit=0.05) as reranker:
         with pytest.raises(DeadlineExceeded, match="within 50 ms"):
             await reranker.rank(query("a", timeout=60))
 

@@ -11,7 +11,12 @@ from sentence_transformers import CrossEncoder
 
 from app.rerank.engine import OutOfMemory, Pair
 
-OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
+OUT_OF_MEMORY = (
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

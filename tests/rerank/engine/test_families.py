@@ -41,7 +41,7 @@ def reference(folder: Path, loaded: LoadedModel) -> CrossEncoder:
         str(folder), device="cpu", max_length=loaded.encoder.max_tokens
     )
     if model.config is not None and model.config.model_type == "qwen3":
-        model.processor.chat_template = QWEN3  # type: ignore[union-attr]
+        model.processor.chat_template = QWEN3
     return model
 
 

