@@ -1,0 +1,145 @@
+"""`rerankd finetune`: train a model further on labelled pairs, and measure what it brought."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from app.commands.flags import add_flags, settings_from
+from app.commands.measuring import Task, open_scorer, plainly, positive
+from app.commands.rerank import MODEL_SETTINGS
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.evaluation.mining import Split
+    from app.evaluation.study import Study
+
+K = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data",
+        type=Path,
+        help="JSON lines of query and positive (and negative), of query, document and label, or of "
+        "query, documents and relevant; or a BEIR folder",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="a new folder, for RERANKD_MODEL")
+    parser.add_argument("--split", default="train", help="which qrels of a BEIR folder [train]")
+    parser.add_argument("--epochs", type=float, default=2.0, help="rounds through the data [2]")
+    parser.add_argument("--batch", type=positive, default=8, help="queries a step [8]")
+    parser.add_argument("--learning-rate", type=float, default=2e-5, help="at its height [2e-5]")
+    parser.add_argument("--negatives", type=positive, default=7, help="for each positive [7]")
+    parser.add_argument(
+        "--initial-k", type=positive, default=30, help="BM25's best, mined and reranked [30]"
+    )
+    parser.add_argument(
+        "--guard",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave out mined negatives that the model ranks above every positive [yes]",
+    )
+    parser.add_argument("--patience", type=positive, default=3, help="checks without gain [3]")
+    parser.add_argument("--validation", type=share, default=0.15, help="share of queries [0.15]")
+    parser.add_argument("--test", type=share, default=0.15, help="share of queries [0.15]")
+    parser.add_argument("--language", default="english", help="whose word endings BM25 cuts")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn [0]")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    add_flags(parser, MODEL_SETTINGS)
+
+
+def share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = settings_from(arguments)
+    with plainly(settings):
+        from app.evaluation import tuned  # noqa: PLC0415 (needs the extra)
+        from app.evaluation.mining import split  # noqa: PLC0415
+        from app.evaluation.pairs import read_labelled  # noqa: PLC0415
+        from app.evaluation.writing import new_folder, write_json  # noqa: PLC0415
+
+        judged = read_labelled(arguments.data, arguments.split)
+        parts = split(judged, arguments.validation, arguments.test, arguments.seed)
+        with new_folder(arguments.out) as aside:
+            before, after, checks = tune_and_measure(arguments, settings, parts, aside)
+            found = tuned.as_json(before, after, checks, arguments.seed)
+            write_json(aside / "finetune.json", found)
+        if arguments.json:
+            print(to_json(found, indent=2).decode())
+        else:
+            print(tuned.as_text(before, after, arguments.seed))
+            print(f"\nTo use it: RERANKD_MODEL={arguments.out}")
+    return 0
+
+
+def tune_and_measure(
+    arguments: argparse.Namespace, settings: Settings, parts: Split, folder: Path
+) -> tuple[Study, Study, list[float]]:
+    """Both measurements go through the service's own engine: the result is known to be served."""
+    from app.evaluation.first_stage import candidates  # noqa: PLC0415
+
+    train, validation, test = (
+        Task(one, candidates(one, arguments.initial_k, arguments.language, given=one.ranked))
+        for one in (parts.train, parts.validation, parts.test)
+    )
+    before = asyncio.run(measure(settings, test, arguments))
+    checks = tune(arguments, settings, train, validation, folder)
+    served = settings.model_copy(
+        update={"model": str(folder), "model_name": arguments.out.name, "revision": ""}
+    )
+    return before, asyncio.run(measure(served, test, arguments)), checks
+
+
+def tune(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    train: Task,
+    validation: Task,
+    folder: Path,
+) -> list[float]:
+    from app.evaluation.mining import mine  # noqa: PLC0415
+    from app.evaluation.tuning import Recipe, Tuner  # noqa: PLC0415
+    from app.rerank.engine.loading import ModelSpec  # noqa: PLC0415
+
+    fields: dict[str, Any] = {
+        name: getattr(settings, "model" if name == "name" else name)
+        for name in ("name", "revision", "device", "threads", "offline", "trust_remote_code")
+    }
+    recipe = Recipe(
+        epochs=arguments.epochs,
+        batch=arguments.batch,
+        rate=arguments.learning_rate,
+        patience=arguments.patience,
+        length=settings.max_length,
+        seed=arguments.seed,
+    )
+    tuner = Tuner(ModelSpec(**fields), recipe)
+    score = tuner.score if arguments.guard else None
+    groups = mine(train.judged, train.found, arguments.negatives, arguments.seed, score)
+    return tuner.tune(groups, validation.judged, validation.found, folder)
+
+
+async def measure(settings: Settings, task: Task, arguments: argparse.Namespace) -> Study:
+    from app.evaluation.scoring import score_all  # noqa: PLC0415
+    from app.evaluation.study import compare  # noqa: PLC0415
+
+    async with open_scorer(settings, None) as scorer:
+        answers = await score_all(scorer, task.judged, task.found)
+        return compare(
+            task.judged,
+            task.found,
+            answers,
+            model=scorer.name,
+            k=K,
+            initial_k=arguments.initial_k,
+            seed=arguments.seed,
+        )
