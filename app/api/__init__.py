@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import openapi, operations, problems, routes
+from app.api import models, openapi, operations, problems, routes
 from app.api.access import Access
 from app.api.disconnect import CancelOnDisconnect
 from app.api.limits import RequestLimits
@@ -35,8 +35,9 @@ def build_api(
     app.state.keys = keys
     app.include_router(routes.router)
     app.include_router(operations.router)
+    app.include_router(models.router)
     problems.install(app)
-    openapi.install(app, limits)
+    openapi.install(app, service, limits, locked=bool(keys))
     # The last one added is the outermost.
     app.add_middleware(CancelOnDisconnect)
     if cors_origins:

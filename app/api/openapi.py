@@ -1,4 +1,4 @@
-"""The schema that `/docs` shows, with this instance's limits in it."""
+"""The schema that `/docs` shows: what this very instance takes, with its limits and scores."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api.dialects.native import NativeRequest
+from app.api.dialects.registry import DIALECTS
+from app.api.dialects.score import ScoreRequest
 from app.api.limits import RequestLimits
 from app.api.problems import Problem
+from app.service import Service
+
+DOCUMENTS = {"documents", "texts", "passages", "input"}
 
 
-def install(app: FastAPI, limits: RequestLimits) -> None:
+def install(app: FastAPI, service: Service, limits: RequestLimits, *, locked: bool) -> None:
     def schema() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = describe(app, limits)
-        return app.openapi_schema
+        document = describe(app, limits)
+        if not locked:
+            unlock(document)
+        if service.served is not None:
+            offer(document, service.served.facts["scores"])
+        return document
 
     app.openapi = schema  # type: ignore[method-assign]
 
@@ -26,12 +34,36 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
+    requests: set[type[BaseModel]] = {ScoreRequest, *(dialect.request for dialect in DIALECTS)}
     _, models = models_json_schema(
-        [(NativeRequest, "validation"), (Problem, "serialization")],
+        [(Problem, "serialization"), *((one, "validation") for one in requests)],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"] |= models["$defs"]
-    request = document["components"]["schemas"]["NativeRequest"]["properties"]
-    request["documents"]["maxItems"] = limits.documents
-    request["query"]["maxLength"] = limits.query_chars
+    for request in requests:
+        bound(document["components"]["schemas"][request.__name__]["properties"], limits)
     return document
+
+
+def bound(properties: dict[str, Any], limits: RequestLimits) -> None:
+    for name in DOCUMENTS & properties.keys():
+        if properties[name].get("type") == "array":
+            properties[name]["maxItems"] = limits.documents
+    if properties.get("query", {}).get("type") == "string":
+        properties["query"]["maxLength"] = limits.query_chars
+
+
+def unlock(document: dict[str, Any]) -> None:
+    """Without keys there is nothing to authorize, and no 401."""
+    document["components"].pop("securitySchemes", None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+            operation["responses"].pop("401", None)
+
+
+def offer(document: dict[str, Any], scores: list[str]) -> None:
+    """Only the kinds of score that the loaded model can give."""
+    request = document["components"]["schemas"]["NativeRequest"]["properties"]
+    choice = next(one for one in request["score"]["anyOf"] if "enum" in one)
+    choice["enum"] = list(scores)

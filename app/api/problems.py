@@ -9,12 +9,15 @@ import math
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia
+from app.api.dialects.dialect import Dialect, Refusal
+from app.api.dialects.registry import choose
 from app.errors import (
     DeadlineExceeded,
     Draining,
@@ -72,8 +75,24 @@ class Problem(BaseModel):
     limit: int | None = Field(None, description="The limit that was exceeded")
 
 
-def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
+def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
+    """In the dialect of the request, as far as it is known by now."""
     request.scope["outcome"] = kind.type
+    dialect: Dialect | None = request.scope.get("dialect")
+    if dialect is None:
+        dialect = choose(request.scope["path"], request.headers, {})
+    if dialect.refuse is None:
+        return problem_response(request, kind, detail, **more)
+    status = dialect.statuses.get(kind.type, kind.status)
+    body = dialect.refuse(Refusal(status, kind.type, detail, more.get("field")))
+    if isinstance(body, str):
+        return PlainTextResponse(body, status)
+    if body is None:
+        return Response(status_code=status)
+    return Response(to_json(body), status, media_type="application/json")
+
+
+def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
     problem = Problem(
         type=kind.type,
         title=kind.title,
@@ -90,7 +109,7 @@ def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> 
 def on_service_error(request: Request, error: Exception) -> Response:
     kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
     more = {name: getattr(error, name, None) for name in ("field", "limit")}
-    response = problem_response(request, kind, str(error) or kind.title, **more)
+    response = refuse(request, kind, str(error) or kind.title, **more)
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
@@ -105,13 +124,13 @@ def on_http_error(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
     kind = BY_STATUS.get(status, INTERNAL._replace(status=status))
     detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
-    response = problem_response(request, kind, detail)
+    response = refuse(request, kind, detail)
     response.headers.update(getattr(error, "headers", None) or {})
     return response
 
 
 def on_unforeseen(request: Request) -> Response:
-    return problem_response(request, INTERNAL, "an unforeseen error; the log has it by request id")
+    return refuse(request, INTERNAL, "an unforeseen error; the log has it by request id")
 
 
 def install(app: FastAPI) -> None:
@@ -119,8 +138,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_error)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries for the errors that a route can answer with."""
+def documented(*statuses: int, problem: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries for the errors that a route can answer with.
+
+    Those of other dialects are described, but not modelled.
+    """
     titles = {kind.status: kind.title for kind in (INTERNAL, *BY_STATUS.values(), *KINDS.values())}
     headers = {
         name: {"description": text, "schema": {"type": "integer", "minimum": 1}}
@@ -130,7 +152,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": titles[status],
-            "content": {MEDIA_TYPE: {"schema": schema}},
+            **({"content": {MEDIA_TYPE: {"schema": schema}}} if problem else {}),
             **({"headers": headers} if status in (429, 503) else {}),
         }
         for status in statuses

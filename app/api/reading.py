@@ -13,19 +13,26 @@ from app.api.limits import RequestLimits
 from app.errors import InvalidRequest
 from app.rerank.query import Query
 
-Parse = Callable[[dict[str, Any]], Query]
+Body = dict[str, Any]
+MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}  # of unions: not names that a caller wrote
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
-async def read_query(request: Request, parse: Parse) -> Query:
+async def read_query(request: Request, parse: Callable[[Body], Query]) -> Query:
+    (query,) = await read_queries(request, lambda body: [parse(body)])
+    return query
+
+
+async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -> list[Query]:
     limits: RequestLimits = request.app.state.limits
     body = await read_json(request, limits.body_bytes)
     try:
-        query = parse(body)
+        queries = parse(body)
     except ValidationError as error:
         raise as_invalid(error) from error
-    request.scope["log_fields"] = {"documents": len(query.documents)}
-    return limits.check(query)
+    documents = sum(len(query.documents) for query in queries)
+    request.scope["log_fields"] = {"documents": documents}
+    return limits.check(queries)
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:
@@ -43,6 +50,6 @@ def field_path(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not part.startswith("<"):  # a tag of a union, not a name
+        elif part not in MEMBERS:
             path += f".{part}" if path else part
     return path or "body"

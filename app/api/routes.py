@@ -1,21 +1,30 @@
-"""What callers ask for."""
+"""What callers ask for, in whatever dialect they ask."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from app.api.auth import require_key
-from app.api.dialects import native
+from app.api.dialects import score
+from app.api.dialects.cohere import V2
+from app.api.dialects.dialect import Body, Dialect, Label
+from app.api.dialects.native import NATIVE
+from app.api.dialects.registry import PREFIXED, SNIFFED, choose
 from app.api.problems import documented
-from app.api.reading import read_query
+from app.api.reading import read_queries, read_query
 from app.rerank.query import Query
 from app.rerank.reranker import Reranker
 from app.service import Service
 
-ERRORS = documented(400, 401, 413, 415, 422, 429, 500, 503, 504)
+ERRORS = (400, 401, 413, 415, 422, 429, 500, 503, 504)
+SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 
 router = APIRouter(dependencies=[Depends(require_key)])
 
@@ -25,29 +34,88 @@ async def get_reranker(request: Request) -> Reranker:
     return service.reranker()
 
 
-async def get_native_query(request: Request) -> Query:
-    return await read_query(request, native.parse)
+async def get_query(request: Request) -> Query:
+    def parse(body: Body) -> Query:
+        dialect = choose(request.scope["path"], request.headers, body)
+        request.scope["dialect"] = dialect
+        return dialect.parse(body)
+
+    return await read_query(request, parse)
+
+
+async def get_queries(request: Request) -> list[Query]:
+    return await read_queries(request, score.parse)
 
 
 DepReranker = Annotated[Reranker, Depends(get_reranker)]
-DepNativeQuery = Annotated[Query, Depends(get_native_query)]
+DepQuery = Annotated[Query, Depends(get_query)]
+DepQueries = Annotated[list[Query], Depends(get_queries)]
 
 
-@router.post(
-    native.PATH,
-    summary="Rank documents by relevance to a query",
-    response_model=native.NativeAnswer,
-    responses=ERRORS,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/NativeRequest"}}
-            },
-        }
-    },
-)
-async def rerank(request: Request, reranker: DepReranker, query: DepNativeQuery) -> Response:
+async def rerank(request: Request, reranker: DepReranker, query: DepQuery) -> Response:
+    dialect: Dialect = request.scope["dialect"]
     ranking = await reranker.rank(query)
-    answer = native.render(ranking, answer_id=request.scope["request_id"], model=reranker.name)
-    return Response(to_json(answer), media_type="application/json")
+    answer = dialect.render(ranking, label(request, reranker))
+    return json_response(answer, dialect.headers(ranking))
+
+
+async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueries) -> Response:
+    work = [asyncio.ensure_future(reranker.rank(query)) for query in queries]
+    try:
+        rankings = await asyncio.gather(*work)
+    finally:
+        for one in work:
+            one.cancel()
+    return json_response(score.render(rankings, label(request, reranker)))
+
+
+def label(request: Request, reranker: Reranker) -> Label:
+    return Label(request.scope["request_id"], reranker.name, int(time.time()))
+
+
+def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(to_json(answer), headers=dict(headers or {}), media_type="application/json")
+
+
+def takes(request: type[BaseModel]) -> dict[str, Any]:
+    """The body of an operation, for the schema: the route itself reads it in its own way."""
+    schema = {"$ref": f"#/components/schemas/{request.__name__}"}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"requestBody": body}
+
+
+def add(path: str, dialect: Dialect, *, shown: bool, tags: list[str]) -> None:
+    native = dialect is NATIVE
+    router.add_api_route(
+        path,
+        rerank,
+        methods=["POST"],
+        summary="Rank documents by relevance to a query" if native else f"As {dialect.name} does",
+        response_model=dialect.answer,
+        responses=documented(*ERRORS, problem=native),
+        openapi_extra=takes(dialect.request),
+        include_in_schema=shown,
+        tags=list(tags),
+        operation_id=f"rerank_{path.strip('/').replace('/', '_')}",
+    )
+
+
+for _path, _dialect in SNIFFED.items():
+    _shown = _path in {"/rerank", "/v1/rerank", "/v2/rerank"}
+    add(_path, _dialect, shown=_shown, tags=["rerank"])
+for _prefix, (_dialect, _paths) in PREFIXED.items():
+    for _path in _paths:
+        _spoken = V2 if (_prefix, _path) == ("cohere", "/v2/rerank") else _dialect
+        add(f"/{_prefix}{_path}", _spoken, shown=_path == _paths[0], tags=["dialects"])
+for _path in SCORE_PATHS:
+    router.add_api_route(
+        _path,
+        score_pairs,
+        methods=["POST"],
+        summary="Score pairs of texts, as vLLM does",
+        response_model=score.ScoreAnswer,
+        responses=documented(*ERRORS, problem=False),
+        openapi_extra=takes(score.ScoreRequest),
+        include_in_schema=_path == SCORE_PATHS[0],
+        tags=["rerank"],
+    )

@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 
 from app import logs
 from app.api.dialects import native
+from app.api.dialects.dialect import Label
 from app.api.reading import as_invalid
 from app.commands.flags import add_flags, settings_from, stop
 from app.errors import ServiceError
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         stop(str(as_invalid(error)), 2)
     except ServiceError as error:
         stop(str(error), 1)
-    answer = native.render(ranking, answer_id="local", model=name)
+    answer = native.render(ranking, Label("local", name, 0))
     print(to_json(answer, indent=2).decode() if arguments.json else table(answer))
     return 0
 

@@ -132,7 +132,7 @@ async def test_the_schema_documents_every_route_and_this_instances_limits(desk: 
     async with desk.open(max_documents=7) as client:
         schema = (await client.get("/openapi.json")).json()
         assert (await client.get("/docs")).status_code == 200
-    assert set(schema["paths"]) == {"/rerank", "/healthz", "/readyz", "/metrics", "/info"}
+    assert set(schema["paths"]) >= {"/rerank", "/healthz", "/readyz", "/metrics", "/info"}
     request = schema["components"]["schemas"]["NativeRequest"]
     assert request["properties"]["documents"]["maxItems"] == 7
     assert request["examples"]

@@ -1,0 +1,136 @@
+"""Cohere, versions 1 and 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api.dialects.dialect import Body, Dialect, Label, as_object, ranked, warnings_of
+from app.api.dialects.fields import (
+    DOCUMENTS,
+    QUERY,
+    AnyObject,
+    Count,
+    Flag,
+    Lenient,
+    Text,
+    Texts,
+    Whole,
+    example,
+)
+from app.rerank.query import Document, Query, Ranking
+
+DOCUMENTS_A_SEARCH_UNIT = 100
+
+
+class CohereV2Request(Lenient):
+    model_config = example(
+        {"model": "rerank-v3.5", "query": QUERY, "documents": DOCUMENTS, "top_n": 1}
+    )
+
+    model: str | None = None
+    query: Text
+    documents: Texts
+    top_n: Count = None
+    max_tokens_per_doc: Count = None
+    priority: Annotated[Whole, Field(ge=0, le=999)] | None = None
+
+
+class CohereV1Request(Lenient):
+    model_config = example(
+        {
+            "query": QUERY,
+            "documents": [{"title": "Rules", "body": text} for text in DOCUMENTS],
+            "rank_fields": ["title", "body"],
+            "return_documents": True,
+        }
+    )
+
+    model: str | None = None
+    query: Text
+    documents: Annotated[list[AnyObject], Field(min_length=1)]
+    top_n: Count = None
+    rank_fields: list[str] | None = None
+    return_documents: Flag = None
+    max_chunks_per_doc: Count = None
+
+
+class CohereResult(BaseModel):
+    index: int
+    relevance_score: float
+    document: dict[str, Any] | None = None
+
+
+class CohereAnswer(BaseModel):
+    id: str
+    results: list[CohereResult]
+    meta: dict[str, Any]
+
+
+def parse_v2(body: Body) -> Query:
+    asked = CohereV2Request.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=[Document(text) for text in asked.documents],
+        top_n=asked.top_n or None,
+        priority=asked.priority or 0,
+    )
+
+
+def parse_v1(body: Body) -> Query:
+    asked = CohereV1Request.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=[
+            Document(text_by(one, asked.rank_fields or []), body=one) for one in asked.documents
+        ],
+        top_n=asked.top_n or None,
+        return_documents=bool(asked.return_documents),
+    )
+
+
+def text_by(document: str | dict[str, Any], fields: Sequence[str]) -> str:
+    """The fields to rank by, each on a line under its name; `text` alone stands for itself."""
+    if isinstance(document, str):
+        return document
+    if not fields and isinstance(document.get("text"), str):
+        return str(document["text"])
+    chosen = [name for name in fields or document if document.get(name) is not None]
+    if len(chosen) == 1:
+        return str(document[chosen[0]])
+    return "\n".join(f"{name}: {document[name]}" for name in chosen)
+
+
+def render_v2(ranking: Ranking, label: Label) -> Body:
+    return render(ranking, label, "2")
+
+
+def render_v1(ranking: Ranking, label: Label) -> Body:
+    return render(ranking, label, "1")
+
+
+def render(ranking: Ranking, label: Label, version: Literal["1", "2"]) -> Body:
+    return {
+        "id": label.id,
+        "results": ranked(ranking, as_object),
+        "meta": render_meta(ranking, version),
+    }
+
+
+def render_meta(ranking: Ranking, version: Literal["1", "2"]) -> Body:
+    tokens, documents = ranking.usage.tokens, len(ranking.query.documents)
+    units = -(-documents // DOCUMENTS_A_SEARCH_UNIT)
+    meta: Body = {
+        "api_version": {"version": version},
+        "billed_units": {"search_units": units, "input_tokens": tokens},
+        "tokens": {"input_tokens": tokens, "output_tokens": 0},
+    }
+    if warnings := warnings_of(ranking):
+        meta["warnings"] = warnings
+    return meta
+
+
+V1 = Dialect("cohere_v1", CohereV1Request, CohereAnswer, parse_v1, render_v1)
+V2 = Dialect("cohere_v2", CohereV2Request, CohereAnswer, parse_v2, render_v2)

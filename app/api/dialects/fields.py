@@ -1,0 +1,85 @@
+"""What the requests of many dialects are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from app.rerank.query import Document
+
+
+class Lenient(BaseModel):
+    """Types are strict, unknown keys are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+def _whole(value: object) -> object:
+    """To JSON 3.0 is as much an integer as 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[Whole, Field(ge=0)] | None  # none and 0 both mean all, or no limit
+Flag = bool | None
+Text = Annotated[str, Field(pattern=r"\S")]
+Texts = Annotated[list[str], Field(min_length=1)]
+
+
+class TextObject(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    text: str
+
+
+def _kind(value: object) -> str:
+    return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
+
+
+# Told apart by a tag, so that an error speaks of one of them and not of both.
+TextOrObject = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[TextObject, Tag("<object>")],
+    Discriminator(_kind),
+]
+
+
+AnyObject = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[dict[str, Any], Tag("<object>")],
+    Discriminator(_kind),
+]
+
+
+class QueryObject(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    text: Text
+
+
+QueryOrObject = Annotated[
+    Annotated[Text, Tag("<string>")] | Annotated[QueryObject, Tag("<object>")],
+    Discriminator(_kind),
+]
+TextsOrObjects = Annotated[list[TextOrObject], Field(min_length=1)]
+
+
+def text_of(value: str | TextObject | QueryObject) -> str:
+    return value if isinstance(value, str) else value.text
+
+
+def documents_of(given: Sequence[str | TextObject], raw: Sequence[Any]) -> list[Document]:
+    """Documents that remember how they came; `raw` is the same list before validation."""
+    return [Document(text_of(one), body=body) for one, body in zip(given, raw, strict=True)]
+
+
+def texts_of(given: Sequence[str]) -> list[Document]:
+    return [Document(text) for text in given]
+
+
+def example(body: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(strict=True, extra="ignore", json_schema_extra={"examples": [body]})
+
+
+QUERY = "how long may I keep the book"
+DOCUMENTS = ["The library opens at nine.", "Books are lent for four weeks."]

@@ -1,0 +1,80 @@
+"""Infinity."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, everyones, ranked
+from app.api.dialects.fields import (
+    DOCUMENTS,
+    QUERY,
+    Count,
+    Flag,
+    Lenient,
+    Text,
+    Texts,
+    example,
+    texts_of,
+)
+from app.rerank.query import Query, Ranking
+
+
+class InfinityRequest(Lenient):
+    model_config = example({"query": QUERY, "documents": DOCUMENTS, "return_documents": True})
+
+    query: Text
+    documents: Texts
+    model: str | None = None
+    top_n: Count = None
+    return_documents: Flag = None
+    raw_scores: Flag = None
+
+
+class InfinityResult(BaseModel):
+    index: int
+    relevance_score: float
+    document: str | None = None
+
+
+class InfinityAnswer(BaseModel):
+    object: str
+    results: list[InfinityResult]
+    model: str
+    usage: dict[str, int]
+    id: str
+    created: int
+
+
+def parse(body: Body) -> Query:
+    asked = InfinityRequest.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=texts_of(asked.documents),
+        top_n=asked.top_n or None,
+        score="logit" if asked.raw_scores else "probability",
+        return_documents=bool(asked.return_documents),
+    )
+
+
+def render(ranking: Ranking, label: Label) -> Body:
+    tokens = ranking.usage.tokens
+    return {
+        "object": "rerank",
+        "results": ranked(ranking, as_text),
+        "model": label.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "id": f"infinity-{label.id}",
+        "created": label.created,
+    }
+
+
+def refuse(refusal: Refusal) -> Body:
+    """Its client reads a 422 as a list of complaints, each with a place."""
+    body = everyones(refusal)
+    if refusal.status == 422:
+        place = ["body", *([refusal.field] if refusal.field else [])]
+        body["detail"] = [{"loc": place, "msg": refusal.detail, "type": refusal.type}]
+    return body
+
+
+INFINITY = Dialect("infinity", InfinityRequest, InfinityAnswer, parse, render, refuse)

@@ -1,0 +1,71 @@
+"""llama.cpp: scores are logits, and documents are never echoed."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
+from app.api.dialects.fields import DOCUMENTS, QUERY, Count, Lenient, Text, Texts, example, texts_of
+from app.rerank.query import Query, Ranking
+
+
+class LlamaCppRequest(Lenient):
+    model_config = example({"query": QUERY, "documents": DOCUMENTS, "top_n": 1})
+
+    model: str | None = None
+    query: Text
+    documents: Texts
+    top_n: Count = None
+
+
+class LlamaCppResult(BaseModel):
+    index: int
+    relevance_score: float
+
+
+class LlamaCppAnswer(BaseModel):
+    model: str
+    object: str
+    usage: dict[str, int]
+    results: list[LlamaCppResult]
+
+
+def parse(body: Body) -> Query:
+    asked = LlamaCppRequest.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=texts_of(asked.documents),
+        top_n=asked.top_n or None,
+        score="logit",
+    )
+
+
+def render(ranking: Ranking, label: Label) -> Body:
+    tokens = ranking.usage.tokens
+    return {
+        "model": label.model,
+        "object": "list",
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "results": ranked(ranking, as_text),
+    }
+
+
+def refuse(refusal: Refusal) -> Body:
+    return {
+        "error": {
+            "code": refusal.status,
+            "message": refusal.detail,
+            "type": refusal.type,
+        }
+    }
+
+
+LLAMACPP = Dialect(
+    "llamacpp",
+    LlamaCppRequest,
+    LlamaCppAnswer,
+    parse,
+    render,
+    refuse,
+    statuses={"invalid": 400, "too_long": 500},
+)

@@ -1,0 +1,68 @@
+"""NVIDIA NIM: scores are logits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from app.api.dialects.dialect import Body, Dialect, Label, as_text, ranked
+from app.api.dialects.fields import (
+    DOCUMENTS,
+    QUERY,
+    Count,
+    Lenient,
+    QueryObject,
+    TextObject,
+    example,
+)
+from app.rerank.query import Document, Query, Ranking
+
+
+class NimRequest(Lenient):
+    model_config = example(
+        {
+            "model": "nvidia/llama-nemotron-rerank-1b-v2",
+            "query": {"text": QUERY},
+            "passages": [{"text": text} for text in DOCUMENTS],
+        }
+    )
+
+    model: str | None = None
+    query: QueryObject
+    passages: Annotated[list[TextObject], Field(min_length=1)]
+    truncate: Literal["NONE", "END"] | None = None
+    top_k: Count = None
+
+
+class NimRank(BaseModel):
+    index: int
+    logit: float
+
+
+class NimAnswer(BaseModel):
+    rankings: list[NimRank]
+    usage: dict[str, int]
+
+
+def parse(body: Body) -> Query:
+    """Cut unless told NONE, where NIM refuses unless told END: no request fails for its length."""
+    asked = NimRequest.model_validate(body)
+    return Query(
+        text=asked.query.text,
+        documents=[Document(one.text) for one in asked.passages],
+        top_n=asked.top_k or None,
+        score="logit",
+        truncate=asked.truncate != "NONE",
+    )
+
+
+def render(ranking: Ranking, _: Label) -> Body:
+    tokens = ranking.usage.tokens
+    return {
+        "rankings": ranked(ranking, as_text, score="logit"),
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+NIM = Dialect("nim", NimRequest, NimAnswer, parse, render)

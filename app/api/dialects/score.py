@@ -1,0 +1,127 @@
+"""vLLM's `/score`: one text against many, or many against as many; scores in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from app.api.dialects.dialect import Body, Label
+from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Whole, example
+from app.api.dialects.vllm import Content, VllmContent, text_of
+from app.errors import InvalidRequest
+from app.rerank.query import Document, Query, Ranking, Side
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, list):
+        return "<list>"
+    return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
+
+
+Contents = Annotated[
+    Annotated[str, Tag("<string>")]
+    | Annotated[VllmContent, Tag("<object>")]
+    | Annotated[list[Content], Field(min_length=1), Tag("<list>")],
+    Discriminator(_kind),
+]
+
+# What the two sides may be called.
+SIDES = (
+    ("text_1", "text_2"),
+    ("data_1", "data_2"),
+    ("queries", "documents"),
+    ("queries", "items"),
+)
+
+
+class ScoreRequest(Lenient):
+    model_config = example(
+        {"model": "BAAI/bge-reranker-v2-m3", "text_1": QUERY, "text_2": DOCUMENTS}
+    )
+
+    model: str | None = None
+    text_1: Contents | None = None
+    text_2: Contents | None = None
+    data_1: Contents | None = None
+    data_2: Contents | None = None
+    queries: Contents | None = None
+    documents: Contents | None = None
+    items: Contents | None = None
+    truncation_side: Side | None = None
+    use_activation: bool | None = None
+    priority: Whole | None = None
+
+
+class ScoreResult(BaseModel):
+    index: int
+    object: Literal["score"]
+    score: float
+
+
+class ScoreAnswer(BaseModel):
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    data: list[ScoreResult]
+    usage: dict[str, int]
+
+
+def parse(body: Body) -> list[Query]:
+    """A query for each run of pairs that share their first text."""
+    asked = ScoreRequest.model_validate(body)
+    first, second = sides_of(asked)
+    if len(first) == 1:
+        first = first * len(second)
+    if len(first) != len(second):
+        raise InvalidRequest(
+            f"{len(first)} texts cannot be paired with {len(second)}: send one, or as many",
+            field="text_1",
+        )
+    runs = groupby(zip(first, second, strict=True), key=lambda pair: pair[0])
+    return [
+        Query(
+            text=text,
+            documents=[Document(document) for _, document in pairs],
+            score="logit" if asked.use_activation is False else "probability",
+            cut=asked.truncation_side or "right",
+            priority=min(max(asked.priority or 0, 0), 999),
+        )
+        for text, pairs in runs
+    ]
+
+
+def sides_of(asked: ScoreRequest) -> tuple[list[str], list[str]]:
+    for names in SIDES:
+        first, second = (getattr(asked, name) for name in names)
+        if first is not None and second is not None:
+            return texts(first), texts(second)
+    raise InvalidRequest("text_1 and text_2 are needed, or queries and documents", field="text_1")
+
+
+def texts(contents: str | VllmContent | list[str | VllmContent]) -> list[str]:
+    many = contents if isinstance(contents, list) else [contents]
+    return [text_of(one) for one in many]
+
+
+def render(rankings: Sequence[Ranking], label: Label) -> Body:
+    scores = [
+        one.score
+        for ranking in rankings
+        for one in sorted(ranking.results, key=lambda result: result.index)
+    ]
+    tokens = sum(ranking.usage.tokens for ranking in rankings)
+    return {
+        "id": f"score-{label.id}",
+        "object": "list",
+        "created": label.created,
+        "model": label.model,
+        "data": [
+            {"index": index, "object": "score", "score": score}
+            for index, score in enumerate(scores)
+        ],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }

@@ -1,0 +1,110 @@
+"""Text Embeddings Inference."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
+from app.api.dialects.fields import (
+    DOCUMENTS,
+    QUERY,
+    Flag,
+    Lenient,
+    Text,
+    Texts,
+    example,
+    texts_of,
+)
+from app.errors import MalformedRequest
+from app.rerank.query import Query, Ranking, Side
+
+SIDES: dict[str, Side] = {"Left": "left", "left": "left", "Right": "right", "right": "right"}
+ERROR_TYPES = {
+    "malformed": "Validation",
+    "too_large": "Validation",
+    "invalid": "Validation",
+    "too_long": "Validation",
+    "unsupported_media": "Validation",
+    "overloaded": "Overloaded",
+    "loading": "Unhealthy",
+    "draining": "Unhealthy",
+}
+
+
+class TeiRequest(Lenient):
+    model_config = example({"query": QUERY, "texts": DOCUMENTS, "return_text": True})
+
+    query: Text
+    texts: Texts
+    truncate: Flag = None
+    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    raw_scores: Flag = None
+    return_text: Flag = None
+
+
+class TeiRank(BaseModel):
+    index: int
+    score: float
+    text: str | None = None
+
+
+def parse(body: Body) -> Query:
+    if body.get("texts") == []:
+        raise MalformedRequest("`texts` cannot be empty", field="texts")
+    asked = TeiRequest.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=texts_of(asked.texts),
+        score="logit" if asked.raw_scores else "probability",
+        truncate=asked.truncate is not False,
+        cut=SIDES[asked.truncation_direction or "right"],
+        return_documents=bool(asked.return_text),
+    )
+
+
+def render(ranking: Ranking, _: Label) -> list[Body]:
+    """A bare list; among equals the last one given comes first."""
+    results = ranked(ranking, as_text, score="score", document="text")
+    return sorted(results, key=lambda one: (-one["score"], -one["index"]))
+
+
+def headers(ranking: Ranking) -> dict[str, str]:
+    times, query = ranking.times, ranking.query
+    seconds = {
+        "x-compute-time": times.total,
+        "x-total-time": times.total,
+        "x-tokenization-time": times.tokenize,
+        "x-queue-time": times.queue,
+        "x-inference-time": times.compute,
+    }
+    characters = sum(len(query.text) + len(one.text) for one in query.documents)
+    return {name: str(round(value * 1000)) for name, value in seconds.items()} | {
+        "x-compute-type": "cpu+gpu",
+        "x-compute-characters": str(characters),
+        "x-compute-tokens": str(ranking.usage.tokens),
+    }
+
+
+def refuse(refusal: Refusal) -> Any:
+    """Without a body for a bad key, in plain text for a body too large."""
+    if refusal.type == "unauthorized":
+        return None
+    if refusal.type == "too_large":
+        return refusal.detail
+    empty = (refusal.type, refusal.field) == ("malformed", "texts")
+    error_type = "Empty" if empty else ERROR_TYPES.get(refusal.type, "Backend")
+    return {"error": refusal.detail, "error_type": error_type}
+
+
+TEI = Dialect(
+    "tei",
+    TeiRequest,
+    list[TeiRank],
+    parse,
+    render,
+    refuse,
+    statuses={"scoring_failed": 424},
+    headers=headers,
+)

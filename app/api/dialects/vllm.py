@@ -1,0 +1,133 @@
+"""vLLM: `/rerank`, where documents are always echoed, and `/score`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, ranked
+from app.api.dialects.fields import (
+    DOCUMENTS,
+    QUERY,
+    Count,
+    Lenient,
+    Text,
+    Whole,
+    example,
+)
+from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
+
+LEAST_URGENT = 999
+
+
+class VllmPart(Lenient):
+    type: Literal["text"]
+    text: str
+
+
+class VllmContent(Lenient):
+    content: Annotated[list[VllmPart], Field(min_length=1)]
+
+
+def _kind(value: object) -> str:
+    return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
+
+
+Content = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
+    Discriminator(_kind),
+]
+
+Question = Annotated[
+    Annotated[Text, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
+    Discriminator(_kind),
+]
+
+
+class VllmRequest(Lenient):
+    model_config = example(
+        {"model": "BAAI/bge-reranker-v2-m3", "query": QUERY, "documents": DOCUMENTS, "top_n": 1}
+    )
+
+    model: str | None = None
+    query: Question
+    documents: Annotated[list[Content], Field(min_length=1)]
+    top_n: Count = None
+    truncate_prompt_tokens: Annotated[Whole, Field(ge=-1)] | None = None
+    truncation_side: Side | None = None
+    use_activation: bool | None = None
+    activation: bool | None = None
+    priority: Whole | None = None
+    instruction: str | None = None
+
+
+class VllmDocument(BaseModel):
+    text: str | None
+    multi_modal: None = None
+
+
+class VllmResult(BaseModel):
+    index: int
+    document: VllmDocument
+    relevance_score: float
+
+
+class VllmAnswer(BaseModel):
+    id: str
+    model: str
+    usage: dict[str, int]
+    results: list[VllmResult]
+
+
+def text_of(content: str | VllmContent) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content.content)
+
+
+def kind_of(asked: VllmRequest) -> ScoreKind:
+    return "logit" if False in (asked.use_activation, asked.activation) else "probability"
+
+
+def parse(body: Body) -> Query:
+    asked = VllmRequest.model_validate(body)
+    return Query(
+        text=text_of(asked.query),
+        documents=[Document(text_of(one)) for one in asked.documents],
+        top_n=asked.top_n or None,
+        score=kind_of(asked),
+        cut=asked.truncation_side or "right",
+        instruction=asked.instruction or None,
+        priority=min(max(asked.priority or 0, 0), LEAST_URGENT),
+        return_documents=True,
+    )
+
+
+def echo(document: Document) -> Any:
+    return {"text": document.text, "multi_modal": None}
+
+
+def render(ranking: Ranking, label: Label) -> Body:
+    tokens = ranking.usage.tokens
+    return {
+        "id": f"rerank-{label.id}",
+        "model": label.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "results": ranked(ranking, echo),
+    }
+
+
+def refuse(refusal: Refusal) -> Body:
+    return {
+        "error": {
+            "message": refusal.detail,
+            "type": refusal.type,
+            "param": refusal.field,
+            "code": refusal.status,
+        }
+    }
+
+
+STATUSES = {"invalid": 400, "too_long": 400}
+VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, refuse, STATUSES)

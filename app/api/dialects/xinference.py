@@ -1,0 +1,92 @@
+"""Xinference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, ranked, warnings_of
+from app.api.dialects.fields import (
+    DOCUMENTS,
+    QUERY,
+    Count,
+    Flag,
+    Lenient,
+    Text,
+    TextsOrObjects,
+    documents_of,
+    example,
+)
+from app.rerank.query import Query, Ranking
+
+
+class XinferenceRequest(Lenient):
+    model_config = example(
+        {
+            "model": "bge-reranker-v2-m3",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "return_documents": True,
+            "return_len": True,
+            "kwargs": "{}",
+        }
+    )
+
+    model: str | None = None
+    query: Text
+    documents: TextsOrObjects
+    top_n: Count = None
+    return_documents: Flag = None
+    return_len: Flag = None
+    max_chunks_per_doc: Count = None
+
+
+class XinferenceResult(BaseModel):
+    index: int
+    relevance_score: float
+    document: dict[str, Any] | None = None
+
+
+class XinferenceAnswer(BaseModel):
+    id: str
+    results: list[XinferenceResult]
+    meta: dict[str, Any]
+
+
+def parse(body: Body) -> Query:
+    asked = XinferenceRequest.model_validate(body)
+    return Query(
+        text=asked.query,
+        documents=documents_of(asked.documents, body["documents"]),
+        top_n=asked.top_n or None,
+        return_documents=bool(asked.return_documents),
+    )
+
+
+def render(ranking: Ranking, label: Label) -> Body:
+    return {
+        "id": label.id,
+        "results": ranked(ranking, as_object),
+        "meta": {
+            "api_version": None,
+            "billed_units": None,
+            "tokens": {"input_tokens": ranking.usage.tokens, "output_tokens": 0},
+            "warnings": warnings_of(ranking) or None,
+        },
+    }
+
+
+def refuse(refusal: Refusal) -> Body:
+    return {"detail": refusal.detail}
+
+
+XINFERENCE = Dialect(
+    "xinference",
+    XinferenceRequest,
+    XinferenceAnswer,
+    parse,
+    render,
+    refuse,
+    statuses={"invalid": 400, "too_long": 400},
+)

@@ -1,0 +1,123 @@
+"""What clients of other servers ask before they rerank: which models there are, and is it well."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from app import __version__
+from app.api.auth import require_key
+from app.api.dialects.registry import PREFIXED
+from app.api.limits import RequestLimits
+from app.api.operations import DepService, readyz
+from app.api.problems import documented
+from app.errors import Loading
+from app.service import Served
+
+MODELS = ("/v1/models", "/models")
+HEALTH = ("/health", "/ping", "/v1/health/ready")
+LIVE = "/v1/health/live"
+
+router = APIRouter(tags=["operations"])
+LOCKED = [Depends(require_key)]
+
+
+async def get_served(service: DepService) -> Served:
+    if service.served is None:
+        raise Loading(service.problem or "", retry_after=1.0)
+    return service.served
+
+
+DepServed = Annotated[Served, Depends(get_served)]
+
+
+async def models(served: DepServed) -> dict[str, Any]:
+    return {"object": "list", "data": [card(served)]}
+
+
+async def model(served: DepServed) -> dict[str, Any]:
+    """Whatever name was asked for: there is one model."""
+    return card(served)
+
+
+def card(served: Served) -> dict[str, Any]:
+    """As OpenAI has it, with what Infinity's and Xinference's clients read besides."""
+    batcher, most = served.batcher, served.facts["max_queue_tokens"]
+    return {
+        "id": served.reranker.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "rerankd",
+        "root": served.reranker.name,
+        "max_model_len": served.facts["max_length"],
+        "model_name": served.reranker.name,
+        "model_type": "rerank",
+        "backend": served.facts["engine"],
+        "capabilities": ["rerank"],
+        "stats": {
+            "queue_fraction": batcher.waiting_tokens / most,
+            "queue_absolute": batcher.waiting_tokens,
+            "results_pending": batcher.waiting_tokens,
+            "batch_size": batcher.budget,
+        },
+    }
+
+
+async def health(service: DepService) -> dict[str, str]:
+    await readyz(service)
+    return {"status": "ok", "object": "health.response", "message": "ready"}
+
+
+async def live() -> dict[str, str]:
+    return {"status": "ok", "object": "health.response", "message": "live"}
+
+
+async def cluster_auth() -> dict[str, bool]:
+    """Xinference's client asks whether to log in; a key goes with every request here instead."""
+    return {"auth": False}
+
+
+async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:
+    limits: RequestLimits = request.app.state.limits
+    facts = served.facts
+    label = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    return {
+        "model_id": served.reranker.name,
+        "model_sha": facts["revision"],
+        "model_dtype": facts["dtype"],
+        "served_model_name": served.reranker.name,
+        "model_type": {"reranker": label},
+        "max_concurrent_requests": limits.documents,
+        "max_input_length": facts["max_length"],
+        "max_batch_tokens": facts["max_batch_tokens"],
+        "max_batch_requests": None,
+        "max_client_batch_size": limits.documents,
+        "auto_truncate": True,
+        "tokenization_workers": 2,
+        "version": __version__,
+        "sha": None,
+        "docker_label": None,
+    }
+
+
+for _prefix in ("", *(f"/{name}" for name in PREFIXED)):
+    _shown = not _prefix
+    for _path in MODELS:
+        router.add_api_route(
+            _prefix + _path,
+            models,
+            summary="The model that answers here",
+            dependencies=LOCKED,
+            responses=documented(401, 503, problem=False),
+            include_in_schema=_shown and _path == MODELS[0],
+        )
+    for _path in HEALTH:
+        router.add_api_route(_prefix + _path, health, include_in_schema=False)
+    router.add_api_route(_prefix + LIVE, live, include_in_schema=False)
+    router.add_api_route(
+        _prefix + "/v1/models/{name:path}", model, dependencies=LOCKED, include_in_schema=False
+    )
+router.add_api_route("/v1/cluster/auth", cluster_auth, include_in_schema=False)
+router.add_api_route("/xinference/v1/cluster/auth", cluster_auth, include_in_schema=False)
+router.add_api_route("/tei/info", tei_info, dependencies=LOCKED, include_in_schema=False)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+from httpx import AsyncClient
+
+from app.api.dialects.registry import PREFIXED
+from tests.api.conftest import Desk
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_models_are_listed_as_openai_does_with_the_queue_as_infinity_does(
+    client: AsyncClient,
+) -> None:
+    for path in ("/v1/models", "/models", "/nim/v1/models", "/infinity/models"):
+        answer = (await client.get(path)).json()
+        (model,) = answer["data"]
+        assert answer["object"] == "list"
+        assert (model["object"], model["model_type"]) == ("model", "rerank")
+        assert model["stats"]["queue_fraction"] == 0
+        assert (await client.get(f"{path}/any/name")).status_code in {200, 404}
+
+
+async def test_any_model_name_is_the_model_that_is_there(client: AsyncClient) -> None:
+    named = (await client.get("/v1/models/BAAI/bge-reranker-v2-m3")).json()
+    listed = (await client.get("/v1/models")).json()["data"][0]
+    assert named["id"] == listed["id"]
+
+
+async def test_models_need_a_key_and_health_does_not(desk: Desk) -> None:
+    async with desk.open(api_keys="one") as client:
+        refused = await client.get("/v1/models")
+        assert (refused.status_code, "message" in refused.json()["error"]) == (401, True)
+        assert (await client.get("/tei/info")).status_code == 401
+        for path in ("/health", "/ping", "/v1/health/ready", "/v1/health/live", "/tei/health"):
+            assert (await client.get(path)).status_code == 200
+
+
+async def test_health_falls_while_draining_but_the_process_lives(desk: Desk) -> None:
+    async with desk.open() as client:
+        await desk.app.state.service.drain(0)
+        assert (await client.get("/health")).status_code == 503
+        assert (await client.get("/nim/v1/health/ready")).status_code == 503
+        assert (await client.get("/nim/v1/health/live")).status_code == 200
+
+
+async def test_tei_s_info_tells_the_limits_in_its_words(client: AsyncClient) -> None:
+    info = (await client.get("/tei/info")).json()
+    assert info["max_input_length"] == 64
+    assert info["max_client_batch_size"] == 1000
+    assert "reranker" in info["model_type"]
+
+
+async def test_xinference_s_client_is_told_that_no_login_is_needed(client: AsyncClient) -> None:
+    for path in ("/v1/cluster/auth", "/xinference/v1/cluster/auth"):
+        assert (await client.get(path)).json() == {"auth": False}
+
+
+async def test_every_documented_example_runs(client: AsyncClient) -> None:
+    schema = (await client.get("/openapi.json")).json()
+    ran = 0
+    for path, operations in schema["paths"].items():
+        if "post" in operations:
+            content = operations["post"]["requestBody"]["content"]["application/json"]
+            name = content["schema"]["$ref"].rsplit("/", 1)[1]
+            (example,) = schema["components"]["schemas"][name]["examples"]
+            response = await client.post(path, json=example)
+            assert response.status_code == 200, (path, response.text)
+            ran += 1
+    assert ran >= len(PREFIXED) + 4
+
+
+async def test_every_prefix_is_documented_once(client: AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for prefix in PREFIXED:
+        assert len([path for path in paths if path.startswith(f"/{prefix}/")]) == 1
