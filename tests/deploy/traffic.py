@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-LONG = "a book that is lent for four weeks " * 20
+LINE = "a book that is lent for four weeks "
+LONG = LINE * 20  # more than the small model takes
 CROWD = 900  # documents; a second such request does not fit the queue
 QUEUE_TOKENS = 60_000
 BATCH_TOKENS = 512  # so small that a crowd is given up half way
@@ -50,19 +51,17 @@ class Traffic:
 
     def _leave_with_pairs_waiting(self, client: httpx.Client) -> None:
         """A crowd fills the queue, a second one is refused, and the first goes away."""
-        crowd = {
-            "query": f"crowd {self._round}",
-            "documents": [f"{n} {LONG}" for n in range(CROWD)],
-        }
+        documents = [f"{n} {LINE * 6}" for n in range(CROWD)]
+        crowd = {"query": f"crowd {self._round}", "documents": documents}
+        second = {"query": f"too many {self._round}", "documents": documents}
         first = threading.Thread(target=self._give_up, args=(crowd,))
         first.start()
-        while (
-            first.is_alive()
-            and client.post(self._url, json=crowd | {"query": "too many"}).is_success
-        ):
+        while first.is_alive() and client.post(self._url, json=second).is_success:
             pass
         first.join()
 
     def _give_up(self, body: dict[str, Any]) -> None:
+        """Sooner or later, so that on any machine some are in the queue and not yet computed."""
+        patience = 0.1 * (1 + self._round % 10)
         with suppress(httpx.ReadTimeout):
-            httpx.post(self._url, json=body, timeout=httpx.Timeout(10, read=0.3))
+            httpx.post(self._url, json=body, timeout=httpx.Timeout(10, read=patience))
