@@ -36,7 +36,7 @@ def build_api(
     app.include_router(routes.router)
     app.include_router(operations.router)
     problems.install(app)
-    openapi.install(app, limits)
+    openapi.install(app, service, limits, locked=bool(keys))
     # The last one added is the outermost.
     app.add_middleware(CancelOnDisconnect)
     if cors_origins:

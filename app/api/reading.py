@@ -14,6 +14,7 @@ from app.errors import InvalidRequest
 from app.rerank.query import Query
 
 Parse = Callable[[dict[str, Any]], Query]
+MEMBERS = {"<string>", "<object>", "str", "int"}  # of unions: not names that a caller wrote
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
@@ -43,6 +44,6 @@ def field_path(location: tuple[int | str, ...]) -> str:
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not part.startswith("<"):  # a tag of a union, not a name
+        elif part not in MEMBERS:
             path += f".{part}" if path else part
     return path or "body"

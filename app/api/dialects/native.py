@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
 from app.rerank.query import Document, Query, Ranking, Result, ScoreKind
@@ -36,6 +36,14 @@ EXAMPLE_ANSWER: JsonDict = {
 }
 
 
+def _whole(value: object) -> object:
+    """To JSON 3.0 is as much an integer as 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -44,7 +52,7 @@ class NativeDocument(Strict):
     model_config = ConfigDict(strict=True, extra="allow")
 
     text: str
-    id: str | int | None = None
+    id: str | Annotated[int, WHOLE] | None = None
 
 
 def _kind(value: object) -> str:
@@ -68,7 +76,9 @@ class NativeRequest(Strict):
         list[AnyDocument],
         Field(min_length=1, description="Candidates: texts, or objects with `text` and anything"),
     ]
-    top_n: int | None = Field(None, ge=0, description="How many results; none or 0: all")
+    top_n: Annotated[int, Field(ge=0), WHOLE] | None = Field(
+        None, description="How many results; none or 0: all"
+    )
     return_documents: bool | None = Field(None, description="Echo each document, untouched")
     score: ScoreKind | None = Field(
         None,
@@ -83,8 +93,12 @@ class NativeRequest(Strict):
         None, description="The side of the document that is cut; `right` by default"
     )
     instruction: str | None = Field(None, description="For models that take one")
-    timeout_ms: int | None = Field(None, ge=1, description="Answer within, or 504")
-    priority: int | None = Field(None, ge=0, le=999, description="0, the default, goes first")
+    timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
+        None, description="Answer within, or 504"
+    )
+    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = Field(
+        None, description="0, the default, goes first"
+    )
     diagnostics: bool | None = Field(None, description="Tell ranks before and after, and times")
 
 
