@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
 from app.api.problems import TYPES
-from tests.api.conftest import Desk
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 from httpx import AsyncClient
 
 from app.rerank.query import probability
-from tests.api.conftest import Desk
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 
