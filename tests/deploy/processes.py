@@ -23,7 +23,7 @@ def until(check: Callable[[], T], what: str) -> T:
     pause = threading.Event()
     while not (answer := check()):
         assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
-        pause.wait(0.1)
+        pause.wait(0.02)
     return answer
 
 
