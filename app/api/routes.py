@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic_core import to_json
 
 from app.api.auth import require_key
-from app.api.dialects import native
+from app.api.dialects import examples, native
 from app.api.problems import documented
 from app.api.reading import read_query
 from app.rerank.query import Query
@@ -42,7 +42,10 @@ DepNativeQuery = Annotated[Query, Depends(get_native_query)]
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/NativeRequest"}}
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/NativeRequest"},
+                    "examples": examples.NATIVE,
+                }
             },
         }
     },

@@ -11,15 +11,6 @@ from app.rerank.query import Document, Query, Ranking, Result, ScoreKind
 
 PATH = "/rerank"
 
-EXAMPLE_REQUEST: JsonDict = {
-    "query": "how long may I keep the book",
-    "documents": [
-        "The library opens at nine.",
-        {"id": "rules-7", "text": "Books are lent for four weeks.", "page": 12},
-    ],
-    "top_n": 1,
-    "return_documents": True,
-}
 EXAMPLE_ANSWER: JsonDict = {
     "id": "5f0c6a1e0a8f4d0b9a3c",
     "model": "rerankd-minilm",
@@ -67,10 +58,6 @@ AnyDocument = Annotated[
 
 
 class NativeRequest(Strict):
-    model_config = ConfigDict(
-        strict=True, extra="ignore", json_schema_extra={"examples": [EXAMPLE_REQUEST]}
-    )
-
     query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
     documents: Annotated[
         list[AnyDocument],
