@@ -1,8 +1,31 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+from httpx import AsyncClient
+
+from tests import models
+from tests.desk import Desk
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return models.bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture
+def desk(model: Path) -> Desk:
+    return Desk(model)
+
+
+@pytest.fixture(scope="module")
+async def client(model: Path) -> AsyncIterator[AsyncClient]:
+    async with Desk(model).open() as opened:
+        yield opened

@@ -19,7 +19,7 @@ MODELS = ("/v1/models", "/models")
 HEALTH = ("/health", "/ping", "/v1/health/ready")
 LIVE = "/v1/health/live"
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["dialects"])
 LOCKED = [Depends(require_key)]
 
 

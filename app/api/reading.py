@@ -14,7 +14,8 @@ from app.errors import InvalidRequest
 from app.rerank.query import Query
 
 Body = dict[str, Any]
-MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}  # of unions: not names that a caller wrote
+# Of unions: not names that a caller wrote.
+MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from app.api.auth import require_key
-from app.api.dialects import score
+from app.api.dialects import examples, score
 from app.api.dialects.cohere import V2
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.native import NATIVE
@@ -79,12 +79,13 @@ def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Resp
 
 def takes(request: type[BaseModel]) -> dict[str, Any]:
     """The body of an operation, for the schema: the route itself reads it in its own way."""
-    schema = {"$ref": f"#/components/schemas/{request.__name__}"}
-    body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return {"requestBody": body}
+    content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{request.__name__}"}}
+    if request is NATIVE.request:
+        content["examples"] = examples.NATIVE
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def add(path: str, dialect: Dialect, *, shown: bool, tags: list[str]) -> None:
+def add(path: str, dialect: Dialect, *, shown: bool) -> None:
     native = dialect is NATIVE
     router.add_api_route(
         path,
@@ -95,18 +96,18 @@ def add(path: str, dialect: Dialect, *, shown: bool, tags: list[str]) -> None:
         responses=documented(*ERRORS, problem=native),
         openapi_extra=takes(dialect.request),
         include_in_schema=shown,
-        tags=list(tags),
+        tags=["rerank" if native else "dialects"],
         operation_id=f"rerank_{path.strip('/').replace('/', '_')}",
     )
 
 
 for _path, _dialect in SNIFFED.items():
     _shown = _path in {"/rerank", "/v1/rerank", "/v2/rerank"}
-    add(_path, _dialect, shown=_shown, tags=["rerank"])
+    add(_path, _dialect, shown=_shown)
 for _prefix, (_dialect, _paths) in PREFIXED.items():
     for _path in _paths:
         _spoken = V2 if (_prefix, _path) == ("cohere", "/v2/rerank") else _dialect
-        add(f"/{_prefix}{_path}", _spoken, shown=_path == _paths[0], tags=["dialects"])
+        add(f"/{_prefix}{_path}", _spoken, shown=_path == _paths[0])
 for _path in SCORE_PATHS:
     router.add_api_route(
         _path,
@@ -117,5 +118,5 @@ for _path in SCORE_PATHS:
         responses=documented(*ERRORS, problem=False),
         openapi_extra=takes(score.ScoreRequest),
         include_in_schema=_path == SCORE_PATHS[0],
-        tags=["rerank"],
+        tags=["dialects"],
     )

@@ -22,6 +22,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from app.errors import LoadFailed
 from app.evaluation.judged import Judged, Orders
 from app.evaluation.mining import Group
+from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import Step, bar
 from app.rerank.engine.loading import ModelSpec, pick_device
 
@@ -157,8 +158,10 @@ def evaluator(judged: Judged, found: Orders) -> CrossEncoderRerankingEvaluator:
             "documents": judged.texts(found[query]),
         }
         for query, text in judged.queries.items()
-        if found[query]
+        if len(found[query]) > 1  # one alone is always in order
     ]
+    if not samples:
+        raise NotMeasurable(f"{judged.name}: no validation query has two candidates")
     return CrossEncoderRerankingEvaluator(
         samples, name="validation", always_rerank_positives=False, write_csv=False
     )

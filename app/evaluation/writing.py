@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -23,7 +23,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(stream.fileno())
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
         raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
 
 
@@ -40,9 +41,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
-        yield aside
-        aside.rename(path)
     except OSError as error:
         raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
+    try:
+        yield aside
+        aside.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

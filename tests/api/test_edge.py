@@ -14,7 +14,7 @@ from app.api.access import request_id
 from app.api.auth import BadKeyFile, read_keys
 from app.api.problems import KINDS, TYPES
 from app.errors import QueueFull
-from tests.api.conftest import Desk
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
 from app.api.problems import TYPES
-from tests.api.conftest import Desk
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +128,9 @@ async def test_two_services_in_one_process_count_apart(desk: Desk) -> None:
     assert not any(name == "rerankd_request_seconds_count" for name, _ in samples)
 
 
+ERRORS = {"400", "413", "415", "422", "429", "500", "503", "504"}
+
+
 async def test_the_schema_documents_every_route_and_this_instances_limits(desk: Desk) -> None:
     async with desk.open(max_documents=7) as client:
         schema = (await client.get("/openapi.json")).json()
@@ -135,16 +138,16 @@ async def test_the_schema_documents_every_route_and_this_instances_limits(desk: 
     assert set(schema["paths"]) >= {"/rerank", "/healthz", "/readyz", "/metrics", "/info"}
     request = schema["components"]["schemas"]["NativeRequest"]
     assert request["properties"]["documents"]["maxItems"] == 7
-    assert request["examples"]
-    assert set(schema["paths"]["/rerank"]["post"]["responses"]) == {
-        "200",
-        "400",
-        "401",
-        "413",
-        "415",
-        "422",
-        "429",
-        "500",
-        "503",
-        "504",
-    }
+    assert request["properties"]["score"]["anyOf"][0]["enum"] == ["probability", "logit"]
+    assert set(schema["paths"]["/rerank"]["post"]["responses"]) == {"200"} | ERRORS
+
+
+async def test_the_schema_asks_for_a_key_only_where_there_are_keys(desk: Desk) -> None:
+    async with desk.open() as client:
+        open_door = (await client.get("/openapi.json")).json()
+    async with desk.open(api_keys="one") as client:
+        locked = (await client.get("/openapi.json")).json()
+    assert "security" not in open_door["paths"]["/rerank"]["post"]
+    assert locked["paths"]["/rerank"]["post"]["security"]
+    assert "401" in locked["paths"]["/rerank"]["post"]["responses"]
+    assert "security" not in locked["paths"]["/healthz"]["get"]

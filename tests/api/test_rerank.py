@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
+from app.api.dialects import examples
 from app.rerank.query import probability
-from tests.api.conftest import Desk
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 
@@ -16,6 +17,13 @@ DOCUMENTS: list[Any] = [
     {"text": "Books are lent for four weeks.", "id": "rules-7", "page": 12, "tags": {"a": [1]}},
     "Which river runs through ten lands?",
 ]
+
+
+@pytest.mark.parametrize("name", list(examples.NATIVE))
+async def test_each_example_of_the_docs_is_answered(client: AsyncClient, name: str) -> None:
+    response = await client.post("/rerank", json=examples.NATIVE[name]["value"])
+    assert response.status_code == 200
+    assert response.json()["results"] or name == "threshold"
 
 
 async def ask(client: AsyncClient, **more: Any) -> dict[str, Any]:

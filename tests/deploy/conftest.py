@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 from tests import models
 from tests.deploy.processes import free_port, running, until
 from tests.deploy.traffic import BATCH_TOKENS, QUEUE_TOKENS, Traffic
+from tests.live import service as live
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,22 +39,14 @@ def tool() -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a ready service with a small model."""
-    folder = tmp_path_factory.mktemp("service")
-    port = free_port()
-    settings = {
-        "port": port,
-        "model": models.bert(folder / "small-reranker"),
-        "offline": "true",
-        "threads": 1,
-        "max_queue_tokens": QUEUE_TOKENS,
-        "max_batch_tokens": BATCH_TOKENS,
-    }
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("RERANKD_")}
-    environ |= {f"RERANKD_{name.upper()}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "app.cli", "serve"]
-    url = f"http://127.0.0.1:{port}"
-    with running(command, folder / "log", f"{url}/readyz", env=environ, cwd=ROOT):
-        yield url
+    with live.running(
+        model=models.bert(tmp_path_factory.mktemp("models") / "small-reranker"),
+        offline=True,
+        threads=1,
+        max_queue_tokens=QUEUE_TOKENS,
+        max_batch_tokens=BATCH_TOKENS,
+    ) as one:
+        yield one.url
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 T = TypeVar("T")
 
 
@@ -23,7 +23,7 @@ def until(check: Callable[[], T], what: str) -> T:
     pause = threading.Event()
     while not (answer := check()):
         assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
-        pause.wait(0.1)
+        pause.wait(0.02)
     return answer
 
 
@@ -35,11 +35,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], log: Path, ready: str, **more: Any) -> Iterator[None]:
+def running(command: list[str], log: Path, ready: str) -> Iterator[None]:
     """The program, from when `ready` answers well until it is told to end."""
     with (
         log.open("w") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, **more) as process,
+        subprocess.Popen(command, stdout=output, stderr=output) as process,
     ):
         try:
             until(lambda: process.poll() is not None or answers(ready), f"{ready} answers")

@@ -93,6 +93,7 @@ def test_every_query_of_the_board_returns_data(prometheus: Prometheus, target: T
         'rerankd_request_seconds_count{outcome="invalid"}',
         'rerankd_request_seconds_count{outcome="client_gone"}',
         'rerankd_refusals_total{reason="overloaded"}',
+        'rerankd_refusals_total{reason="deadline"}',
         'rerankd_scores_reused_total{source="duplicate"}',
         'rerankd_scores_reused_total{source="cache"}',
         "rerankd_documents_truncated_total",

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
 
 import httpx
 
-LONG = "a book that is lent for four weeks " * 20
-CROWD = 900  # documents; a second such request does not fit the queue
+from tests.deploy.processes import until
+from tests.live.service import scrape
+
+LINE = "a book that is lent for four weeks "
+LONG = LINE * 20  # more than the small model takes
 QUEUE_TOKENS = 60_000
-BATCH_TOKENS = 512  # so small that a crowd is given up half way
+BATCH_TOKENS = 256
+# Does not fit the queue twice, and takes two hundred batches: time enough to leave half way.
+CROWD = [f"{n} {LINE * 6}" for n in range(900)]
 
 
 class Traffic:
     def __init__(self, url: str) -> None:
-        self._url = f"{url}/rerank"
+        self._url = url
         self._round = 0
 
     @contextmanager
@@ -41,28 +47,22 @@ class Traffic:
         self._round += 1
         query = f"how long may I keep book {self._round}"
         known = {"query": query, "documents": ["Four weeks.", "Four weeks.", "At nine.", LONG]}
-        with httpx.Client(timeout=10) as client:
-            client.post(self._url, json=known)
-            client.post(self._url, json=known)
-            client.post(self._url, json={"query": query})
-            client.post(self._url, json={"query": query, "documents": [LONG], "timeout_ms": 1})
-            self._leave_with_pairs_waiting(client)
+        with httpx.Client(base_url=self._url, timeout=10) as client:
+            for body in (known, known, {"query": query}):
+                client.post("/rerank", json=body)
+            late = {"query": f"late {self._round}", "documents": [LONG], "timeout_ms": 1}
+            client.post("/rerank", json=late)
+            with self._crowd():
+                until(lambda: scrape(client)["rerankd_queue_tokens"], "a crowd waits")
+                client.post("/rerank", json={"query": query, "documents": CROWD})
 
-    def _leave_with_pairs_waiting(self, client: httpx.Client) -> None:
-        """A crowd fills the queue, a second one is refused, and the first goes away."""
-        crowd = {
-            "query": f"crowd {self._round}",
-            "documents": [f"{n} {LONG}" for n in range(CROWD)],
-        }
-        first = threading.Thread(target=self._give_up, args=(crowd,))
-        first.start()
-        while (
-            first.is_alive()
-            and client.post(self._url, json=crowd | {"query": "too many"}).is_success
-        ):
-            pass
-        first.join()
-
-    def _give_up(self, body: dict[str, Any]) -> None:
-        with suppress(httpx.ReadTimeout):
-            httpx.post(self._url, json=body, timeout=httpx.Timeout(10, read=0.3))
+    @contextmanager
+    def _crowd(self) -> Iterator[None]:
+        """A request that fills the queue, and whose caller leaves without the answer."""
+        caller = http.client.HTTPConnection(self._url.removeprefix("http://"))
+        body = json.dumps({"query": f"crowd {self._round}", "documents": CROWD})
+        caller.request("POST", "/rerank", body, {"Content-Type": "application/json"})
+        try:
+            yield
+        finally:
+            caller.close()

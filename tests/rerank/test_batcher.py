@@ -378,3 +378,15 @@ async def test_the_pace_is_learnt_from_what_batches_took() -> None:
         assert one.pace.tokens_per_second == 0
         await one.submit(pairs(1, 2))
         assert one.pace.tokens_per_second == pytest.approx(100)
+
+
+@in_virtual_time
+async def test_what_a_deadline_overtakes_is_withdrawn_and_counted() -> None:
+    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    async with batcher(engine, events, batch=10) as one:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await one.submit(pairs(1, 2, 3))
+        await asyncio.sleep(1)
+    assert len(engine.calls) == 1
+    assert Withdrawn(2) in events

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from app.errors import DeadlineExceeded, ScoringFailed, TooLong
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
+from app.rerank.engine import Encoded, Pair
 from app.rerank.query import UNSCORED, Document, Query, Ranking, probability
 from app.rerank.reranker import Reranker
 from tests.fakes import FakeEngine, WordEncoder
@@ -183,3 +185,29 @@ async def test_each_ranking_is_told_to_the_observer() -> None:
 )
 def test_a_probability_is_the_sigmoid_at_any_logit(logit: float, expected: float) -> None:
     assert probability(logit) == pytest.approx(expected)
+
+
+async def test_a_request_is_tokenized_while_another_is_computed() -> None:
+    bench = Bench()
+    computing, release, tokenized = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+        computing.set()
+        await release.wait()
+        return [0.0] * len(pairs)
+
+    class TellingEncoder(WordEncoder):
+        def encode(self, *given: Any, **named: Any) -> list[Encoded]:
+            tokenized.set()
+            return super().encode(*given, **named)
+
+    bench.engine.score = score  # type: ignore[method-assign]
+    async with bench.open() as reranker:
+        first = asyncio.create_task(reranker.rank(query("a")))
+        await computing.wait()
+        reranker._encoder = TellingEncoder()
+        second = asyncio.create_task(reranker.rank(query("b")))
+        assert await asyncio.to_thread(tokenized.wait, 10)
+        assert not first.done()
+        release.set()
+        await asyncio.gather(first, second)

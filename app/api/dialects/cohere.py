@@ -11,13 +11,13 @@ from app.api.dialects.dialect import Body, Dialect, Label, as_object, ranked, wa
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
+    WHOLE,
     AnyObject,
     Count,
     Flag,
     Lenient,
     Text,
     Texts,
-    Whole,
     example,
 )
 from app.rerank.query import Document, Query, Ranking
@@ -35,7 +35,7 @@ class CohereV2Request(Lenient):
     documents: Texts
     top_n: Count = None
     max_tokens_per_doc: Count = None
-    priority: Annotated[Whole, Field(ge=0, le=999)] | None = None
+    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = None
 
 
 class CohereV1Request(Lenient):

@@ -21,8 +21,9 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[Whole, Field(ge=0)] | None  # none and 0 both mean all, or no limit
+WHOLE = BeforeValidator(_whole)
+Whole = Annotated[int, WHOLE]
+Count = Annotated[int, Field(ge=0), WHOLE] | None  # none and 0 both mean all, or no limit
 Flag = bool | None
 Text = Annotated[str, Field(pattern=r"\S")]
 Texts = Annotated[list[str], Field(min_length=1)]
@@ -34,20 +35,20 @@ class TextObject(BaseModel):
     text: str
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
 
 
 # Told apart by a tag, so that an error speaks of one of them and not of both.
 TextOrObject = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[TextObject, Tag("<object>")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]
 
 
 AnyObject = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[dict[str, Any], Tag("<object>")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]
 
 
@@ -59,7 +60,7 @@ class QueryObject(BaseModel):
 
 QueryOrObject = Annotated[
     Annotated[Text, Tag("<string>")] | Annotated[QueryObject, Tag("<object>")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]
 TextsOrObjects = Annotated[list[TextOrObject], Field(min_length=1)]
 

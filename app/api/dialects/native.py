@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
 from app.api.dialects.dialect import Dialect, Label
+from app.api.dialects.fields import WHOLE, Lenient, kind_of
 from app.rerank.query import Document, Query, Ranking, Result, ScoreKind
 
 PATH = "/rerank"
 
-EXAMPLE_REQUEST: JsonDict = {
-    "query": "how long may I keep the book",
-    "documents": [
-        "The library opens at nine.",
-        {"id": "rules-7", "text": "Books are lent for four weeks.", "page": 12},
-    ],
-    "top_n": 1,
-    "return_documents": True,
-}
 EXAMPLE_ANSWER: JsonDict = {
     "id": "5f0c6a1e0a8f4d0b9a3c",
     "model": "rerankd-minilm",
@@ -37,41 +29,21 @@ EXAMPLE_ANSWER: JsonDict = {
 }
 
 
-def _whole(value: object) -> object:
-    """To JSON 3.0 is as much an integer as 3."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE = BeforeValidator(_whole)
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class NativeDocument(Strict):
+class NativeDocument(Lenient):
     model_config = ConfigDict(strict=True, extra="allow")
 
     text: str
     id: str | Annotated[int, WHOLE] | None = None
 
 
-def _kind(value: object) -> str:
-    return "<object>" if isinstance(value, dict | NativeDocument) else "<string>"
-
-
 # Told apart by a tag, so that an error speaks of one of them and not of both.
 AnyDocument = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[NativeDocument, Tag("<object>")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]
 
 
-class NativeRequest(Strict):
-    model_config = ConfigDict(
-        strict=True, extra="ignore", json_schema_extra={"examples": [EXAMPLE_REQUEST]}
-    )
-
+class NativeRequest(Lenient):
     query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
     documents: Annotated[
         list[AnyDocument],

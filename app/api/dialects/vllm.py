@@ -10,11 +10,13 @@ from app.api.dialects.dialect import Body, Dialect, Label, Refusal, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
+    WHOLE,
     Count,
     Lenient,
     Text,
     Whole,
     example,
+    kind_of,
 )
 from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
 
@@ -30,18 +32,14 @@ class VllmContent(Lenient):
     content: Annotated[list[VllmPart], Field(min_length=1)]
 
 
-def _kind(value: object) -> str:
-    return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
-
-
 Content = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]
 
 Question = Annotated[
     Annotated[Text, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
-    Discriminator(_kind),
+    Discriminator(kind_of),
 ]
 
 
@@ -54,7 +52,7 @@ class VllmRequest(Lenient):
     query: Question
     documents: Annotated[list[Content], Field(min_length=1)]
     top_n: Count = None
-    truncate_prompt_tokens: Annotated[Whole, Field(ge=-1)] | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1), WHOLE] | None = None
     truncation_side: Side | None = None
     use_activation: bool | None = None
     activation: bool | None = None
@@ -86,7 +84,7 @@ def text_of(content: str | VllmContent) -> str:
     return "\n".join(part.text for part in content.content)
 
 
-def kind_of(asked: VllmRequest) -> ScoreKind:
+def score_of(asked: VllmRequest) -> ScoreKind:
     return "logit" if False in (asked.use_activation, asked.activation) else "probability"
 
 
@@ -96,7 +94,7 @@ def parse(body: Body) -> Query:
         text=text_of(asked.query),
         documents=[Document(text_of(one)) for one in asked.documents],
         top_n=asked.top_n or None,
-        score=kind_of(asked),
+        score=score_of(asked),
         cut=asked.truncation_side or "right",
         instruction=asked.instruction or None,
         priority=min(max(asked.priority or 0, 0), LEAST_URGENT),

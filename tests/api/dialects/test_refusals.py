@@ -9,7 +9,7 @@ import pytest
 from httpx import AsyncClient, Response
 
 from app.errors import QueueFull, ScoringFailed
-from tests.api.conftest import Desk
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 

@@ -1,3 +1,5 @@
+"""The whole service in this process, over a small real model."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -5,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
@@ -13,12 +14,6 @@ from httpx import ASGITransport, AsyncClient
 from app.errors import LoadFailed
 from app.main import create_app
 from app.settings import load
-from tests import models
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return models.bert(tmp_path_factory.mktemp("bert"))
 
 
 class Desk:
@@ -39,14 +34,3 @@ class Desk:
             transport = ASGITransport(self.app)
             async with AsyncClient(transport=transport, base_url="http://test") as client:
                 yield client
-
-
-@pytest.fixture
-def desk(model: Path) -> Desk:
-    return Desk(model)
-
-
-@pytest.fixture(scope="module")
-async def client(model: Path) -> AsyncIterator[AsyncClient]:
-    async with Desk(model).open() as opened:
-        yield opened

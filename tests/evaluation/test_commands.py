@@ -1,0 +1,179 @@
+"""Each command as a user runs it, on real data and with the bundled model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli import main
+from tests.evaluation.conftest import HANDBOOK, WriteLines
+
+SMALL = ["--sample", "10", "--initial-k", "6"]
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """What a command printed as JSON, run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> Any:
+        assert main([*map(str, words), "--json"]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        return json.loads(printed.out)
+
+    return call
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    def call(*words: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, words)])
+        return int(str(ended.value.code)), capsys.readouterr().err
+
+    return call
+
+
+def test_eval_measures_the_bundled_model_and_says_the_same_again(run: Run, tmp_path: Path) -> None:
+    first = run("eval", HANDBOOK, *SMALL)
+    again = run("eval", HANDBOOK, *SMALL, "--concurrency", 3)
+    assert first["model"] == "rerankd-minilm"
+    assert first["queries"] == 10
+    assert first["measures"] == again["measures"]
+    assert first["measures"]["nDCG@10"]["after"] > 0.2
+    assert (tmp_path / "rerankd-eval/worse.md").exists()
+
+
+def test_eval_takes_a_first_stage_of_ones_own(
+    run: Run, write_lines: WriteLines, small_model: Path
+) -> None:
+    lines = [
+        {"query": f"q {n}", "documents": ["a", "bb", "ccc"], "relevant": [2]} for n in range(4)
+    ]
+    found = run("eval", write_lines("mine.jsonl", *lines), "--model", small_model, "--k", 1)
+    assert found["model"] == "small-bert"
+    assert found["measures"]["success@1"]["before"] == 0
+    ranks = write_lines("my.run", *(f"q{n:02} Q0 h40 1 1 me" for n in range(1, 45)))
+    found = run("eval", HANDBOOK, "--run", ranks, "--model", small_model)
+    assert found["measures"]["MAP"]["before"] == found["measures"]["MAP"]["after"] == 1 / 44
+
+
+def test_sweep_writes_a_table_a_picture_and_a_page(
+    run: Run, small_model: Path, tmp_path: Path
+) -> None:
+    models = f"bundled,{small_model}"
+    found = run(
+        "sweep", HANDBOOK, "--sample", 6, "--models", models, "--initial-k", "2,4", "--final-k", "1"
+    )
+    assert [(one["model"], one["initial_k"]) for one in found["points"]] == [
+        (None, None),
+        ("rerankd-minilm", 2),
+        ("rerankd-minilm", 4),
+        ("small-bert", 2),
+        ("small-bert", 4),
+    ]
+    assert found["advice"][0].startswith("For final_k 1, ")
+    names = sorted(path.name for path in (tmp_path / "rerankd-sweep").iterdir())
+    assert names == ["sweep.html", "sweep.json", "sweep.png"]
+
+
+def test_calibrate_writes_what_the_service_reads(run: Run, tmp_path: Path) -> None:
+    found = run("calibrate", HANDBOOK, "--sample", 20, "--initial-k", 8)
+    assert found["error_after"] < found["error_before"] / 2
+    assert (tmp_path / "calibration.png").exists()
+    answer = served(tmp_path / "calibration.json")
+    assert 0 <= answer["results"][0]["relevance_score"] <= 1
+
+
+def served(calibration: Path) -> Any:
+    """The bundled model with this calibration, in a process of its own."""
+    code = (
+        "import asyncio, json; from app.main import open_model; from app.metrics import Metrics;"
+        "from app.settings import load; from app.rerank.query import Document, Query\n"
+        "async def go():\n"
+        f"    async with open_model(load({{}}, calibration={str(calibration)!r}), Metrics()) as s:\n"
+        "        query = Query('how long', [Document('four weeks')], score='calibrated')\n"
+        "        ranking = await s.reranker.rank(query)\n"
+        "        print(json.dumps({'results': [{'relevance_score': ranking.results[0].score}]}))\n"
+        "asyncio.run(go())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return json.loads(done.stdout)
+
+
+def test_finetune_leaves_a_folder_that_is_served(
+    run: Run, write_lines: WriteLines, small_model: Path, tmp_path: Path
+) -> None:
+    rivers = ["Danube", "Rhine", "Volga", "Loire"]
+    lines = [
+        {
+            "query": f"where is the {river} {n}",
+            "positive": f"{river} {n}",
+            "negative": f"a hill {n}",
+        }
+        for n in range(4)
+        for river in rivers
+    ]
+    data = write_lines("pairs.jsonl", *lines)
+    out = tmp_path / "tuned"
+    found = run("finetune", data, "--model", small_model, "--out", out, "--epochs", 1)
+    assert found["model_after"] == "tuned"
+    assert found["test_queries"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "tuned"]
+    shown = run("rerank", "where", data, "--model", out)
+    assert shown["model"] == "tuned"
+
+
+@pytest.mark.parametrize("command", ["eval", "sweep", "calibrate", "finetune"])
+def test_bad_data_is_told_in_one_sentence(
+    command: str, refusal: Callable[..., tuple[int, str]], write_lines: WriteLines, tmp_path: Path
+) -> None:
+    data = write_lines("bad.jsonl", {"query": "a"})
+    code, told = refusal(command, data, "--out", tmp_path / "out")
+    assert code == 2
+    assert told.count("\n") == 1
+    assert told.startswith(f"rerankd: {data}, line 1: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_is_told_with_what_installs_it(
+    refusal: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "app.evaluation.first_stage", raising=False)
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    code, told = refusal("eval", HANDBOOK)
+    assert (code, told) == (1, "rerankd: bm25s is missing: pip install 'rerankd[eval]'\n")
+
+
+def test_a_service_that_is_not_there_is_named(refusal: Callable[..., tuple[int, str]]) -> None:
+    code, told = refusal("eval", HANDBOOK, "--url", "http://127.0.0.1:1")
+    assert code == 1
+    assert told.startswith("rerankd: http://127.0.0.1:1: ")
+
+
+def test_a_url_and_models_exclude_each_other(refusal: Callable[..., tuple[int, str]]) -> None:
+    code, told = refusal("sweep", HANDBOOK, "--url", "http://x", "--models", "a")
+    assert code == 2
+    assert "exclude each other" in told
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--initial-k", "0"), ("--sample", "-1"), ("--k", "none")]
+)
+def test_a_number_out_of_range_is_refused(
+    refusal: Callable[..., tuple[int, str]], flag: str, value: str
+) -> None:
+    code, told = refusal("eval", HANDBOOK, flag, value)
+    assert code == 2
+    assert flag in told

@@ -1,0 +1,98 @@
+"""Bootstrap and verdict on data made to be better, equal and worse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.evaluation.bootstrap import difference
+from app.evaluation.judged import Judged
+from app.evaluation.scoring import Answer
+from app.evaluation.study import Study, compare
+from app.evaluation.verdict import verdict
+
+DEPTH = 10
+
+
+def study(places: list[tuple[int, int]]) -> Study:
+    """One query for each pair of places, where its only relevant document stood and stands."""
+    names = [f"q{n}" for n in range(len(places))]
+    corpus = {f"{name}.{n}": f"{name} {n}" for name in names for n in range(DEPTH)}
+    found = {name: [f"{name}.{n}" for n in range(DEPTH)] for name in names}
+    grades = {
+        name: {f"{name}.{before}": 1} for name, (before, _) in zip(names, places, strict=True)
+    }
+    answers = {
+        name: Answer(moved(before, after), 0.02)
+        for name, (before, after) in zip(names, places, strict=True)
+    }
+    judged = Judged("made", dict.fromkeys(names, "?"), corpus, grades)
+    return compare(judged, found, answers, model="m", k=DEPTH, initial_k=DEPTH, seed=0)
+
+
+def moved(before: int, after: int) -> list[float]:
+    """Scores that put the document from one place to the other, and keep the rest in order."""
+    order = [place for place in range(DEPTH) if place != before]
+    order.insert(after, before)
+    return [-float(order.index(place)) for place in range(DEPTH)]
+
+
+def test_better_data_is_called_a_help() -> None:
+    made = study([(4, 0), (6, 1), (2, 0), (3, 3)] * 20)
+    change = made.differences["nDCG@10"]
+    assert 0 < change.low < change.mean < change.high
+    assert verdict(made).startswith("Reranking with m helps on made: nDCG@10 goes from 0.")
+    assert "80 queries" in verdict(made)
+    assert verdict(made).endswith("and it costs 20 ms a query (p95 20 ms).")
+
+
+def test_worse_data_is_called_a_hurt() -> None:
+    made = study([(0, 4), (1, 6), (0, 2), (3, 3)] * 20)
+    change = made.differences["nDCG@10"]
+    assert change.low < change.mean < change.high < 0
+    assert verdict(made).startswith("Reranking with m hurts on made")
+    assert len(made.worse) == 60
+
+
+def test_gains_and_losses_that_cancel_make_no_measurable_difference() -> None:
+    made = study([(0, 2), (2, 0), (1, 5), (5, 1)] * 20)
+    change = made.differences["nDCG@10"]
+    assert change.low < 0 < change.high
+    assert verdict(made).startswith("Reranking with m makes no measurable difference on made")
+
+
+def test_an_order_that_did_not_change_makes_no_measurable_difference() -> None:
+    made = study([(3, 3)] * 40)
+    assert made.differences["nDCG@10"] == (0, 0, 0)
+    assert made.worse == []
+    assert "no measurable difference" in verdict(made)
+
+
+def test_few_queries_are_said_to_be_few() -> None:
+    assert "5 queries are few" in verdict(study([(4, 0)] * 5))
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_nearly_the_same() -> None:
+    generator = np.random.default_rng(5)
+    before, after = generator.random(200), generator.random(200)
+    assert difference(before, after, 1) == difference(before, after, 1)
+    assert difference(before, after, 1) != difference(before, after, 2)
+    assert difference(before, after, 1) == pytest.approx(difference(before, after, 2), abs=0.01)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(7)
+    held = 0
+    for seed in range(200):
+        gains = generator.normal(0.1, 0.5, 80)
+        low, high = difference(np.zeros(80), gains, seed, rounds=500)[1:]
+        held += low <= 0.1 <= high
+    assert 180 <= held <= 198
+
+
+def test_the_interval_agrees_with_the_normal_approximation() -> None:
+    gains = np.random.default_rng(3).normal(0.05, 0.3, 400)
+    change = difference(np.zeros(400), gains, 0)
+    error = gains.std() / 20
+    assert change.low == pytest.approx(gains.mean() - 1.96 * error, abs=0.002)
+    assert change.high == pytest.approx(gains.mean() + 1.96 * error, abs=0.002)

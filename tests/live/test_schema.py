@@ -1,0 +1,42 @@
+"""The OpenAPI schema against the live service: nothing undocumented, nothing that breaks it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.live.service import running
+
+ROOT = str(Path(__file__).parents[2])
+EXAMPLES = 40  # an operation; the coverage phase adds every boundary of the schema
+
+
+@pytest.mark.parametrize("key", [None, "hunter2"], ids=["open", "locked"])
+def test_schemathesis_finds_no_5xx_and_no_undocumented_answer(
+    key: str | None, tmp_path: Path
+) -> None:
+    with running(api_keys=key or "") as service:
+        ended = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("schemathesis")),
+                "run",
+                f"{service.url}/openapi.json",
+                "--checks=all",
+                f"--max-examples={EXAMPLES}",
+                "--seed=1",
+                "--continue-on-failure",
+                *([f"--header=Authorization: Bearer {key}"] if key else []),
+            ],
+            cwd=tmp_path,
+            env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.live.schema_hooks", "PYTHONPATH": ROOT},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stdout
+    assert "generated" in ended.stdout

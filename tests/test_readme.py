@@ -1,0 +1,110 @@
+"""The README's tables say what the code says. `python -m tests.test_readme` writes them anew."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from httpx import AsyncClient
+from pydantic_core import PydanticUndefined
+
+from app.api.dialects.native import NativeRequest
+from app.api.problems import TYPES
+from app.errors import LoadFailed
+from app.main import create_app
+from app.metrics import Metrics
+from app.settings import PREFIX, Settings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def shown(default: object) -> str:
+    if default in ("", (), None, PydanticUndefined):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def settings_table() -> str:
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {shown(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def stop(error: LoadFailed) -> None:
+    raise error
+
+
+def metrics_table() -> str:
+    metrics: Metrics = create_app(Settings(), fatal=stop).state.metrics
+    rows = [
+        f"| `{metric.name}{'_total' * (metric.type == 'counter')}` | {metric.type} "
+        f"| {metric.documentation} |"
+        for metric in metrics.registry.collect()
+        if metric.name.startswith("rerankd_")
+    ]
+    return "\n".join(["| name | kind | meaning |", "|---|---|---|", *sorted(rows)])
+
+
+TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "metrics": metrics_table}
+
+
+def block(name: str, text: str) -> str:
+    found = re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
+    assert found, f"README.md has no block {name}"
+    return found[1].strip()
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_a_table_is_what_the_code_says(name: str) -> None:
+    assert block(name, README.read_text()) == TABLES[name]()
+
+
+def test_every_field_of_a_request_is_in_the_readme() -> None:
+    text = README.read_text()
+    assert [name for name in NativeRequest.model_fields if f"| `{name}` |" not in text] == []
+
+
+def test_every_problem_type_is_in_the_readme() -> None:
+    text = README.read_text()
+    assert [name for name in TYPES if f"`{name}`" not in text] == []
+
+
+@pytest.mark.anyio
+async def test_the_paths_of_the_readme_are_those_of_the_service(client: AsyncClient) -> None:
+    table = README.read_text().split("| path | for |")[1].split("\n\n")[0]
+    named = set(re.findall(r"`(/[^`]+)`", table))
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    served = {  # those of other servers' clients have a page of their own
+        path
+        for path, operations in paths.items()
+        if not any("dialects" in operation.get("tags", ()) for operation in operations.values())
+    }
+    assert named == served | {"/docs", "/openapi.json"}
+
+
+@pytest.mark.anyio
+async def test_the_curl_of_the_readme_is_answered(client: AsyncClient) -> None:
+    command = re.search(r"-d '(\{.*?\})'", README.read_text(), re.DOTALL)
+    assert command
+    answer = (await client.post("/rerank", json=json.loads(command[1]))).json()
+    example = re.search(r"```json\n(.*?)```", README.read_text(), re.DOTALL)
+    assert example
+    assert set(answer) == set(json.loads(example[1]))
+
+
+def write() -> None:
+    text = README.read_text()
+    for name, table in TABLES.items():
+        old = re.search(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", text, re.DOTALL)
+        assert old
+        text = text.replace(old[0], f"{old[1]}{table()}\n{old[2]}")
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    write()
