@@ -95,8 +95,9 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 calibration=calibration,
             )
             await warm_up(model.encoder, batcher)
-            metrics.loaded(loop.time() - started)
-            yield Served(reranker, batcher, facts(model, limits, calibration))
+            told = facts(model, limits, calibration)
+            metrics.loaded(loop.time() - started, told)
+            yield Served(reranker, batcher, model.engine.memory, told)
 
 
 def load_model(settings: Settings) -> LoadedModel:
@@ -144,18 +145,33 @@ def facts(
 def watch(service: Service, metrics: Metrics) -> None:
     """Gauges that are read when Prometheus asks, before the model is there too."""
 
-    def of_batcher(read: Callable[[Batcher], float]) -> Callable[[], float]:
-        return lambda: read(service.served.batcher) if service.served else 0.0
+    def watch_served(name: str, help_text: str, read: Callable[[Served], float]) -> None:
+        metrics.watch(name, help_text, lambda: read(service.served) if service.served else 0.0)
 
     metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
-    metrics.watch("queue_tokens", "Tokens waiting", of_batcher(lambda one: one.waiting_tokens))
-    metrics.watch(
+    watch_served("queue_tokens", "Tokens waiting", lambda one: one.batcher.waiting_tokens)
+    watch_served(
+        "queue_tokens_limit",
+        "Tokens that may wait; more is refused",
+        lambda one: one.facts["max_queue_tokens"],
+    )
+    watch_served(
         "batch_tokens_limit",
         "Tokens a batch may hold; falls when memory runs out",
-        of_batcher(lambda one: one.budget),
+        lambda one: one.batcher.budget,
     )
-    metrics.watch(
+    watch_served(
+        "batch_tokens_configured",
+        "Tokens a batch might hold at start",
+        lambda one: one.facts["max_batch_tokens"],
+    )
+    watch_served(
         "tokens_per_second",
         "How fast the engine drains the queue",
-        of_batcher(lambda one: one.pace.tokens_per_second),
+        lambda one: one.batcher.pace.tokens_per_second,
+    )
+    watch_served(
+        "device_memory_bytes",
+        "Memory held on a GPU; 0 on a CPU",
+        lambda one: one.memory(),
     )

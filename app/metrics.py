@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Info,
     PlatformCollector,
     ProcessCollector,
 )
@@ -17,6 +19,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from app import __version__
 from app.rerank.batcher import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 
@@ -24,6 +27,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TENTHS = 10
+BUILD = ("model", "architecture", "engine", "device", "dtype")
+REASONS = ("overloaded", "deadline", "loading", "draining")
 
 
 class ScoreHistogram(Collector):
@@ -69,7 +74,7 @@ class Metrics:
         self._batch_tokens = self._histogram("batch_tokens", "Tokens in a batch", TOKENS)
         self._tokens = self._counter("tokens", "Tokens computed: text, or padding", ("kind",))
         self._truncated = self._counter("documents_truncated", "Documents cut to fit the model")
-        self._failed = self._counter("documents_failed", "Documents that could not be scored")
+        self._failed = self._counter("pairs_failed", "Pairs that could not be scored")
         self._withdrawn = self._counter("pairs_withdrawn", "Pairs given up before compute")
         self._reused = self._counter(
             "scores_reused", "Scores not computed again: duplicate or cached", ("source",)
@@ -81,6 +86,8 @@ class Metrics:
             self._tokens.labels(kind)
         for source in ("duplicate", "cache"):
             self._reused.labels(source)
+        for reason in REASONS:
+            self._refusals.labels(reason)
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge whose value is asked for at each scrape."""
@@ -103,6 +110,7 @@ class Metrics:
         self._batch_seconds.observe(event.seconds)
         self._batch_pairs.observe(event.pairs)
         self._batch_tokens.observe(event.tokens)
+        self._failed.inc(event.failed)
         self._tokens.labels("text").inc(event.tokens)
         self._tokens.labels("padding").inc(event.padding)
 
@@ -113,13 +121,14 @@ class Metrics:
         self._queue.observe(times.queue)
         self._compute.observe(times.compute)
         self._truncated.inc(len(usage.truncated))
-        self._failed.inc(len(usage.failed))
         self._reused.labels("duplicate").inc(usage.duplicates)
         self._reused.labels("cache").inc(usage.cached)
         self._scores.observe(map(probability, ranking.logits))
 
-    def loaded(self, seconds: float) -> None:
+    def loaded(self, seconds: float, facts: Mapping[str, Any]) -> None:
         self._load_seconds.set(seconds)
+        build = Info("rerankd_build", "What is running", registry=self.registry)
+        build.info({name: str(facts[name]) for name in BUILD} | {"version": __version__})
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape, in the format that the scraper asks for, and its content type."""

@@ -25,6 +25,7 @@ class Served:
 
     reranker: Reranker
     batcher: Batcher
+    memory: Callable[[], int]  # bytes on the device
     facts: dict[str, Any] = field(default_factory=dict)
 
 

@@ -51,7 +51,12 @@ class Settings(BaseSettings):
         le=131_072,
         description="Tokens a query and document may take; 0: the model's own",
     )
-    threads: int = Field(0, ge=0, le=1024, description="CPU threads of the engine; 0: all")
+    threads: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="CPU threads of the engine; 0: as many as the machine or its container has",
+    )
     offline: bool = Field(False, description="Never contact a model hub")
     trust_remote_code: bool = Field(False, description="Run code that ships with a hub model")
     calibration: Path | None = Field(

@@ -56,7 +56,7 @@ class Access:
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route, outcome = route_of(scope), scope.get("outcome", "ok")
         self._metrics.request_ended(route, outcome, seconds)
-        if status in (429, 503, 504):
+        if status in (429, 503, 504) and route not in QUIET:
             self._metrics.refused(outcome)
         fields = {
             "request_id": scope["request_id"],

@@ -14,7 +14,7 @@ STRETCH = 4.0
 class Admission:
     def __init__(self, max_queue_tokens: int) -> None:
         self.pace = Pace()
-        self._most = max_queue_tokens
+        self.max_queue_tokens = max_queue_tokens
 
     def due(self, now: float, tokens: int, priority: int, deadline: float | None) -> float:
         """Small before large, high priority before low, old before new, and in time if asked."""
@@ -22,16 +22,17 @@ class Admission:
         return now + allowance if deadline is None else min(now + allowance, deadline)
 
     def refuse_if_full(self, waiting: int, tokens: int) -> None:
-        if tokens > self._most:
+        most = self.max_queue_tokens
+        if tokens > most:
             raise InvalidRequest(
-                f"documents hold {tokens} tokens, more than the {self._most} that may wait at all",
+                f"documents hold {tokens} tokens, more than the {most} that may wait at all",
                 field="documents",
-                limit=self._most,
+                limit=most,
             )
-        over = waiting + tokens - self._most
+        over = waiting + tokens - most
         if over > 0:
             raise QueueFull(
-                f"{waiting} of {self._most} tokens are waiting; {tokens} more do not fit",
+                f"{waiting} of {most} tokens are waiting; {tokens} more do not fit",
                 retry_after=self.pace.seconds_for(over),
             )
 

@@ -151,3 +151,28 @@ async def test_the_schema_asks_for_a_key_only_where_there_are_keys(desk: Desk) -
     assert locked["paths"]["/rerank"]["post"]["security"]
     assert "401" in locked["paths"]["/rerank"]["post"]["responses"]
     assert "security" not in locked["paths"]["/healthz"]["get"]
+
+
+async def test_refusals_start_at_zero_and_probes_are_none_of_them(desk: Desk) -> None:
+    async with desk.open() as client:
+        await desk.app.state.service.drain(0)
+        await client.get("/readyz")
+        await client.post("/rerank", json=BODY)
+        samples = await scrape(client)
+    refused = {
+        dict(labels)["reason"]: value
+        for (name, labels), value in samples.items()
+        if name == "rerankd_refusals_total"
+    }
+    assert refused == {"overloaded": 0, "deadline": 0, "loading": 0, "draining": 1}
+
+
+async def test_what_is_running_and_what_it_may_hold_are_told(desk: Desk) -> None:
+    async with desk.open(max_queue_tokens=5000, max_batch_tokens=512) as client:
+        samples = await scrape(client)
+    (build,) = [dict(labels) for name, labels in samples if name == "rerankd_build_info"]
+    assert (build["version"], build["device"], build["engine"]) == (__version__, "cpu", "torch")
+    assert samples["rerankd_queue_tokens_limit", ()] == 5000
+    assert samples["rerankd_batch_tokens_limit", ()] == 512
+    assert samples["rerankd_batch_tokens_configured", ()] == 512
+    assert samples["rerankd_device_memory_bytes", ()] == 0

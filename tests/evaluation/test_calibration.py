@@ -116,7 +116,7 @@ def test_pairs_without_a_score_are_left_out() -> None:
 def test_the_expected_calibration_error_is_the_mean_distance_of_said_and_so() -> None:
     said = np.array([0.1, 0.1, 0.9, 0.9, 1.0])
     so = np.array([False, False, True, False, True])
-    assert bins_of(said, so, 2) == [Bin(0.1, 0.0, 2), Bin(pytest.approx(2.8 / 3), 2 / 3, 3)]
+    assert bins_of(said, so, 2) == [Bin(0.1, 0.0, 2), Bin(2.8 / 3, 2 / 3, 3)]
     assert calibration_error(said, so, 2) == pytest.approx((0.2 + 0.8) / 5)
 
 

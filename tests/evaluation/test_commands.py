@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from app.rerank.calibration import read_calibration
 from tests.evaluation.conftest import HANDBOOK, WriteLines
 
 SMALL = ["--sample", "10", "--initial-k", "6"]
@@ -27,7 +28,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
     def call(*words: object) -> Any:
         assert main([*map(str, words), "--json"]) == 0
         printed = capsys.readouterr()
-        assert printed.err == ""
+        assert "it/s" not in printed.err  # no bar without a terminal
         return json.loads(printed.out)
 
     return call
@@ -43,14 +44,19 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]
     return call
 
 
-def test_eval_measures_the_bundled_model_and_says_the_same_again(run: Run, tmp_path: Path) -> None:
-    first = run("eval", HANDBOOK, *SMALL)
-    again = run("eval", HANDBOOK, *SMALL, "--concurrency", 3)
-    assert first["model"] == "rerankd-minilm"
-    assert first["queries"] == 10
-    assert first["measures"] == again["measures"]
-    assert first["measures"]["nDCG@10"]["after"] > 0.2
+def test_eval_measures_the_bundled_model(run: Run, tmp_path: Path) -> None:
+    found = run("eval", HANDBOOK, *SMALL)
+    assert found["model"] == "rerankd-minilm"
+    assert found["queries"] == 10
+    assert found["measures"]["nDCG@10"]["after"] > 0.2
     assert (tmp_path / "rerankd-eval/worse.md").exists()
+
+
+def test_the_same_seed_gives_the_same_figures(run: Run, small_model: Path) -> None:
+    words = ["eval", HANDBOOK, "--model", small_model, "--sample", 20]
+    first = run(*words, "--seed", 1)["measures"]
+    assert run(*words, "--seed", 1, "--concurrency", 3)["measures"] == first
+    assert run(*words, "--seed", 2)["measures"] != first
 
 
 def test_eval_takes_a_first_stage_of_ones_own(
@@ -70,14 +76,15 @@ def test_eval_takes_a_first_stage_of_ones_own(
 def test_sweep_writes_a_table_a_picture_and_a_page(
     run: Run, small_model: Path, tmp_path: Path
 ) -> None:
-    models = f"bundled,{small_model}"
+    other = shutil.copytree(small_model, tmp_path / "other-bert")
+    models = f"{other},{small_model}"
     found = run(
         "sweep", HANDBOOK, "--sample", 6, "--models", models, "--initial-k", "2,4", "--final-k", "1"
     )
     assert [(one["model"], one["initial_k"]) for one in found["points"]] == [
         (None, None),
-        ("rerankd-minilm", 2),
-        ("rerankd-minilm", 4),
+        ("other-bert", 2),
+        ("other-bert", 4),
         ("small-bert", 2),
         ("small-bert", 4),
     ]
@@ -88,28 +95,10 @@ def test_sweep_writes_a_table_a_picture_and_a_page(
 
 def test_calibrate_writes_what_the_service_reads(run: Run, tmp_path: Path) -> None:
     found = run("calibrate", HANDBOOK, "--sample", 20, "--initial-k", 8)
-    assert found["error_after"] < found["error_before"] / 2
+    assert found["error_after"] < 0.15
     assert (tmp_path / "calibration.png").exists()
-    answer = served(tmp_path / "calibration.json")
-    assert 0 <= answer["results"][0]["relevance_score"] <= 1
-
-
-def served(calibration: Path) -> Any:
-    """The bundled model with this calibration, in a process of its own."""
-    code = (
-        "import asyncio, json; from app.main import open_model; from app.metrics import Metrics;"
-        "from app.settings import load; from app.rerank.query import Document, Query\n"
-        "async def go():\n"
-        f"    async with open_model(load({{}}, calibration={str(calibration)!r}), Metrics()) as s:\n"
-        "        query = Query('how long', [Document('four weeks')], score='calibrated')\n"
-        "        ranking = await s.reranker.rank(query)\n"
-        "        print(json.dumps({'results': [{'relevance_score': ranking.results[0].score}]}))\n"
-        "asyncio.run(go())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
-    return json.loads(done.stdout)
+    curve = read_calibration(tmp_path / "calibration.json", "rerankd-minilm")
+    assert 0 <= curve(-3) < curve(6) <= 1
 
 
 def test_finetune_leaves_a_folder_that_is_served(
@@ -131,7 +120,7 @@ def test_finetune_leaves_a_folder_that_is_served(
     assert found["model_after"] == "tuned"
     assert found["test_queries"] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "tuned"]
-    shown = run("rerank", "where", data, "--model", out)
+    shown = run("rerank", "where", write_lines("two.txt", "a", "b"), "--model", out)
     assert shown["model"] == "tuned"
 
 

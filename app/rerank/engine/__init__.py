@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,9 @@ class Engine(Protocol):
 
     def score(self, batch: Sequence[Pair]) -> list[float]: ...
 
-    def memory(self) -> dict[str, Any]: ...
+    def memory(self) -> int:
+        """Bytes held on a device that counts them, else 0."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

