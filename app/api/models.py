@@ -73,9 +73,9 @@ async def live() -> dict[str, str]:
     return {"status": "ok", "object": "health.response", "message": "live"}
 
 
-async def cluster_auth() -> dict[str, bool]:
-    """Xinference's client asks whether to log in; a key goes with every request here instead."""
-    return {"auth": False}
+async def cluster_auth(request: Request) -> dict[str, bool]:
+    """Xinference's client asks whether to send its key."""
+    return {"auth": bool(request.app.state.keys)}
 
 
 async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:

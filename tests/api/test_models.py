@@ -51,9 +51,11 @@ async def test_tei_s_info_tells_the_limits_in_its_words(client: AsyncClient) -> 
     assert "reranker" in info["model_type"]
 
 
-async def test_xinference_s_client_is_told_that_no_login_is_needed(client: AsyncClient) -> None:
-    for path in ("/v1/cluster/auth", "/xinference/v1/cluster/auth"):
-        assert (await client.get(path)).json() == {"auth": False}
+@pytest.mark.parametrize("keys", ["", "one"])
+async def test_xinference_s_client_is_told_whether_to_send_its_key(desk: Desk, keys: str) -> None:
+    async with desk.open(api_keys=keys) as client:
+        for path in ("/v1/cluster/auth", "/xinference/v1/cluster/auth"):
+            assert (await client.get(path)).json() == {"auth": bool(keys)}
 
 
 async def test_every_documented_example_runs(client: AsyncClient) -> None:

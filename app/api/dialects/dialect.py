@@ -39,7 +39,7 @@ def everyones(refusal: Refusal) -> Body:
             "message": refusal.detail,
             "type": refusal.type,
             "param": refusal.field,
-            "code": None,
+            "code": refusal.status,
         },
         "error_type": refusal.type,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, as_text, ranked
 from app.api.dialects.fields import DOCUMENTS, QUERY, Count, Lenient, Text, Texts, example, texts_of
 from app.rerank.query import Query, Ranking
 
@@ -50,22 +50,11 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
-    return {
-        "error": {
-            "code": refusal.status,
-            "message": refusal.detail,
-            "type": refusal.type,
-        }
-    }
-
-
 LLAMACPP = Dialect(
     "llamacpp",
     LlamaCppRequest,
     LlamaCppAnswer,
     parse,
     render,
-    refuse,
     statuses={"invalid": 400, "too_long": 500},
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, everyones, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -57,9 +57,8 @@ def render(ranking: Ranking, label: Label) -> list[Body]:
 
 
 def refuse(refusal: Refusal) -> Body:
-    return {
+    return everyones(refusal) | {
         "object": "error",
-        "message": refusal.detail,
         "type": refusal.type,
         "param": refusal.field,
         "code": refusal.status,

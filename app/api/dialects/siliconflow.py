@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, everyones, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -72,7 +72,7 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def refuse(refusal: Refusal) -> Body:
-    return {"code": refusal.status, "message": refusal.detail, "data": None}
+    return everyones(refusal) | {"code": refusal.status, "data": None}
 
 
 SILICONFLOW = Dialect(

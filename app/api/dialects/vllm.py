@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -116,16 +116,5 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
-    return {
-        "error": {
-            "message": refusal.detail,
-            "type": refusal.type,
-            "param": refusal.field,
-            "code": refusal.status,
-        }
-    }
-
-
 STATUSES = {"invalid": 400, "too_long": 400}
-VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, refuse, STATUSES)
+VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, statuses=STATUSES)

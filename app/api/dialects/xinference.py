@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, ranked, warnings_of
+from app.api.dialects.dialect import Body, Dialect, Label, as_object, ranked, warnings_of
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -77,16 +77,11 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
-    return {"detail": refusal.detail}
-
-
 XINFERENCE = Dialect(
     "xinference",
     XinferenceRequest,
     XinferenceAnswer,
     parse,
     render,
-    refuse,
     statuses={"invalid": 400, "too_long": 400},
 )

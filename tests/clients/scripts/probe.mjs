@@ -1,0 +1,81 @@
+// The JavaScript clients, each called as it should be, with a wrong key, a blank query, and full.
+import { createCohere } from "@ai-sdk/cohere";
+import { rerank } from "ai";
+import { CohereClient, CohereClientV2 } from "cohere-ai";
+import { createVoyage } from "voyage-ai-provider";
+import { VoyageAIClient } from "voyageai";
+
+const { service, full, key, query, documents } = JSON.parse(process.argv[2]);
+
+async function cohereV1(url, token, asked) {
+  const client = new CohereClient({ token, environment: url });
+  const answer = await client.rerank({ model: "m", query: asked, documents, returnDocuments: true });
+  return {
+    ranks: answer.results.map((one) => [one.index, one.relevanceScore, one.document?.text ?? null]),
+    usage: answer.meta.tokens.inputTokens,
+  };
+}
+
+async function cohereV2(url, token, asked) {
+  const client = new CohereClientV2({ token, environment: url });
+  const answer = await client.rerank({ model: "m", query: asked, documents });
+  return {
+    ranks: answer.results.map((one) => [one.index, one.relevanceScore, null]),
+    usage: answer.meta.tokens.inputTokens,
+  };
+}
+
+async function voyage(url, apiKey, asked) {
+  const client = new VoyageAIClient({ apiKey, environment: `${url}/v1` });
+  const answer = await client.rerank({ model: "m", query: asked, documents });
+  return {
+    ranks: answer.data.map((one) => [one.index, one.relevanceScore, one.document ?? null]),
+    usage: answer.usage.totalTokens,
+  };
+}
+
+function vercel(model) {
+  return async (url, apiKey, asked) => {
+    const answer = await rerank({ model: model(url, apiKey), query: asked, documents, maxRetries: 0 });
+    return { ranks: answer.ranking.map((one) => [one.originalIndex, one.score, one.document]) };
+  };
+}
+
+const calls = {
+  "cohere-ai v1": cohereV1,
+  "cohere-ai v2": cohereV2,
+  "voyageai npm": voyage,
+  "@ai-sdk/cohere": vercel((url, apiKey) =>
+    createCohere({ baseURL: `${url}/v2`, apiKey }).reranking("m"),
+  ),
+  "voyage-ai-provider": vercel((url, apiKey) =>
+    createVoyage({ baseURL: `${url}/v1`, apiKey }).reranking("m"),
+  ),
+};
+
+async function refused(call, ...how) {
+  try {
+    return { classes: [], answer: JSON.stringify(await call(...how)) };
+  } catch (error) {
+    return {
+      classes: [error.constructor.name, error.name],
+      status: error.statusCode ?? null,
+      says: String(error.message),
+    };
+  }
+}
+
+const found = {};
+for (const [name, call] of Object.entries(calls)) {
+  try {
+    found[name] = {
+      ...(await call(service, key, query)),
+      401: await refused(call, service, "wrong", query),
+      422: await refused(call, service, key, "  "),
+      429: await refused(call, full, key, query),
+    };
+  } catch (error) {
+    found[name] = { failed: String(error.stack) };
+  }
+}
+console.log(`RESULT ${JSON.stringify(found)}`);

@@ -1,0 +1,137 @@
+"""The vendors' own Python clients, and those that speak for several."""
+
+from __future__ import annotations
+
+import asyncio
+
+import cohere
+import voyageai
+from infinity_client import Client
+from infinity_client.api.default import rerank as infinity_rerank
+from infinity_client.models import RerankInput
+from probe import DOCUMENTS, main
+from rerankers.models.api_rankers import APIRanker
+from xinference_client import RESTfulClient
+from xinference_client.client.restful.restful_client import RESTfulRerankModelHandle
+
+
+def cohere_ranks(answer):
+    ranks = [
+        [one.index, one.relevance_score, getattr(getattr(one, "document", None), "text", None)]
+        for one in answer.results
+    ]
+    units = answer.meta.billed_units.search_units
+    return {"ranks": ranks, "usage": answer.meta.tokens.input_tokens, "search_units": units}
+
+
+def cohere_v1(url, key, query):
+    client = cohere.Client(api_key=key, base_url=url)
+    answer = client.rerank(model="m", query=query, documents=DOCUMENTS, return_documents=True)
+    return cohere_ranks(answer)
+
+
+def cohere_v1_fields(url, key, query):
+    rows = [{"title": "-", "body": text} for text in DOCUMENTS]
+    client = cohere.Client(api_key=key, base_url=url)
+    return cohere_ranks(client.rerank(model="m", query=query, documents=rows, rank_fields=["body"]))
+
+
+def cohere_v1_async(url, key, query):
+    async def ask():
+        client = cohere.AsyncClient(api_key=key, base_url=url)
+        return await client.rerank(model="m", query=query, documents=DOCUMENTS)
+
+    return cohere_ranks(asyncio.run(ask()))
+
+
+def cohere_v2(url, key, query):
+    client = cohere.ClientV2(api_key=key, base_url=url)
+    answer = client.rerank(
+        model="m", query=query, documents=DOCUMENTS, max_tokens_per_doc=4096, priority=1
+    )
+    return cohere_ranks(answer)
+
+
+def cohere_v2_async(url, key, query):
+    async def ask():
+        client = cohere.AsyncClientV2(api_key=key, base_url=url)
+        return await client.rerank(model="m", query=query, documents=DOCUMENTS)
+
+    return cohere_ranks(asyncio.run(ask()))
+
+
+def voyage_ranks(answer):
+    ranks = [[one.index, one.relevance_score, one.document] for one in answer.results]
+    return {"ranks": ranks, "usage": answer.total_tokens}
+
+
+def voyage(url, key, query):
+    client = voyageai.Client(api_key=key, base_url=f"{url}/v1")
+    return voyage_ranks(client.rerank(query, DOCUMENTS, model="m"))
+
+
+def voyage_async(url, key, query):
+    async def ask():
+        client = voyageai.AsyncClient(api_key=key, base_url=f"{url}/v1")
+        return await client.rerank(query, DOCUMENTS, model="m")
+
+    return voyage_ranks(asyncio.run(ask()))
+
+
+def infinity(url, key, query):
+    client = Client(base_url=url, headers={"Authorization": f"Bearer {key}"})
+    asked = RerankInput(query=query, documents=DOCUMENTS, model="m", return_documents=True)
+    answer = infinity_rerank.sync(client=client, body=asked)
+    if answer is None or not hasattr(answer, "results"):
+        return {"answer": repr(answer)}
+    ranks = [[one.index, one.relevance_score, one.document] for one in answer.results]
+    return {"ranks": ranks, "usage": answer.usage.total_tokens}
+
+
+def xinference_ranks(answer):
+    ranks = [
+        [one["index"], one["relevance_score"], (one.get("document") or {}).get("text")]
+        for one in answer["results"]
+    ]
+    return {"ranks": ranks, "usage": answer["meta"]["tokens"]["input_tokens"]}
+
+
+def xinference(url, key, query):
+    headers = {"Authorization": f"Bearer {key}"}
+    handle = RESTfulRerankModelHandle("m", url, auth_headers=headers)
+    return xinference_ranks(handle.rerank(DOCUMENTS, query, return_documents=True))
+
+
+def xinference_client(url, key, query):
+    handle = RESTfulClient(url, api_key=key).get_model("m")
+    return xinference_ranks(handle.rerank(DOCUMENTS, query))
+
+
+def rerankers(provider, path):
+    def call(url, key, query):
+        ranker = APIRanker("m", key, provider, verbose=0, url=url + path)
+        answer = ranker.rank(query, DOCUMENTS)
+        return {"ranks": [[one.doc_id, one.score, one.text] for one in answer.results]}
+
+    return call
+
+
+main(
+    {
+        "cohere v1": cohere_v1,
+        "cohere v1 with fields": cohere_v1_fields,
+        "cohere v1 async": cohere_v1_async,
+        "cohere v2": cohere_v2,
+        "cohere v2 async": cohere_v2_async,
+        "voyageai": voyage,
+        "voyageai async": voyage_async,
+        "infinity-client": infinity,
+        "xinference-client handle": xinference,
+        "xinference-client": xinference_client,
+        "rerankers tei": rerankers("text-embeddings-inference", "/rerank"),
+        "rerankers cohere": rerankers("cohere", "/v1/rerank"),
+        "rerankers jina": rerankers("jina", "/v1/rerank"),
+        "rerankers voyage": rerankers("voyage", "/v1/rerank"),
+        "rerankers mixedbread.ai": rerankers("mixedbread.ai", "/v1/reranking"),
+    }
+)
