@@ -43,15 +43,17 @@ class Exchange:
         self._answered = False
 
     async def receive(self) -> Message:
-        if self._body_read.is_set():
-            await self.gone.wait()
-            return {"type": "http.disconnect"}
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self.gone.set()
-        if not message.get("more_body", False):
-            self._body_read.set()
-        return message
+        """The body; and then nothing: of the client's going the work is told by being cancelled."""
+        if not self._body_read.is_set():
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone.set()
+            if not message.get("more_body", False):
+                self._body_read.set()
+            if not self.gone.is_set():
+                return message
+        nothing: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await nothing
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body", False):

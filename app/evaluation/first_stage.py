@@ -23,7 +23,7 @@ NO_STEMMING = "none"
 
 class Bm25:
     def __init__(self, corpus: Mapping[str, str], language: str = "english") -> None:
-        self._stemmer = None if language == NO_STEMMING else Stemmer.Stemmer(language)
+        self._stemmer = None if language == NO_STEMMING else stemmer(language)
         self._stopwords = "en" if language == "english" else None
         self._names = list(corpus)
         self._places = {name: place for place, name in enumerate(self._names)}
@@ -58,6 +58,13 @@ class Bm25:
             show_progress=False,
         )
         return words
+
+
+def stemmer(language: str) -> Stemmer.Stemmer:
+    known = Stemmer.algorithms()
+    if language not in known:
+        raise NotMeasurable(f"language {language} is none of: {', '.join(known)}, {NO_STEMMING}")
+    return Stemmer.Stemmer(language)
 
 
 def candidates(judged: Judged, depth: int, language: str, *, given: bool) -> Orders:

@@ -20,6 +20,15 @@ from app.rerank.calibration import Calibration, Isotonic, Platt
 from app.rerank.query import UNSCORED, probability
 
 FOLDS = 5
+# What is said of a fit on some of the folds, which goes into no file.
+IN_PASSING = {
+    "model": "none",
+    "queries": 1,
+    "pairs": 1,
+    "relevant": 1,
+    "error_before": 0.0,
+    "error_after": 0.0,
+}
 Method = Literal["platt", "isotonic"]
 Curve = Callable[[float], float]
 
@@ -98,19 +107,9 @@ def cross_fit(labelled: Labelled, method: Method, seed: int) -> Values:
     folds = fold_of[labelled.owners]
     unseen = np.zeros(len(labelled.labels))
     for fold in range(FOLDS):
-        curve = fit_curve(labelled.only(folds != fold), method, PLACEHOLDER)
+        curve = fit_curve(labelled.only(folds != fold), method, IN_PASSING)
         unseen[folds == fold] = apply(curve, labelled.logits[folds == fold])
     return unseen
-
-
-PLACEHOLDER = {
-    "model": "none",
-    "queries": 1,
-    "pairs": 1,
-    "relevant": 1,
-    "error_before": 0.0,
-    "error_after": 0.0,
-}
 
 
 def fit_curve(labelled: Labelled, method: Method, facts: Mapping[str, object]) -> Calibration:

@@ -61,7 +61,8 @@ class Tuner:
         self._recipe = recipe
         self._model = open_model(spec, self.device)
         self._length = self._model.max_seq_length
-        self._model.max_seq_length = recipe.length or min(self._length or 0, TRAINING_LENGTH)
+        most = min(self._length or TRAINING_LENGTH, TRAINING_LENGTH)
+        self._model.max_seq_length = recipe.length or most
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
         scores = self._model.predict(

@@ -1,8 +1,16 @@
 """A training run in one file for a machine that has a GPU and nothing else, and back in parts.
 
 python -m app.training.bundle pack --data DIR --cache DIR --model DIR --out run.tar
-python -m app.training.bundle split FOLDER --out DIR      (where the run was)
-python -m app.training.bundle join DIR --out FOLDER       (where the weights are wanted)
+
+and there, as often as it takes, for a checkpoint is picked up where it lies:
+
+tar xf run.tar
+python -m app.training.bundled --data data --cache cache --out out --groups 64 --together 32
+python -m app.training.bundle split out/model --out parts
+
+and back here:
+
+python -m app.training.bundle join parts --out FOLDER
 """
 
 import argparse
@@ -46,7 +54,7 @@ def pack(data: Path, cache: Path, model: Path, out: Path) -> None:
     with tarfile.open(out, "w") as tar:
         tar.add(APP, "app", filter=without_clutter)
         tar.add(data, "data", filter=without_clutter)
-        tar.add(model, "start", filter=without_clutter)
+        tar.add(model, "out/start", filter=without_clutter)
         for path in sorted(cache.glob("*.npy")):
             add_bytes(tar, f"cache/{path.name}.xz", shrink(path))
     size = out.stat().st_size
@@ -80,7 +88,11 @@ def join(parts: Path, out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m app.training.bundle", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m app.training.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     packing = verbs.add_parser("pack")
     for name in ("data", "cache", "model"):

@@ -1,6 +1,10 @@
-"""Judged collections, reranked: who puts the relevant documents on top?"""
+"""Judged collections, reranked: who puts the relevant documents on top?
 
-from collections.abc import Callable, Sequence
+python -m app.training.evaluate COLLECTION... --model FOLDER [--sample 60]
+"""
+
+import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +12,12 @@ import bm25s
 import numpy as np
 import Stemmer
 from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
 
+from app.rerank.engine.duet import Duet
+from app.training.bundled import load
 from app.training.data import read_lines
+from app.training.scoring import evidence_of, score
 
 Scores = NDArray[np.float64]
 
@@ -92,5 +100,52 @@ def fuse_ranks(*lists: Scores, offset: int = 60) -> Scores:
     return np.asarray(sum(1 / (offset + 1 + rank) for rank in ranks))
 
 
-def mean_ndcg(tasks: Sequence[Task], score: Callable[[Task], Scores]) -> float:
-    return float(np.mean([ndcg(task, score(task)) for task in tasks]))
+def windows(text: str, words: int = 220, step: int = 160) -> list[str]:
+    """A long document in overlapping pieces; a short one whole."""
+    found = text.split()
+    if len(found) <= words + 60:
+        return [text]
+    return [" ".join(found[first : first + words]) for first in range(0, len(found) - 60, step)]
+
+
+def judge(model: Duet, tokenizer: PreTrainedTokenizerFast, task: Task) -> dict[str, Scores]:
+    """Each ranker's scores: a document's is that of its best window."""
+    pieces = [windows(text) for text in task.documents]
+    pairs = [(task.query, piece) for group in pieces for piece in group]
+    evidence = evidence_of(model, tokenizer, pairs, length=512)
+    ends = np.cumsum([0, *map(len, pieces)])[:-1]
+    cosine = np.maximum.reduceat(evidence[:, 0].numpy().astype(np.float64), ends)
+    logits = score(model, tokenizer, pairs)
+    return {
+        "bm25": task.bm25,
+        "cosine": cosine,
+        "fused ranks": fuse_ranks(cosine, task.bm25),
+        "fused scores": standard(cosine) + 0.5 * standard(task.bm25),
+        "model": np.maximum.reduceat(logits, ends),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m app.training.evaluate",
+        description=__doc__,
+        epilog="cosine is the bi-encoder's own as long as the gates are shut",
+    )
+    parser.add_argument("collections", type=Path, nargs="+")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--sample", type=int, default=60)
+    given = parser.parse_args(arguments)
+    model, tokenizer = load(given.model)
+    for folder in given.collections:
+        tasks = read_tasks(folder, sample=given.sample)
+        judged = [(task, judge(model, tokenizer, task)) for task in tasks]
+        means = {
+            name: float(np.mean([ndcg(task, scores[name]) for task, scores in judged]))
+            for name in judged[0][1]
+        }
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
+        print(f"{folder.name} ({len(tasks)} queries): {figures}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -224,33 +224,15 @@ async def test_a_request_is_one_line_without_query_document_or_key(
 # --- clients that go away -----------------------------------------------------------------
 
 
-async def test_work_for_a_client_that_has_gone_is_cancelled(desk: Desk) -> None:
-    async with desk.open():
-        cancelled = asyncio.Event()
+class Gone:
+    """A client that sends some messages and leaves when it is told to."""
 
-        class Slow:
-            name = "slow"
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self._messages = list(messages)
+        self.leave = asyncio.Event()
+        self.got: list[Any] = []
 
-            async def rank(self, query: Any) -> None:
-                try:
-                    await asyncio.sleep(60)
-                finally:
-                    cancelled.set()
-
-        desk.app.state.service.reranker = Slow
-        gone = asyncio.Event()
-        messages = [{"type": "http.request", "body": b'{"query": "q", "documents": ["a"]}'}]
-        sent: list[Any] = []
-
-        async def receive() -> Any:
-            if messages:
-                return messages.pop()
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
+    async def call(self, desk: Desk) -> None:
         scope = {
             "type": "http",
             "method": "POST",
@@ -258,15 +240,60 @@ async def test_work_for_a_client_that_has_gone_is_cancelled(desk: Desk) -> None:
             "headers": [],
             "query_string": b"",
         }
-        call = asyncio.create_task(desk.app(scope, receive, send))
-        await asyncio.sleep(0.05)
-        gone.set()
-        async with asyncio.timeout(1):
+        await desk.app(scope, self.receive, self.send)
+
+    async def receive(self) -> Any:
+        if self._messages:
+            return self._messages.pop(0)
+        await self.leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.got.append(message)
+
+
+def gone_count(desk: Desk) -> float | None:
+    labels = {"route": "/rerank", "outcome": "client_gone"}
+    registry = desk.app.state.metrics.registry
+    count: float | None = registry.get_sample_value("rerankd_request_seconds_count", labels)
+    return count
+
+
+async def test_work_for_a_client_that_has_gone_is_cancelled(desk: Desk) -> None:
+    async with desk.open():
+        working, cancelled = asyncio.Event(), asyncio.Event()
+
+        class Slow:
+            name = "slow"
+
+            async def rank(self, query: Any) -> None:
+                working.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    cancelled.set()
+
+        desk.app.state.service.reranker = Slow
+        body = b'{"query": "q", "documents": ["a"]}'
+        client = Gone({"type": "http.request", "body": body})
+        call = asyncio.create_task(client.call(desk))
+        async with asyncio.timeout(5):
+            await working.wait()
+            client.leave.set()
             await cancelled.wait()
             await call
-        assert sent == []
-        metrics = desk.app.state.metrics.registry
-        count = metrics.get_sample_value(
-            "rerankd_request_seconds_count", {"route": "/rerank", "outcome": "client_gone"}
-        )
-        assert count == 1
+        assert client.got == []
+        assert gone_count(desk) == 1
+
+
+async def test_a_client_that_goes_in_the_middle_of_its_body_is_no_error(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk.open():
+        client = Gone({"type": "http.request", "body": b'{"query": "q', "more_body": True})
+        client.leave.set()
+        async with asyncio.timeout(5):
+            await client.call(desk)
+        assert client.got == []
+        assert gone_count(desk) == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -23,6 +23,12 @@ def test_a_query_that_shares_no_word_finds_nothing() -> None:
     assert Bm25({"a": "the"}).best("river", 10) == []
 
 
+def test_a_language_without_a_stemmer_is_refused() -> None:
+    assert Bm25({"a": "die Flüsse"}, "german").best("Fluss", 1) == ["a"]
+    with pytest.raises(NotMeasurable, match="language elvish is none of: "):
+        Bm25(CORPUS, "elvish")
+
+
 def test_bm25_goes_as_deep_as_it_is_asked(handbook: Judged) -> None:
     found = candidates(handbook, 3, "english", given=False)
     assert max(map(len, found.values())) == 3

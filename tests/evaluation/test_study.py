@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.evaluation.first_stage import candidates
 from app.evaluation.judged import Judged
+from app.evaluation.progress import track
 from app.evaluation.report import as_json, as_text, write_report
 from app.evaluation.scoring import Answer, Latency, reorder, score_all
 from app.evaluation.study import Move, Study, compare
@@ -51,6 +54,15 @@ async def test_the_first_failure_is_told_as_it_is(handbook: Judged) -> None:
 
     with pytest.raises(ValueError, match="broken"):
         await score_all(Broken(), handbook, candidates(handbook, 5, "english", given=False))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_shows_on_a_terminal_only(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert list(track([1, 2], "counting")) == [1, 2]
+    assert ("counting: 100%" in stream.getvalue()) == terminal
 
 
 def test_latency_is_told_in_milliseconds() -> None:
