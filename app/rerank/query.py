@@ -33,6 +33,8 @@ class Query:
     score: ScoreKind = "probability"
     truncate: bool = True
     cut: Side = "right"
+    windows: int = 0  # that a long document may be read in; 0: it is cut
+    document_tokens: int = 0  # that a document may take; 0: what the model has
     instruction: str | None = None
     timeout: float | None = None
     priority: int = 0

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from itertools import islice
 
 from app.errors import DeadlineExceeded, InvalidRequest, TooLong
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, Known, pair_key
 from app.rerank.engine import Encoded, Encoder
+from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_of
 from app.rerank.query import Query, Ranking, Times, probability
 from app.rerank.ranking import make_ranking
 
@@ -60,20 +62,22 @@ class Reranker:
     async def _rank(self, query: Query, deadline: float) -> Ranking:
         now = asyncio.get_running_loop().time
         started = now()
-        key = pair_key(query.text, query.instruction or "", query.cut)
+        reading = f"{query.windows} {query.document_tokens}"
+        key = pair_key(query.text, query.instruction or "", query.cut, reading)
         texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
         known = {text: hit for text in texts if (hit := self._cache.get(key(text))) is not None}
         cached, times = len(known), Times()
         if missing := [text for text in texts if text not in known]:
-            encoded = await self._encode(query, missing)
+            readings = dict(zip(missing, await self._read(query, missing), strict=True))
             tokenized = now()
-            self._refuse_long(query, {**known, **dict(zip(missing, encoded, strict=True))})
-            scored = await self._batcher.submit(
-                [one.pair for one in encoded], priority=query.priority, deadline=deadline
-            )
-            for text, one, logit in zip(missing, encoded, scored.logits, strict=True):
-                if logit is not None:
-                    known[text] = Known(logit, one.tokens, one.whole)
+            self._refuse_long(query, {**known, **readings})
+            pairs = [pair for one in readings.values() for pair in one.pairs]
+            scored = await self._batcher.submit(pairs, priority=query.priority, deadline=deadline)
+            logits = iter(scored.logits)
+            for text, one in readings.items():
+                own = [logit for logit in islice(logits, len(one.pairs)) if logit is not None]
+                if own:
+                    known[text] = Known(max(own), one.tokens, one.whole)
                     self._cache.put(key(text), known[text])
             times = Times(tokenized - started, scored.queue, scored.compute)
         else:
@@ -81,7 +85,7 @@ class Reranker:
         times = replace(times, total=now() - started)
         return make_ranking(query, known, cached, times, self._calibration or probability)
 
-    def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Encoded]) -> None:
+    def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Reading]) -> None:
         if query.truncate:
             return
         most = self._encoder.max_tokens
@@ -94,6 +98,25 @@ class Reranker:
                     field=f"documents[{index}]",
                     limit=most,
                 )
+
+    async def _read(self, query: Query, texts: Sequence[str]) -> list[Reading]:
+        """Each text by the pairs that stand for it: one, or as many as it has windows."""
+        encoded = await self._encode(query, texts)
+        if not query.windows and not query.document_tokens:
+            return [read_at_once(one) for one in encoded]
+        found = [windows_of(text, one, query) for text, one in zip(texts, encoded, strict=True)]
+        most = query.windows or 1
+        chosen = [windows[:most] for windows in found]
+        flat = [window for some in chosen for window in some]
+        inner = iter(await self._encode(query, flat) if flat else ())
+        return [
+            read_in_windows(
+                whole.whole, list(islice(inner, len(some))), complete=len(some) == len(windows)
+            )
+            if some
+            else read_at_once(whole)
+            for whole, windows, some in zip(encoded, found, chosen, strict=True)
+        ]
 
     async def _encode(self, query: Query, texts: Sequence[str]) -> list[Encoded]:
         """Off the loop, with room in the queue held so that overload is refused before the work."""

@@ -211,3 +211,44 @@ async def test_a_request_is_tokenized_while_another_is_computed() -> None:
         assert not first.done()
         release.set()
         await asyncio.gather(first, second)
+
+
+async def test_the_best_window_of_a_long_document_counts() -> None:
+    """A window scores by its words, so the fullest one counts, and each is paid for."""
+    bench = Bench()
+    long = "word " * 250
+    ranking = await bench.rank("a b", long, score="logit", windows=9)
+    assert order(ranking) == [1, 0]
+    assert 60 < ranking.results[0].score < 99
+    assert ranking.usage.tokens > 250
+    assert ranking.usage.truncated == []
+
+
+async def test_windows_beyond_the_number_asked_for_are_cut_and_reported() -> None:
+    ranking = await Bench().rank("word " * 900, "a", windows=2)
+    assert ranking.usage.truncated == [0]
+    assert ranking.usage.tokens < 205
+
+
+async def test_a_document_read_in_windows_is_not_too_long() -> None:
+    assert order(await Bench().rank("a", "word " * 200, truncate=False, windows=9)) == [1, 0]
+
+
+async def test_known_scores_are_kept_apart_by_how_a_document_was_read() -> None:
+    bench = Bench()
+    long = "word " * 250
+    async with bench.open(cache_bytes=10_000) as reranker:
+        cut = await reranker.rank(query(long))
+        whole = await reranker.rank(query(long, windows=9))
+        again = await reranker.rank(query(long, windows=9))
+    assert cut.usage.truncated == [0]
+    assert whole.usage.truncated == again.usage.truncated == []
+    assert (whole.usage.cached, again.usage.cached) == (0, 1)
+    assert again.usage.tokens == whole.usage.tokens
+
+
+async def test_a_caller_may_shorten_each_document() -> None:
+    bench = Bench()
+    ranking = await bench.rank("word " * 50, "a b", score="logit", document_tokens=20)
+    assert ranking.results[0].score <= 20
+    assert ranking.usage.truncated == [0]

@@ -76,6 +76,7 @@ def parse_v2(body: Body) -> Query:
         documents=[Document(text) for text in asked.documents],
         top_n=asked.top_n or None,
         priority=asked.priority or 0,
+        document_tokens=asked.max_tokens_per_doc or 0,
     )
 
 
@@ -88,6 +89,7 @@ def parse_v1(body: Body) -> Query:
         ],
         top_n=asked.top_n or None,
         return_documents=bool(asked.return_documents),
+        windows=asked.max_chunks_per_doc or 0,
     )
 
 

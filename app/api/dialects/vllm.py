@@ -54,6 +54,7 @@ class VllmRequest(Lenient):
     top_n: Count = None
     truncate_prompt_tokens: Annotated[int, Field(ge=-1), WHOLE] | None = None
     truncation_side: Side | None = None
+    max_tokens_per_doc: Count = None
     use_activation: bool | None = None
     activation: bool | None = None
     priority: Whole | None = None
@@ -96,6 +97,7 @@ def parse(body: Body) -> Query:
         top_n=asked.top_n or None,
         score=score_of(asked),
         cut=asked.truncation_side or "right",
+        document_tokens=asked.max_tokens_per_doc or 0,
         instruction=asked.instruction or None,
         priority=min(max(asked.priority or 0, 0), LEAST_URGENT),
         return_documents=True,

@@ -286,3 +286,46 @@ async def test_siliconflow_answers_with_its_own_meta(client: AsyncClient, order:
     answer = await post(client, "/v1/rerank", ASKED | {"overlap_tokens": 80})
     assert indices(answer["results"]) == order
     assert answer["meta"]["tokens"]["input_tokens"] > 0
+
+
+# --- long documents -----------------------------------------------------------------------
+
+LONG = "river " * 120 + TEXTS[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/v1/rerank", {"max_chunks_per_doc": 10}),
+        ("/xinference/v1/rerank", {"max_chunks_per_doc": 10}),
+        ("/v1/rerank", {"max_chunks_per_doc": 10, "overlap_tokens": 80}),
+    ],
+)
+async def test_chunks_let_the_end_of_a_long_document_count(
+    client: AsyncClient, path: str, more: dict[str, Any]
+) -> None:
+    async def ask(**asked: Any) -> dict[str, Any]:
+        body = {"query": QUERY, "documents": [LONG, "a"], **asked}
+        answer: dict[str, Any] = await post(client, path, body)
+        return answer
+
+    cut, read = await ask(), await ask(**more)
+    scores = [
+        {one["index"]: one["relevance_score"] for one in answer["results"]}
+        for answer in (cut, read)
+    ]
+    assert scores[0][0] != scores[1][0]
+    assert scores[0][1] == pytest.approx(scores[1][1])
+    tokens = [answer["meta"]["tokens"]["input_tokens"] for answer in (cut, read)]
+    assert tokens[1] > 2 * tokens[0]
+    assert not read["meta"].get("warnings")
+
+
+@pytest.mark.parametrize("path", ["/v2/rerank", "/vllm/rerank"])
+async def test_documents_are_shortened_to_max_tokens_per_doc(
+    client: AsyncClient, path: str
+) -> None:
+    body = {"query": "q", "documents": ["book " * 40]}
+    whole = await post(client, path, body)
+    short = await post(client, path, body | {"max_tokens_per_doc": 16})
+    assert whole["results"][0]["relevance_score"] != short["results"][0]["relevance_score"]

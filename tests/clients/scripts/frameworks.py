@@ -73,7 +73,7 @@ def llama_xinference(url, key, query):
 
 def haystack_by(ranker, query):
     found = ranker.run(query=query, documents=[Document(content=text) for text in DOCUMENTS])
-    return by_text(((one.content, one.score) for one in found["documents"]))
+    return by_text((one.content, one.score) for one in found["documents"])
 
 
 def haystack_cohere(url, key, query):

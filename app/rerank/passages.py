@@ -1,0 +1,68 @@
+"""A document longer than the model takes, read in overlapping windows whose best score counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.rerank.engine import Encoded, Pair
+from app.rerank.query import Query
+
+SHARE = 0.9  # of the room that a window fills: some stretches take more tokens than others
+OVERLAP = 0.2  # of a window, repeated in the next
+LEAST_ROOM = 16  # tokens; with less beside the query, windows say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The pairs that stand for one text."""
+
+    pairs: Sequence[Pair]
+    whole: int
+
+    @property
+    def tokens(self) -> int:
+        return sum(pair.tokens for pair in self.pairs)
+
+
+def read_at_once(encoded: Encoded) -> Reading:
+    return Reading([encoded.pair], encoded.whole)
+
+
+def read_in_windows(whole: int, windows: Sequence[Encoded], *, complete: bool) -> Reading:
+    """Nothing is cut when each window fits and together they reach the end."""
+    pairs = [window.pair for window in windows]
+    tokens = sum(pair.tokens for pair in pairs)
+    if complete and all(window.whole == window.tokens for window in windows):
+        return Reading(pairs, tokens)
+    return Reading(pairs, max(whole, tokens + 1))
+
+
+def windows_of(text: str, encoded: Encoded, query: Query) -> list[str]:
+    """The windows to read instead of a text that is too long; none where it may stay as it is."""
+    around = encoded.pair.split + 1
+    room, tokens = encoded.tokens - around, encoded.whole - around
+    if query.document_tokens:
+        room = min(room, query.document_tokens)
+    kept = tokens if query.windows else encoded.tokens - around
+    if kept <= room or room < LEAST_ROOM:
+        return []
+    size = max(1, int(len(text) * room / tokens * SHARE))
+    return [text[start:end] for start, end in cuts(text, size)]
+
+
+def cuts(text: str, size: int) -> list[tuple[int, int]]:
+    """Where windows of about `size` characters begin and end: between words, if there are any."""
+    found, start = [], 0
+    while True:
+        end = len(text) if start + size >= len(text) else word_end(text, start, start + size)
+        found.append((start, end))
+        if end == len(text):
+            return found
+        start = max(start + 1, word_end(text, start, end - int(size * OVERLAP)))
+
+
+def word_end(text: str, start: int, near: int) -> int:
+    """The last gap between words up to `near`, or `near` itself where a word is that long."""
+    gap = text.rfind(" ", start + 1, near + 1)
+    return gap if gap > start else near

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.rerank.passages import OVERLAP, cuts, read_in_windows, windows_of
+from app.rerank.query import Document, Query
+from tests.fakes import WordEncoder
+
+TEXT = " ".join(f"w{number:03}" for number in range(300))
+
+
+def windows(text: str, *, most: int = 100, limit: int = 0) -> list[str]:
+    query = Query("q", [Document(text)], windows=most, document_tokens=limit)
+    (encoded,) = WordEncoder().encode("q", [text], instruction=None, cut="right")
+    return windows_of(text, encoded, query)
+
+
+def test_a_text_that_fits_has_no_windows() -> None:
+    assert windows("a few words") == []
+
+
+def test_a_long_text_is_read_to_its_end_in_windows_that_fit() -> None:
+    found = windows(TEXT)
+    assert len(found) >= 4
+    assert all(len(window.split()) <= 99 for window in found)
+    assert {word for window in found for word in window.split()} == set(TEXT.split())
+
+
+def test_a_limit_of_tokens_shortens_what_would_have_fitted() -> None:
+    (first, *_) = windows(" ".join(TEXT.split()[:90]), most=0, limit=20)
+    assert 10 <= len(first.split()) <= 20
+    assert windows("a few words", most=0, limit=20) == []
+
+
+def test_without_windows_what_the_model_cuts_anyway_is_left_to_it() -> None:
+    assert windows(TEXT, most=0, limit=4096) == []
+
+
+def test_what_windows_leave_out_counts_as_cut() -> None:
+    encoded = WordEncoder().encode("q", ["a b", "c d"], instruction=None, cut="right")
+    assert read_in_windows(9, encoded, complete=True).whole == 6
+    assert read_in_windows(9, encoded, complete=False).whole == 9
+
+
+@given(st.text(st.sampled_from("ab \n日"), max_size=200), st.integers(1, 40))
+def test_windows_cover_the_text_without_a_gap_and_go_forward(text: str, size: int) -> None:
+    found = cuts(text, size)
+    assert (found[0][0], found[-1][1]) == (0, len(text))
+    for (start, end), (following, reached) in pairwise(found):
+        assert start < following <= end <= reached
+        assert end - start <= size
+
+
+@pytest.mark.parametrize("size", [10, 50, 200])
+def test_neighbours_share_about_a_fifth(size: int) -> None:
+    shares = [(end - following) / size for (_, end), (following, _) in pairwise(cuts(TEXT, size))]
+    assert all(0 < share <= OVERLAP + 6 / size for share in shares)
