@@ -23,11 +23,12 @@ class Client(NamedTuple):
 
 COHERE = ("UnauthorizedError", "UnprocessableEntityError", "TooManyRequestsError")
 VOYAGE = ("AuthenticationError", "InvalidRequestError", "RateLimitError")
-LITELLM = ("APIConnectionError", "APIConnectionError", "APIConnectionError")
+LITELLM = ("AuthenticationError", "BadRequestError", "RateLimitError")
 RUNTIME = ("RuntimeError", "RuntimeError", "RuntimeError")
 VALUE = ("ValueError", "ValueError", "ValueError")
 PLAIN = ("Exception", "Exception", "Exception")
 VERCEL = ("APICallError", "APICallError", "APICallError")
+HTTP = ("HTTPStatusError", "HTTPStatusError", "HTTPStatusError")
 BROKEN = ("TypeError", "TypeError", "TypeError")  # it reads results from whatever comes
 
 CLIENTS = [
@@ -52,7 +53,7 @@ CLIENTS = [
     Client("gateway", "litellm voyage", LITELLM, usage=True),
     Client("gateway", "litellm infinity", LITELLM, usage=True),
     Client("gateway", "litellm hosted_vllm", LITELLM, usage=True),
-    Client("gateway", "litellm huggingface", LITELLM),
+    Client("gateway", "litellm huggingface", ("AuthenticationError", "APIError", "RateLimitError")),
     Client("gateway", "litellm nvidia_nim", LITELLM, usage=True, logits=True),
     Client("chains", "langchain-cohere", COHERE),
     Client("chains", "langchain-voyageai", VOYAGE),
@@ -65,16 +66,11 @@ CLIENTS = [
     ),
     Client("chains", "langchain-nvidia-ai-endpoints", PLAIN, logits=True),
     Client("frameworks", "llama-index cohere", COHERE),
-    Client(
-        "frameworks",
-        "llama-index voyageai",
-        ("AttributeError", "InvalidRequestError", "AttributeError"),
-        says_why=False,
-    ),
+    Client("frameworks", "llama-index voyageai", VOYAGE),
     Client("frameworks", "llama-index jinaai", RUNTIME),
     Client("frameworks", "llama-index tei", ("AssertionError",) * 3, says_why=False),
     Client("frameworks", "llama-index siliconflow", RUNTIME),
-    Client("frameworks", "llama-index nvidia", PLAIN, logits=True),
+    Client("frameworks", "llama-index nvidia", HTTP, logits=True, says_why=False),
     Client("frameworks", "llama-index xinference", PLAIN),
     Client("frameworks", "cohere-haystack", COHERE),
     Client("frameworks", "jina-haystack", RUNTIME),
@@ -83,7 +79,7 @@ CLIENTS = [
     Client("js", "cohere-ai v2", COHERE, texts=False, usage=True),
     Client("js", "voyageai npm", ("VoyageAIError",) * 3, texts=False, usage=True),
     Client("js", "@ai-sdk/cohere", VERCEL),
-    Client("js", "voyage-ai-provider", VERCEL),
+    Client("js", "voyage-ai-provider", VERCEL, says_why=False),
 ]
 SAYS = {
     "401": "an API key is needed",

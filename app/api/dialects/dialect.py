@@ -39,10 +39,16 @@ def everyones(refusal: Refusal) -> Body:
             "message": refusal.detail,
             "type": refusal.type,
             "param": refusal.field,
-            "code": refusal.status,
+            "code": None,
         },
         "error_type": refusal.type,
     }
+
+
+def coded(refusal: Refusal) -> Body:
+    """The same, with the status where clients of OpenAI's kind look for it."""
+    body = everyones(refusal)
+    return body | {"error": body["error"] | {"code": refusal.status}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, everyones, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, coded, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -70,7 +70,7 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 def refuse(refusal: Refusal) -> Body:
     """Its client reads a 422 as a list of complaints, each with a place."""
-    body = everyones(refusal)
+    body = coded(refusal)
     if refusal.status == 422:
         place = ["body", *([refusal.field] if refusal.field else [])]
         body["detail"] = [{"loc": place, "msg": refusal.detail, "type": refusal.type}]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.api.dialects.cohere import render_meta
-from app.api.dialects.dialect import Body, Dialect, Label, as_object, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, everyones, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -98,5 +98,10 @@ def render_shared(ranking: Ranking, label: Label) -> Body:
     }
 
 
+def refuse_shared(refusal: Refusal) -> Body:
+    """`error` is a sentence here: an object there makes older Voyage clients fail as they raise."""
+    return everyones(refusal) | {"error": refusal.detail}
+
+
 JINA = Dialect("jina", JinaRequest, JinaAnswer, parse, render)
-SHARED = Dialect("shared", JinaRequest, SharedAnswer, parse_shared, render_shared)
+SHARED = Dialect("shared", JinaRequest, SharedAnswer, parse_shared, render_shared, refuse_shared)

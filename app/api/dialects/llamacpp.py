@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, as_text, coded, ranked
 from app.api.dialects.fields import DOCUMENTS, QUERY, Count, Lenient, Text, Texts, example, texts_of
 from app.rerank.query import Query, Ranking
 
@@ -56,5 +56,6 @@ LLAMACPP = Dialect(
     LlamaCppAnswer,
     parse,
     render,
+    coded,
     statuses={"invalid": 400, "too_long": 500},
 )

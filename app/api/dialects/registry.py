@@ -86,5 +86,5 @@ def choose(path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Di
     if prefix in PREFIXED:
         return PREFIXED[prefix][0]
     sdk = headers.get("x-fern-sdk-name") or headers.get("user-agent", "")
-    ask = Ask(path, sdk, body.keys())
+    ask = Ask(path, sdk.lower(), body.keys())
     return next(dialect for applies, dialect in RULES if applies(ask))

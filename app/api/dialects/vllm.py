@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from app.api.dialects.dialect import Body, Dialect, Label, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, coded, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -119,4 +119,4 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 STATUSES = {"invalid": 400, "too_long": 400}
-VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, statuses=STATUSES)
+VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, coded, STATUSES)

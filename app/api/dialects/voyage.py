@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -67,11 +67,17 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
+def refuse(refusal: Refusal) -> Body:
+    """Nothing but `detail`: an `error` makes older Python clients fail while they raise."""
+    return {"detail": refusal.detail}
+
+
 VOYAGE = Dialect(
     "voyage",
     VoyageRequest,
     VoyageAnswer,
     parse,
     render,
+    refuse,
     statuses={"invalid": 400, "too_long": 400},
 )

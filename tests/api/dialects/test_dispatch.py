@@ -36,6 +36,7 @@ VOYAGE_SDK = {"x-fern-sdk-name": "voyageai"}
         ("/v1/rerank", {}, {"top_k": None}, VOYAGE),
         ("/v1/rerank", {}, {"truncation": False}, VOYAGE),
         ("/v1/rerank", VOYAGE_SDK, {}, VOYAGE),
+        ("/v1/rerank", {"user-agent": "Voyage/v1 PythonBindings/0.3.7"}, {}, VOYAGE),
         ("/v1/rerank", {}, {"kwargs": "{}", "max_chunks_per_doc": None}, XINFERENCE),
         ("/v1/rerank", {}, {"return_len": None}, XINFERENCE),
         ("/v1/rerank", {}, {"max_chunks_per_doc": 3, "overlap_tokens": 9}, SILICONFLOW),
