@@ -55,6 +55,7 @@ def draw_panel(panel: Axes, points: Sequence[Point]) -> None:
                 fontsize=8,
             )
     panel.set_xlabel("milliseconds a query (p50); the numbers are initial_k")
+    panel.margins(0.1)
     panel.set_xlim(left=0)
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)

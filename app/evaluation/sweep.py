@@ -98,6 +98,8 @@ def advise(points: Sequence[Point], seed: int) -> str:
     cheapest = min(near, key=lambda point: (point.latency.p50, -float(point.quality.mean())))
     final_k = best.setting.final_k
     sentence = f"For final_k {final_k}, {describe(best)} ranks best"
+    if best.setting.model is None:
+        return f"{sentence}: reranking does not pay."
     if cheapest is best:
         return f"{sentence}, and nothing cheaper comes near."
     return f"{sentence}; {describe(cheapest)} is not measurably worse."
