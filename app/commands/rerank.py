@@ -45,7 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a file with one candidate a line, as text or as JSON; - for standard input",
     )
     parser.add_argument("--top-n", type=int, metavar="N", help="show only the best N")
-    parser.add_argument("--score", choices=("probability", "logit", "calibrated"), default="probability")
+    parser.add_argument(
+        "--score", choices=("probability", "logit", "calibrated"), default="probability"
+    )
     parser.add_argument("--json", action="store_true", help="the answer as the service gives it")
     add_flags(parser, MODEL_SETTINGS)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
 from app.api.dialects.dialect import Body, Dialect, Label, as_object, ranked, warnings_of
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
     Count,
-    Flag,
     Lenient,
     Text,
     TextsOrObjects,
@@ -19,6 +18,14 @@ from app.api.dialects.fields import (
     example,
 )
 from app.rerank.query import Query, Ranking
+
+
+def _spelled(value: object) -> object:
+    """Some of its clients write "true"."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+SpelledFlag = Annotated[bool, BeforeValidator(_spelled)] | None
 
 
 class XinferenceRequest(Lenient):
@@ -37,8 +44,8 @@ class XinferenceRequest(Lenient):
     query: Text
     documents: TextsOrObjects
     top_n: Count = None
-    return_documents: Flag = None
-    return_len: Flag = None
+    return_documents: SpelledFlag = None
+    return_len: SpelledFlag = None
     max_chunks_per_doc: Count = None
 
 

@@ -1,0 +1,99 @@
+"""Requests as applications send them, and what they read from the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+pytestmark = pytest.mark.anyio
+
+QUERY = "how long may I keep the book?"
+TEXTS = ["The library opens at nine.", "Books are lent for four weeks.", "A river."]
+
+
+async def post(client: AsyncClient, path: str, body: Any, **headers: str) -> Any:
+    response = await client.post(path, json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/rerank", "/v2/rerank"])
+async def test_open_webui_finds_a_score_for_every_document_by_its_index(
+    client: AsyncClient, path: str
+) -> None:
+    body = {"model": "reranker", "query": QUERY, "documents": TEXTS, "top_n": len(TEXTS)}
+    user = {"X-OpenWebUI-User-Name": "Ada", "Authorization": "Bearer anything"}
+    answer = await post(client, path, body, **user)
+    assert [one["index"] for one in sorted(answer["results"], key=lambda one: one["index"])] == [
+        0,
+        1,
+        2,
+    ]
+    assert all(0 < one["relevance_score"] < 1 for one in answer["results"])
+
+
+@pytest.mark.parametrize("top_n", [None, 2])
+@pytest.mark.parametrize("path", ["/v1/rerank", "/rerank"])
+async def test_dify_may_leave_top_n_null_and_finds_texts_in_documents(
+    client: AsyncClient, path: str, top_n: int | None
+) -> None:
+    body = {
+        "model": "m",
+        "query": QUERY,
+        "documents": TEXTS,
+        "top_n": top_n,
+        "return_documents": True,
+    }
+    answer = await post(client, path, body)
+    assert len(answer["results"]) == (top_n or len(TEXTS))
+    for one in answer["results"]:
+        assert one["document"]["text"] == TEXTS[one["index"]]
+
+
+async def test_dify_finds_a_reranker_behind_tei_s_info(client: AsyncClient) -> None:
+    info = (await client.get("/tei/info")).json()
+    assert "reranker" in info["model_type"]
+    assert info["max_client_batch_size"] >= 1
+    answer = await post(client, "/tei/rerank", {"query": QUERY, "texts": TEXTS})
+    assert {one["index"] for one in answer} == {0, 1, 2}
+
+
+async def test_ragflow_as_jina_s_client_finds_its_tokens(client: AsyncClient) -> None:
+    body = {"model": "m", "query": QUERY, "documents": TEXTS, "top_n": len(TEXTS)}
+    answer = await post(client, "/v1/rerank", body)
+    assert len(answer["results"]) == len(TEXTS)
+    assert answer["usage"]["total_tokens"] > 0
+
+
+async def test_ragflow_as_xinference_s_client_spells_its_flags(client: AsyncClient) -> None:
+    body = {
+        "model": "m",
+        "query": QUERY,
+        "return_documents": "true",
+        "return_len": "true",
+        "documents": TEXTS,
+    }
+    answer = await post(client, "/v1/rerank", body)
+    assert all(one["document"]["text"] == TEXTS[one["index"]] for one in answer["results"])
+    assert answer["meta"]["tokens"]["input_tokens"] > 0
+
+
+async def test_ragflow_as_nvidia_s_client_sends_top_n_too(client: AsyncClient) -> None:
+    body = {
+        "model": "m",
+        "query": {"text": QUERY},
+        "passages": [{"text": text} for text in TEXTS],
+        "truncate": "END",
+        "top_n": len(TEXTS),
+    }
+    answer = await post(client, "/v1/ranking", body)
+    assert {one["index"] for one in answer["rankings"]} == {0, 1, 2}
+
+
+async def test_ragflow_as_tei_s_client_sends_batches_of_eight(client: AsyncClient) -> None:
+    body = {"query": QUERY, "texts": TEXTS * 3, "raw_scores": False, "truncate": True}
+    answer = await post(client, "/rerank", body)
+    assert len(answer) == 9
+    assert all(0 < one["score"] < 1 for one in answer)
