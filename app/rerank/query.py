@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +23,14 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class SpansAsked:
+    """Tell the sentences that score at least so much, at most so many for each document."""
+
+    threshold: float
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One request, whatever wire format it came in."""
 
@@ -38,6 +46,7 @@ class Query:
     instruction: str | None = None
     timeout: float | None = None
     priority: int = 0
+    spans: SpansAsked | None = None
     return_documents: bool = False
     diagnostics: bool = False
 
@@ -45,6 +54,15 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Result:
     index: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a document, in code points, the end not included."""
+
+    start: int
+    end: int
     score: float
 
 
@@ -78,6 +96,7 @@ class Ranking:
     usage: Usage = field(default_factory=Usage)
     times: Times = field(default_factory=Times)
     warnings: Sequence[str] = ()
+    spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)  # by document index
 
 
 def probability(logit: float) -> float:

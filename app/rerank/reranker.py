@@ -15,6 +15,7 @@ from app.rerank.engine import Encoded, Encoder
 from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_of
 from app.rerank.query import Query, Ranking, Times, probability
 from app.rerank.ranking import make_ranking
+from app.rerank.spans import sentence_query, with_spans
 
 CHARS_PER_TOKEN = 4  # a first guess, before the tokenizer has spoken
 
@@ -51,6 +52,9 @@ class Reranker:
         try:
             async with asyncio.timeout_at(deadline):
                 ranking = await self._rank(query, deadline)
+                if query.spans is not None and ranking.results:
+                    scored = await self._rank(sentence_query(ranking), deadline)
+                    ranking = with_spans(ranking, scored, query.spans)
         except TimeoutError as error:
             raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
         if ignored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -20,9 +21,15 @@ from app.api.dialects.fields import (
     Texts,
     example,
 )
-from app.rerank.query import Document, Query, Ranking
+from app.rerank.query import Document, Query, Ranking, SpansAsked
 
 DOCUMENTS_A_SEARCH_UNIT = 100
+
+
+class CohereSpansAsked(Lenient):
+    mode: Literal["enabled", "disabled"] | None = None
+    threshold: float | None = None
+    max_spans: Annotated[int, Field(ge=1), WHOLE] | None = None
 
 
 class CohereV2Request(Lenient):
@@ -36,6 +43,7 @@ class CohereV2Request(Lenient):
     top_n: Count = None
     max_tokens_per_doc: Count = None
     priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = None
+    relevant_spans: CohereSpansAsked | None = None
 
 
 class CohereV1Request(Lenient):
@@ -57,10 +65,17 @@ class CohereV1Request(Lenient):
     max_chunks_per_doc: Count = None
 
 
+class CohereSpan(BaseModel):
+    start: int
+    end: int
+    score: float
+
+
 class CohereResult(BaseModel):
     index: int
     relevance_score: float
     document: dict[str, Any] | None = None
+    relevant_spans: list[CohereSpan] | None = None
 
 
 class CohereAnswer(BaseModel):
@@ -77,7 +92,15 @@ def parse_v2(body: Body) -> Query:
         top_n=asked.top_n or None,
         priority=asked.priority or 0,
         document_tokens=asked.max_tokens_per_doc or 0,
+        spans=spans_of(asked.relevant_spans),
     )
+
+
+def spans_of(asked: CohereSpansAsked | None) -> SpansAsked | None:
+    if asked is None or asked.mode == "disabled":
+        return None
+    threshold = 0.1 if asked.threshold is None else asked.threshold
+    return SpansAsked(threshold, asked.max_spans)
 
 
 def parse_v1(body: Body) -> Query:
@@ -114,9 +137,13 @@ def render_v1(ranking: Ranking, label: Label) -> Body:
 
 
 def render(ranking: Ranking, label: Label, version: Literal["1", "2"]) -> Body:
+    results = ranked(ranking, as_object)
+    if ranking.query.spans is not None:
+        for one in results:
+            one["relevant_spans"] = [asdict(span) for span in ranking.spans[one["index"]]]
     return {
         "id": label.id,
-        "results": ranked(ranking, as_object),
+        "results": results,
         "meta": render_meta(ranking, version),
     }
 

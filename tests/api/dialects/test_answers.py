@@ -329,3 +329,26 @@ async def test_documents_are_shortened_to_max_tokens_per_doc(
     whole = await post(client, path, body)
     short = await post(client, path, body | {"max_tokens_per_doc": 16})
     assert whole["results"][0]["relevance_score"] != short["results"][0]["relevance_score"]
+
+
+async def test_cohere_2_tells_which_sentences_made_a_document_score(client: AsyncClient) -> None:
+    document = f"Dies ist ein Bücherregal. {TEXTS[1]} {TEXTS[2]}"
+    body = {"query": QUERY, "documents": [document, TEXTS[0], ""]}
+    plain = await post(client, "/v2/rerank", body)
+    asked = {"mode": "enabled", "threshold": 0.0, "max_spans": 2}
+    answer = await post(client, "/v2/rerank", body | {"relevant_spans": asked})
+    by_index = {one["index"]: one["relevant_spans"] for one in answer["results"]}
+    assert [one["relevance_score"] for one in answer["results"]] == pytest.approx(
+        [one["relevance_score"] for one in plain["results"]]
+    )
+    spans = by_index[0]
+    assert len(spans) == 2
+    assert spans[0]["score"] >= spans[1]["score"]
+    sentences = {"Dies ist ein Bücherregal.", TEXTS[1], TEXTS[2]}
+    assert all(document[span["start"] : span["end"]] in sentences for span in spans)
+    assert by_index[2] == []
+    assert answer["meta"]["tokens"]["input_tokens"] > plain["meta"]["tokens"]["input_tokens"]
+    alone = await post(client, "/v2/rerank", {"query": QUERY, "documents": [TEXTS[0]]})
+    assert by_index[1][0]["score"] == pytest.approx(alone["results"][0]["relevance_score"])
+    off = await post(client, "/v2/rerank", body | {"relevant_spans": {"mode": "disabled"}})
+    assert "relevant_spans" not in off["results"][0]
