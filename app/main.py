@@ -24,6 +24,7 @@ from app.rerank.warmup import warm_up
 from app.service import Served, Service
 from app.settings import Settings
 
+WINDOWS = {"cut": 0, "windows": 256}
 DEFAULT_BATCH_TOKENS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
 
 
@@ -93,6 +94,7 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 timeout=settings.timeout_ms / 1000,
                 observe=metrics.ranked,
                 calibration=calibration,
+                windows=WINDOWS[settings.long_documents],
             )
             await warm_up(model.encoder, batcher)
             told = facts(model, limits, calibration)

@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         le=131_072,
         description="Tokens a query and document may take; 0: the model's own",
     )
+    long_documents: Literal["cut", "windows"] = Field(
+        "cut",
+        description="What is longer than the model takes is cut, or read in overlapping windows "
+        "whose best score counts",
+    )
     threads: int = Field(
         0,
         ge=0,

@@ -31,6 +31,7 @@ class Reranker:
         timeout: float,
         observe: Callable[[Ranking], None] = lambda ranking: None,
         calibration: Callable[[float], float] | None = None,
+        windows: int = 0,
     ) -> None:
         self.name = name
         self._encoder = encoder
@@ -40,12 +41,15 @@ class Reranker:
         self._timeout = timeout
         self._observe = observe
         self._calibration = calibration
+        self._windows = windows
 
     async def rank(self, query: Query) -> Ranking:
         if query.score == "calibrated" and self._calibration is None:
             raise InvalidRequest("score: no calibration is loaded here", field="score")
         limit = min(query.timeout or self._timeout, self._timeout)
         deadline = asyncio.get_running_loop().time() + limit
+        if not query.windows and not query.document_tokens:
+            query = replace(query, windows=self._windows)
         ignored = query.instruction is not None and not self._encoder.takes_instruction
         if ignored:
             query = replace(query, instruction=None)

@@ -9,6 +9,7 @@ import pytest
 from httpx import AsyncClient
 
 from app.rerank.query import probability
+from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
 
@@ -352,3 +353,11 @@ async def test_cohere_2_tells_which_sentences_made_a_document_score(client: Asyn
     assert by_index[1][0]["score"] == pytest.approx(alone["results"][0]["relevance_score"])
     off = await post(client, "/v2/rerank", body | {"relevant_spans": {"mode": "disabled"}})
     assert "relevant_spans" not in off["results"][0]
+
+
+async def test_by_setting_long_documents_are_read_in_windows_for_everybody(desk: Desk) -> None:
+    body = {"query": QUERY, "documents": [LONG, "a"]}
+    async with desk.open(long_documents="windows") as client:
+        usage = (await post(client, "/rerank", body | {"truncate": False}))["usage"]
+        assert (usage["truncated"], usage["total_tokens"] > 150) == (0, True)
+        assert (await post(client, "/v1/rerank", body))["usage"]["total_tokens"] > 150
