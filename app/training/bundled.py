@@ -21,7 +21,7 @@ from app.training.head import first_places, fit_head, gather, held_out, texts_of
 from app.training.recipe import Recipe
 from app.training.scoring import mean_state, score
 from app.training.start import from_bert, pair_tokenizer, word_weights
-from app.training.train import Trainer
+from app.training.train import Trainer, open_gates
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ def make_start(base: Path, sources: Sequence[Source], recipe: Recipe, folder: Pa
     with torch.no_grad():
         model.evidence.weight.weight[:, 0] = word_weights(texts, tokenizer)
         model.evidence.center.copy_(mean_state(model, tokenizer, pairs))
+    # A little open is better than shut, even before anything is trained.
+    open_gates(model, recipe)
     fit_head(model, gather(model, tokenizer, held_out(sources, recipe), recipe))
     save(model, tokenizer, folder)
 

@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m app.training.evaluate",
         description=__doc__,
-        epilog="cosine is the bi-encoder's own as long as the gates are shut",
+        epilog="cosine is the bi-encoder's own where the gates are shut",
     )
     parser.add_argument("collections", type=Path, nargs="+")
     parser.add_argument("--model", type=Path, required=True)

@@ -65,7 +65,6 @@ class Trainer:
         nn.Module.to(self.teacher, torch.device(device), torch.bfloat16)
         self.model = copy.deepcopy(start)
         nn.Module.to(self.model, torch.device(device))
-        open_gates(self.model, recipe)
         self.mean = copy.deepcopy(self.model)
         self.optimizer = optimizer_for(self.model, recipe)
         self.step = 0
