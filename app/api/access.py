@@ -18,7 +18,9 @@ from app.service import Service
 logger = logging.getLogger("rerankd.access")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for every few seconds
+QUIET = frozenset(  # asked for every few seconds
+    {"/healthz", "/readyz", "/metrics", "/health", "/v1/health/live", "/v1/health/ready"}
+)
 CLIENT_GONE = 499  # as nginx writes it; nobody is there to receive it
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from app.rerank.query import probability
 from tests.clients.environments import node_folder, python_of
@@ -63,6 +66,8 @@ class Bench:
 
 def command_for(environment: str) -> list[str]:
     if environment == "js":
+        if shutil.which("npm") is None:
+            pytest.skip("node and npm are not installed")
         script = node_folder() / "probe.mjs"
         script.write_bytes((SCRIPTS / "probe.mjs").read_bytes())
         return ["node", str(script)]

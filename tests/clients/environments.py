@@ -10,7 +10,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache" / "clients"
-NODE = shutil.which("node")
 
 
 def python_of(name: str) -> Path:
@@ -21,7 +20,7 @@ def python_of(name: str) -> Path:
     if not (folder / ".complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         do(sys.executable, "-m", "venv", folder)
-        do(python, "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", pins)
+        do(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "-r", pins)
         (folder / ".complete").touch()
     return python
 
