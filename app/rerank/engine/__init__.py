@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -10,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.rerank.query import Side
+
+# Read once, when torch is loaded: threads that wait for each other then sleep and do not spin.
+# Spinning makes a batch several times slower as soon as anything else wants the same processors.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Ids = NDArray[np.int32]
 
