@@ -55,14 +55,15 @@ def cuts(text: str, size: int) -> list[tuple[int, int]]:
     """Where windows of about `size` characters begin and end: between words, if there are any."""
     found, start = [], 0
     while True:
-        end = len(text) if start + size >= len(text) else word_end(text, start, start + size)
+        end = start + size
+        end = len(text) if end >= len(text) else word_end(text, start + size // 2, end)
         found.append((start, end))
         if end == len(text):
             return found
-        start = max(start + 1, word_end(text, start, end - int(size * OVERLAP)))
+        start = word_end(text, start, max(start + 1, end - int(size * OVERLAP)))
 
 
-def word_end(text: str, start: int, near: int) -> int:
-    """The last gap between words up to `near`, or `near` itself where a word is that long."""
-    gap = text.rfind(" ", start + 1, near + 1)
-    return gap if gap > start else near
+def word_end(text: str, after: int, near: int) -> int:
+    """The last gap between words from `after` to `near`, or `near` where there is none."""
+    gap = text.rfind(" ", after + 1, near + 1)
+    return gap if gap > after else near

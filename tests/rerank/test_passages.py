@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.rerank.passages import OVERLAP, cuts, read_in_windows, windows_of
@@ -47,6 +47,7 @@ def test_what_windows_leave_out_counts_as_cut() -> None:
 
 
 @given(st.text(st.sampled_from("ab \n日"), max_size=200), st.integers(1, 40))
+@example("a aaaaaaaaaaaaaa a", 15)
 def test_windows_cover_the_text_without_a_gap_and_go_forward(text: str, size: int) -> None:
     found = cuts(text, size)
     assert (found[0][0], found[-1][1]) == (0, len(text))
