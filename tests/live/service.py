@@ -49,8 +49,11 @@ class LiveService:
                 threading.Event().wait(0.05)
 
     def stop(self) -> int:
+        """The exit code, once the log has been read to its end."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_SECONDS)
+        code = self.process.wait(STOP_SECONDS)
+        self._reader.join()
+        return code
 
 
 @contextmanager
