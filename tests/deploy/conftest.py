@@ -36,7 +36,7 @@ def tool() -> Callable[[str], str]:
     return find
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a ready service with a small model."""
     with live.running(
@@ -67,7 +67,7 @@ class Prometheus:
         return until(lambda: self.numbers(expression), f"data for {expression}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus(
     service: str, tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:

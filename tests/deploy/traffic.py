@@ -15,7 +15,7 @@ from tests.live.service import scrape
 
 LINE = "a book that is lent for four weeks "
 LONG = LINE * 20  # more than the small model takes
-QUEUE_TOKENS = 60_000
+QUEUE_TOKENS = 90_000
 BATCH_TOKENS = 256
 # Does not fit the queue twice, and takes two hundred batches: time enough to leave half way.
 CROWD = [f"{n} {LINE * 6}" for n in range(900)]
