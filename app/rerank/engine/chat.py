@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sentence_transformers import CrossEncoder
-from tokenizers import Tokenizer
 
 from app.errors import LoadFailed
-from app.rerank.engine.encoders import WholeEncoder
+from app.rerank.engine.encoders import MIN_ROOM, WholeEncoder, bare_tokenizer, default_prompt
 
 # As the Qwen3-Reranker authors trained it; their repositories ship a plain chat template instead.
 QWEN3 = """\
@@ -28,7 +27,6 @@ or "Given a web search query, retrieve relevant passages that answer the query" 
 
 """
 BY_FAMILY = {"qwen3": QWEN3}
-MIN_ROOM = 8  # tokens for a query and a document, beside the template's own
 PROBES = ("instruction one", "instruction two")
 
 
@@ -52,7 +50,7 @@ def chat_encoder(model: CrossEncoder, max_tokens: int) -> WholeEncoder:
     install_template(model)
     module: Any = model[0]
     formatter = module.input_formatter
-    default = (model.prompts or {}).get(model.default_prompt_name or "") or None
+    default = default_prompt(model)
 
     def render(query: str, document: str, instruction: str | None) -> str:
         messages = [formatter.pair_to_messages((query, document))]
@@ -60,11 +58,10 @@ def chat_encoder(model: CrossEncoder, max_tokens: int) -> WholeEncoder:
             messages = formatter.prepend_prompt_to_messages(messages, prompt)
         return str(module.processor.apply_chat_template(messages[0], tokenize=False))
 
-    backend = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.no_truncation()
     first, second = (render("q", "d", probe) for probe in PROBES)
-    encoder = WholeEncoder(backend, render, max_tokens, takes_instruction=first != second)
+    encoder = WholeEncoder(
+        bare_tokenizer(model), render, max_tokens, takes_instruction=first != second
+    )
     frame = encoder.encode("", [""], instruction=None, cut="right")[0].whole
     if frame + MIN_ROOM > max_tokens:
         raise LoadFailed(f"max_length {max_tokens} leaves no room beside {frame} template tokens")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sentence_transformers import CrossEncoder
 from tokenizers import Encoding, Tokenizer
 
 from app.rerank.engine import Encoded, Ids, Pair
@@ -13,6 +14,19 @@ from app.rerank.query import Side
 
 PROBE = ("which river", "the Danube runs through ten lands")
 PROBE_TEXTS = ("0", "1 2 3 4")
+MIN_ROOM = 8  # tokens for a query and a document, beside the model's own markers or template
+
+
+def bare_tokenizer(model: CrossEncoder) -> Tokenizer:
+    """A copy of the model's own that neither pads nor cuts."""
+    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def default_prompt(model: CrossEncoder) -> str:
+    return (model.prompts or {}).get(model.default_prompt_name or "") or ""
 
 
 def fit(query: int, document: int, room: int) -> tuple[int, int]:

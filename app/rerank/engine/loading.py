@@ -9,20 +9,24 @@ from pathlib import Path
 import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
-from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
 import app.rerank.engine.duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.errors import LoadFailed
 from app.rerank.engine import Encoder, LoadedModel, processors
 from app.rerank.engine.chat import chat_encoder
-from app.rerank.engine.encoders import SplitEncoder, Template
+from app.rerank.engine.encoders import (
+    MIN_ROOM,
+    SplitEncoder,
+    Template,
+    bare_tokenizer,
+    default_prompt,
+)
 from app.rerank.engine.torch_engine import TorchEngine, is_out_of_memory
 
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "models" / "rerankd-minilm"
 HALF = {"cuda": "bfloat16", "mps": "float16"}
-MIN_ROOM = 8  # tokens for a query and a document, beside the model's own markers
 UNLIMITED = 1_000_000  # tokenizers without a limit claim an astronomical one
 
 
@@ -121,16 +125,13 @@ def _encoder(model: CrossEncoder, spec: ModelSpec) -> Encoder:
     model.max_seq_length = limit
     if "message" in getattr(model[0], "modality_config", {}):
         return chat_encoder(model, limit)
-    backend = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    backend.no_padding()
-    backend.no_truncation()
+    backend = bare_tokenizer(model)
     template = Template.of(backend)
     if template is None:
         raise LoadFailed(f"model {spec.label} joins query and document in a way not known here")
     if limit < template.specials + MIN_ROOM:
         raise LoadFailed(f"max_length {limit} leaves no room beside {template.specials} markers")
-    prompt = (model.prompts or {}).get(model.default_prompt_name or "") or ""
-    encoder = SplitEncoder(backend, template, limit, prompt)
+    encoder = SplitEncoder(backend, template, limit, default_prompt(model))
     _verify(encoder, model)
     return encoder
 
