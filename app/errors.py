@@ -10,6 +10,8 @@ ServiceError
 │   └── Draining
 ├── DeadlineExceeded      the caller's time limit passed, or certainly would
 ├── ScoringFailed         the engine could not score a single document
+├── UpstreamFailed        another service that we asked refused, failed or sent junk
+│   └── UpstreamTimeout   it did not answer in time
 └── LoadFailed            the model cannot be served; the process ends
 """
 
@@ -59,6 +61,19 @@ class DeadlineExceeded(ServiceError):
 
 class ScoringFailed(ServiceError):
     """The engine raised, or returned something that is not a score, for every document."""
+
+
+class UpstreamFailed(ServiceError):
+    """The text names the service and what it did, never what it was sent or its key."""
+
+    def __init__(self, message: str, *, upstream: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.upstream = upstream
+        self.status = status
+
+
+class UpstreamTimeout(UpstreamFailed):
+    """No answer, or no next word of it, within the limit."""
 
 
 class LoadFailed(ServiceError):

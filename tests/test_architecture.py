@@ -17,14 +17,16 @@ ONLY_IN = {
     "transformers": ENGINE | {"evaluation"},
     "sentence_transformers": ENGINE | {"evaluation", "commands.finetune"},
     "tokenizers": ENGINE,
-    "httpx": {"main", "answer", "evaluation"},
+    "httpx": {"main", "answer", "evaluation", "upstream"},
+    "stamina": {"upstream"},
     "prometheus_client": {"metrics"},
     "app.main": {"commands"},
     "app.api": {"main", "api", "commands"},
     "app.answer": {"main", "api", "answer", "commands"},
+    "app.upstream": {"main", "answer", "upstream", "commands"},
     "app.service": {"main", "api", "commands"},
     "app.metrics": {"main", "api", "commands", "evaluation"},
-    "app.settings": {"main", "commands", "evaluation"},
+    "app.settings": {"main", "commands", "evaluation", "settings"},
     "app.commands": {"commands"},
 }
 

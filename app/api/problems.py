@@ -28,6 +28,8 @@ from app.errors import (
     ScoringFailed,
     ServiceError,
     TooLong,
+    UpstreamFailed,
+    UpstreamTimeout,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -50,6 +52,8 @@ KINDS: dict[type[ServiceError], Kind] = {
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
     Loading: Kind(503, "loading", "The model is not ready"),
     Draining: Kind(503, "draining", "The service is shutting down"),
+    UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
+    UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
 }
 INTERNAL = Kind(500, "internal", "Something went wrong here")

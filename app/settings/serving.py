@@ -1,16 +1,13 @@
-"""Every setting of the service, each once: environment, command line flag and README row."""
+"""Settings of the service itself: its address, its model, its limits."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
 
-PREFIX = "RERANKD_"
 BUNDLED = "bundled"
 
 
@@ -20,15 +17,11 @@ def _split(value: object) -> object:
     return value
 
 
-type_names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-type_secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", str_strip_whitespace=True
-    )
-
+class Serving(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
 
@@ -96,9 +89,9 @@ class Settings(BaseSettings):
     max_document_chars: int = Field(200_000, ge=1, description="Characters a document")
     max_query_chars: int = Field(20_000, ge=1, description="Characters a query or instruction")
 
-    api_keys: type_secrets = Field((), description="Accepted API keys, comma-separated; none: open")
+    api_keys: Secrets = Field((), description="Accepted API keys, comma-separated; none: open")
     api_keys_file: Path | None = Field(None, description="File of accepted API keys, one a line")
-    cors_origins: type_names = Field((), description="Origins that browsers may call from")
+    cors_origins: Names = Field((), description="Origins that browsers may call from")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line written"
@@ -106,36 +99,3 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto is console on a terminal, else json"
     )
-
-    @model_validator(mode="after")
-    def _a_full_request_fits_the_queue(self) -> Self:
-        if self.max_documents > self.max_queue_tokens:
-            raise ValueError(
-                f"max_documents ({self.max_documents}) exceeds max_queue_tokens "
-                f"({self.max_queue_tokens}): such a request could never be admitted"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _a_pair_fits_the_queue(self) -> Self:
-        if self.max_length > self.max_queue_tokens:
-            raise ValueError(
-                f"max_length ({self.max_length}) exceeds max_queue_tokens "
-                f"({self.max_queue_tokens}): such a document could never be admitted"
-            )
-        return self
-
-
-class UnknownSetting(ValueError):
-    """An environment variable of ours that means nothing: most likely misspelt."""
-
-
-def load(environ: Mapping[str, str], **flags: Any) -> Settings:
-    """Settings from flags, then environment; a misspelt RERANKD_ variable is refused."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise UnknownSetting(f"unknown setting {name}{hint}")
-    return Settings(**flags)

@@ -1,0 +1,41 @@
+"""What a first stage is asked for and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage as a store holds it. `metadata` may have source, section, doc_id and more."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    score: float | None = None  # the store's own; higher is better, whatever its scale
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """`vector` is there for stores that read vectors. Filters ask for equal metadata values."""
+
+    text: str
+    k: int
+    vector: Sequence[float] | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    collection: str | None = None
+
+
+class Store(Protocol):
+    """One first stage. Fails with UpstreamFailed or UpstreamTimeout, and nothing else."""
+
+    name: str
+    reads: Literal["words", "vector"]
+
+    async def search(self, search: Search) -> list[Candidate]:
+        """Best first, at most `k`."""
+        ...
+
+    async def close(self) -> None: ...

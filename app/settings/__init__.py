@@ -1,0 +1,57 @@
+"""Every setting of the service, each once: environment, command line flag and README row."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.settings.answering import Answering
+from app.settings.retrieval import Retrieval
+from app.settings.serving import BUNDLED, Serving
+
+__all__ = ["BUNDLED", "PREFIX", "Settings", "UnknownSetting", "load"]
+
+PREFIX = "RERANKD_"
+
+
+class Settings(Answering, Retrieval, Serving, BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", str_strip_whitespace=True
+    )
+
+    @model_validator(mode="after")
+    def _a_full_request_fits_the_queue(self) -> Self:
+        if self.max_documents > self.max_queue_tokens:
+            raise ValueError(
+                f"max_documents ({self.max_documents}) exceeds max_queue_tokens "
+                f"({self.max_queue_tokens}): such a request could never be admitted"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_pair_fits_the_queue(self) -> Self:
+        if self.max_length > self.max_queue_tokens:
+            raise ValueError(
+                f"max_length ({self.max_length}) exceeds max_queue_tokens "
+                f"({self.max_queue_tokens}): such a document could never be admitted"
+            )
+        return self
+
+
+class UnknownSetting(ValueError):
+    """An environment variable of ours that means nothing: most likely misspelt."""
+
+
+def load(environ: Mapping[str, str], **flags: Any) -> Settings:
+    """Settings from flags, then environment; a misspelt RERANKD_ variable is refused."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise UnknownSetting(f"unknown setting {name}{hint}")
+    return Settings(**flags)

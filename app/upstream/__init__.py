@@ -1,0 +1,76 @@
+"""Calling other services: what may be tried again, when, and what it is called when it fails.
+
+Only what comes before an answer is retried: a connection that fails, 408, 429 and 5xx. A hint
+(`Retry-After`, `retry-after-ms`) is honoured; without one the pause grows, with jitter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TypeVar
+
+import httpx
+import stamina
+
+from app.errors import UpstreamFailed, UpstreamTimeout
+
+Answer = TypeVar("Answer")
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+# Its default observers would write the address, and with it perhaps a key, into the log.
+stamina.instrumentation.set_on_retry_hooks([])
+
+LONGEST_HINT = 60.0  # seconds; a service that asks for more is taken as down
+
+
+def retry_hint(response: httpx.Response) -> float | None:
+    """How long the service asks to be left alone, in seconds."""
+    headers = response.headers
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif "retry-after" in headers:
+            value = headers["retry-after"]
+            dated = not value.replace(".", "", 1).strip().isdigit()
+            seconds = parsedate_to_datetime(value).timestamp() - time() if dated else float(value)
+        else:
+            return None
+    except ValueError:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def worth_another_try(error: Exception) -> bool | float:
+    """Whether to try again, or after how many seconds."""
+    if isinstance(error, httpx.HTTPStatusError):
+        if error.response.status_code not in RETRIED:
+            return False
+        hint = retry_hint(error.response)
+        if hint is None:
+            return True
+        return hint if hint <= LONGEST_HINT else False
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
+
+
+async def call(name: str, attempt: Callable[[], Awaitable[Answer]], *, attempts: int) -> Answer:
+    """The answer of `attempt`, tried up to `attempts` times, or one error that names the service.
+
+    The time limit is the caller's own: `asyncio.timeout` around this call ends it at any point.
+    """
+    try:
+        async for tried in stamina.retry_context(
+            worth_another_try, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=10.0
+        ):
+            with tried:
+                return await attempt()
+    except httpx.TimeoutException as error:
+        raise UpstreamTimeout(f"{name} did not answer in time", upstream=name) from error
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        raise UpstreamFailed(f"{name} answered {status}", upstream=name, status=status) from error
+    except httpx.HTTPError as error:
+        raise UpstreamFailed(f"{name} cannot be reached", upstream=name) from error
+    raise AssertionError("the loop above returns or raises")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from app.errors import UpstreamFailed, UpstreamTimeout
+from app.upstream import call, retry_hint
+from tests.virtual_time import in_virtual_time, now
+
+
+class Flaky:
+    """Answers with each of `outcomes` in turn, and remembers when it was asked."""
+
+    def __init__(self, outcomes: Sequence[httpx.Response | Exception]) -> None:
+        self.outcomes = list(outcomes)
+        self.asked = 0
+
+    async def __call__(self) -> str:
+        outcome = self.outcomes[self.asked]
+        self.asked += 1
+        if isinstance(outcome, Exception):
+            raise outcome
+        outcome.request = httpx.Request("POST", "https://upstream.example/secret-path")
+        outcome.raise_for_status()
+        return outcome.text
+
+
+def status(code: int, **headers: str) -> httpx.Response:
+    return httpx.Response(code, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+
+OK = httpx.Response(200, text="fine")
+BROKEN = httpx.ConnectError("refused")
+
+
+@in_virtual_time
+async def test_an_answer_is_handed_on_without_a_pause() -> None:
+    assert await call("the store", Flaky([OK]), attempts=3) == "fine"
+    assert now() == 0
+
+
+@pytest.mark.parametrize("code", [408, 429, 500, 503])
+def test_what_may_pass_is_tried_again(code: int) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        flaky = Flaky([status(code), BROKEN, OK])
+        assert await call("the store", flaky, attempts=3) == "fine"
+        assert 0.4 < now() < 10
+
+    test()
+
+
+@pytest.mark.parametrize("code", [400, 401, 404, 422])
+def test_what_will_not_pass_is_not_tried_again(code: int) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        flaky = Flaky([status(code), OK])
+        with pytest.raises(UpstreamFailed, match=f"^the store answered {code}$") as caught:
+            await call("the store", flaky, attempts=3)
+        assert flaky.asked == 1
+        assert (caught.value.upstream, caught.value.status) == ("the store", code)
+
+    test()
+
+
+@in_virtual_time
+async def test_a_hint_is_waited_for_exactly() -> None:
+    flaky = Flaky([status(429, retry_after="7"), status(429, retry_after_ms="250"), OK])
+    await call("the store", flaky, attempts=3)
+    assert now() == 7.25
+
+
+@in_virtual_time
+async def test_a_service_that_asks_for_an_hour_is_taken_as_down() -> None:
+    flaky = Flaky([status(503, retry_after="3600"), OK])
+    with pytest.raises(UpstreamFailed, match="answered 503"):
+        await call("the store", flaky, attempts=3)
+    assert now() == 0
+
+
+@in_virtual_time
+async def test_the_last_failure_is_told_without_what_was_sent() -> None:
+    flaky = Flaky([status(500)] * 3)
+    with pytest.raises(UpstreamFailed) as caught:
+        await call("the store", flaky, attempts=3)
+    assert flaky.asked == 3
+    assert str(caught.value) == "the store answered 500"
+
+
+@in_virtual_time
+async def test_a_read_that_times_out_is_not_repeated_and_is_its_own_error() -> None:
+    flaky = Flaky([httpx.ReadTimeout("slow"), OK])
+    with pytest.raises(UpstreamTimeout, match="the store did not answer in time"):
+        await call("the store", flaky, attempts=3)
+    assert flaky.asked == 1
+
+
+@in_virtual_time
+async def test_retries_are_not_logged_by_others(caplog: pytest.LogCaptureFixture) -> None:
+    await call("the store", Flaky([status(500), OK]), attempts=3)
+    assert caplog.records == []
+
+
+def test_a_hint_may_be_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    hint = retry_hint(status(429, retry_after=later))
+    assert hint is not None
+    assert 25 < hint <= 30
+
+
+@pytest.mark.parametrize("value", ["soon", "nan", ""])
+def test_a_hint_that_cannot_be_read_is_none(value: str) -> None:
+    assert retry_hint(status(429, retry_after=value)) is None
