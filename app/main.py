@@ -19,13 +19,14 @@ from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import LoadedModel, Pair
+from app.rerank.engine.spec import ModelSpec
 from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
 from app.service import Served, Service
 from app.settings import Settings
 
 WINDOWS = {"cut": 0, "windows": 256}
-DEFAULT_BATCH_TOKENS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
+LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
 
 
 def create_app(settings: Settings, fatal: Callable[[LoadFailed], None]) -> FastAPI:
@@ -77,14 +78,14 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_thread, model.engine.score, pairs)
 
-        device = model.engine.device.partition(":")[0]
+        slicing = model.engine.slicing
         limits = Limits(
-            max_batch_tokens=settings.max_batch_tokens or DEFAULT_BATCH_TOKENS[device],
+            max_batch_tokens=settings.max_batch_tokens or max(LEAST_BATCH_TOKENS, slicing.tokens),
             max_queue_tokens=settings.max_queue_tokens,
             max_wait=settings.max_wait_ms / 1000,
         )
         cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
-        async with Batcher(score, limits, metrics.batch) as batcher:
+        async with Batcher(score, limits, metrics.batch, slicing.cost) as batcher:
             reranker = Reranker(
                 model.name,
                 model.encoder,
@@ -103,20 +104,24 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
 
 
 def load_model(settings: Settings) -> LoadedModel:
-    from app.rerank.engine.loading import ModelSpec, load  # noqa: PLC0415 (torch takes seconds)
+    from app.rerank.engine.loading import load  # noqa: PLC0415 (tokenizers takes a while)
 
-    return load(
-        ModelSpec(
-            name=settings.model,
-            shown_as=settings.model_name,
-            revision=settings.revision,
-            device=settings.device,
-            dtype=settings.dtype,
-            max_length=settings.max_length,
-            threads=settings.threads,
-            offline=settings.offline,
-            trust_remote_code=settings.trust_remote_code,
-        )
+    return load(spec_of(settings))
+
+
+def spec_of(settings: Settings) -> ModelSpec:
+    return ModelSpec(
+        name=settings.model,
+        shown_as=settings.model_name,
+        revision=settings.revision,
+        device=settings.device,
+        engine=settings.engine,
+        dtype=settings.dtype,
+        max_length=settings.max_length,
+        threads=settings.threads,
+        offline=settings.offline,
+        trust_remote_code=settings.trust_remote_code,
+        engines=settings.engines.expanduser(),
     )
 
 

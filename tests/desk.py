@@ -28,7 +28,8 @@ class Desk:
         def fatal(error: LoadFailed) -> None:
             raise error
 
-        self.app = create_app(load({}, model=str(self.model), device="cpu", **settings), fatal)
+        ours = {"model": str(self.model), "device": "cpu", "engine": "torch", **settings}
+        self.app = create_app(load({}, **ours), fatal)
         async with LifespanManager(self.app):
             await self.app.state.service.settled()
             transport = ASGITransport(self.app)

@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", default="english", help="whose word endings BM25 cuts")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn [0]")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
-    add_flags(parser, MODEL_SETTINGS)
+    add_flags(parser, [name for name in MODEL_SETTINGS if not name.startswith("engine")])
 
 
 def share(text: str) -> float:
@@ -60,7 +60,7 @@ def share(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = settings_from(arguments)
+    settings = settings_from(arguments).model_copy(update={"engine": "torch"})
     with plainly(settings):
         from app.evaluation import tuned  # noqa: PLC0415 (needs the extra)
         from app.evaluation.mining import split  # noqa: PLC0415
@@ -108,7 +108,7 @@ def tune(
 ) -> list[float]:
     from app.evaluation.mining import mine  # noqa: PLC0415
     from app.evaluation.tuning import Recipe, Tuner  # noqa: PLC0415
-    from app.rerank.engine.loading import ModelSpec  # noqa: PLC0415
+    from app.rerank.engine.spec import ModelSpec  # noqa: PLC0415
 
     fields: dict[str, Any] = {
         name: getattr(settings, "model" if name == "name" else name)

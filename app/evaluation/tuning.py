@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from datasets import Dataset
-from sentence_transformers import CrossEncoder
 from sentence_transformers.cross_encoder import (
     CrossEncoderTrainer,
     CrossEncoderTrainingArguments,
@@ -19,12 +18,12 @@ from sentence_transformers.cross_encoder.evaluation import CrossEncoderReranking
 from sentence_transformers.cross_encoder.losses import ListNetLoss
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, set_seed
 
-from app.errors import LoadFailed
 from app.evaluation.judged import Judged, Orders
 from app.evaluation.mining import Group
 from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import Step, bar
-from app.rerank.engine.loading import ModelSpec, pick_device
+from app.rerank.engine.reference import open_original, pick_device
+from app.rerank.engine.spec import ModelSpec
 
 CERTAIN = 10.0  # the label of a relevant document: in a softmax, nearly all of the share
 DECIDING = "eval_validation_ndcg@10"
@@ -59,7 +58,7 @@ class Tuner:
             torch.set_num_threads(spec.threads)
         self.device = pick_device(spec.device)
         self._recipe = recipe
-        self._model = open_model(spec, self.device)
+        self._model = open_original(replace(spec, dtype="float32"), self.device)
         self._length = self._model.max_seq_length
         most = min(self._length or TRAINING_LENGTH, TRAINING_LENGTH)
         self._model.max_seq_length = recipe.length or most
@@ -123,22 +122,6 @@ class Tuner:
             report_to="none",
             disable_tqdm=True,
         )
-
-
-def open_model(spec: ModelSpec, device: str) -> CrossEncoder:
-    """In full precision, whatever the weights are kept in."""
-    try:
-        model: CrossEncoder = CrossEncoder(
-            spec.source,
-            device=device,
-            revision=spec.revision or None,
-            local_files_only=spec.offline or spec.is_folder,
-            trust_remote_code=spec.trust_remote_code,
-            model_kwargs={"dtype": torch.float32},
-        )
-    except (OSError, ValueError) as error:
-        raise LoadFailed(f"model {spec.name} cannot be loaded: {str(error)[:300]}") from error
-    return model
 
 
 def dataset(groups: Sequence[Group]) -> Dataset:

@@ -17,6 +17,7 @@ from typing import Self
 from app.errors import Draining
 from app.rerank.admission import Admission
 from app.rerank.engine import OutOfMemory, Pair
+from app.rerank.engine.slices import WHOLE
 from app.rerank.pace import Pace
 from app.rerank.scheduler import Scheduler, Slot
 from app.rerank.submission import Scored, Submission
@@ -59,6 +60,7 @@ class Batcher:
         score: Score,
         limits: Limits,
         observe: Callable[[BatchDone | Withdrawn], None] = lambda event: None,
+        cost: Callable[[Sequence[Pair]], int] = WHOLE.cost,
     ) -> None:
         self.problem: str | None = None  # why it cannot score, while it cannot
         self._score = score
@@ -66,6 +68,7 @@ class Batcher:
         self._admission = Admission(limits.max_queue_tokens)
         self._budget = limits.max_batch_tokens
         self._observe = observe
+        self._cost = cost  # tokens computed for a batch, padding included
         self._scheduler: Scheduler[Submission] = Scheduler()
         self._running: Sequence[Slot[Submission]] = ()
         self._expected = 0
@@ -177,12 +180,11 @@ class Batcher:
         self._judge(failed, len(batch))
         self._deliver(batch, logits, ended - started, ended)
         self._running = ()
-        padded = max(slot.pair.tokens for slot in batch) * len(batch)
         self._observe(
             BatchDone(
                 len(batch),
                 tokens,
-                padded - tokens,
+                self._cost([slot.pair for slot in batch]) - tokens,
                 ended - started,
                 failed,
                 self._budget,

@@ -35,8 +35,20 @@ class Serving(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where the model runs"
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Precision; auto is float32 on CPU, else half precision"
+    engine: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="What runs the model. On a CPU, auto is the fastest in a contest at the first "
+        "start, of those that rank as torch float32 does; on a GPU it is torch",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="Precision; auto leaves it to the contest on a CPU, and is half precision "
+        "on a GPU",
+    )
+    engines: Path = Field(
+        Path("~/.cache/rerankd"),
+        description="Folder of models converted for the CPU; what is there already starts in a "
+        "second",
     )
     max_length: int = Field(
         0,

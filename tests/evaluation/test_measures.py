@@ -14,7 +14,7 @@ from app.evaluation.measures import measure
 from app.evaluation.scoring import reorder, score_all
 from app.main import open_model
 from app.metrics import Metrics
-from app.rerank.engine.loading import ModelSpec
+from app.rerank.engine.spec import ModelSpec
 from app.settings import load
 
 K = 10

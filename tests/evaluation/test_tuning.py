@@ -12,7 +12,8 @@ from app.evaluation.mining import POSITIVES, mine, split
 from app.evaluation.problems import BadInput, NotMeasurable
 from app.evaluation.tuning import Recipe, Tuner, dataset
 from app.evaluation.writing import new_folder, write_bytes
-from app.rerank.engine.loading import ModelSpec, load
+from app.rerank.engine.loading import load
+from app.rerank.engine.spec import ModelSpec
 
 FOUND = {"q": ["good", "near", "far", "wrong"]}
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.rerank.query import Side
+
+if TYPE_CHECKING:
+    from app.rerank.engine.slices import Slicing
 
 # Read once, when torch is loaded: threads that wait for each other then sleep and do not spin.
 # Spinning makes a batch several times slower as soon as anything else wants the same processors.
@@ -66,6 +69,7 @@ class Engine(Protocol):
     name: str
     device: str
     dtype: str
+    slicing: Slicing  # how it likes its batches
 
     def score(self, batch: Sequence[Pair]) -> list[float]: ...
 

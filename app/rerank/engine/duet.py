@@ -26,6 +26,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from app.rerank.engine.evidence import FEATURES, Evidence, Parts
 
 SHUT = -1e4
+Halfway = tuple[Tensor, Tensor]  # words as embedded, and the last states
 
 
 class DuetConfig(BertConfig):  # type: ignore[no-untyped-call]
@@ -83,8 +84,9 @@ class Layer(nn.Module):
         scale = key.shape[-1] ** -0.5
         query = torch.cat([query, sides.asking(gates).to(query.dtype)], -1)
         key = torch.cat([key * scale, sides.asked(self.heads).to(key.dtype)], -1)
-        if self.training:
-            # On a CPU under autocast these products train twice as fast as the fused kernel.
+        if self.training or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            # On a CPU under autocast these products train twice as fast as the fused kernel,
+            # and a converter fuses them in its own way.
             mixed = (query @ key.transpose(-1, -2)).softmax(-1).to(value.dtype) @ value
         else:
             width = value.shape[-1]
@@ -164,6 +166,22 @@ class Duet(PreTrainedModel):  # type: ignore[no-untyped-call]
         logits: Tensor = self.head(self.weigh(ids, words, states, parts), states[-1][:, 0])
         return logits
 
+    def body(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Halfway:
+        """The part that may be computed roughly."""
+        words = self.word(input_ids)
+        return words, self.encode(words, Parts(attention_mask, token_type_ids))[-1]
+
+    def tail(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor,
+        words: Tensor,
+        states: Tensor,
+    ) -> Tensor:
+        """The part that needs full precision: counts, and small differences of cosines."""
+        return self.judge(input_ids, words, [states], Parts(attention_mask, token_type_ids))
+
     def forward(
         self,
         input_ids: Tensor,
@@ -171,10 +189,8 @@ class Duet(PreTrainedModel):  # type: ignore[no-untyped-call]
         token_type_ids: Tensor,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        parts = Parts(attention_mask, token_type_ids)
-        words = self.word(input_ids)
-        logits = self.judge(input_ids, words, self.encode(words, parts), parts)
-        return SequenceClassifierOutput(logits=logits)
+        read = (input_ids, attention_mask, token_type_ids)
+        return SequenceClassifierOutput(logits=self.tail(*read, *self.body(*read)))
 
 
 AutoConfig.register("duet", DuetConfig)

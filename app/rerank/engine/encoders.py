@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sentence_transformers import CrossEncoder
 from tokenizers import Encoding, Tokenizer
 
 from app.rerank.engine import Encoded, Ids, Pair
 from app.rerank.query import Side
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
 
 PROBE = ("which river", "the Danube runs through ten lands")
 PROBE_TEXTS = ("0", "1 2 3 4")
@@ -88,10 +91,10 @@ class SplitEncoder:
     def __init__(
         self, tokenizer: Tokenizer, template: Template, max_tokens: int, prompt: str
     ) -> None:
-        self._tokenizer = tokenizer
-        self._template = template
+        self.tokenizer = tokenizer
+        self.template = template
         self.max_tokens = max_tokens
-        self._prompt = prompt
+        self.prompt = prompt
 
     def encode(
         self,
@@ -101,12 +104,12 @@ class SplitEncoder:
         instruction: str | None,  # noqa: ARG002 (these models have no place for one)
         cut: Side,
     ) -> list[Encoded]:
-        asked = ids_of(self._tokenizer.encode(self._prompt + query, add_special_tokens=False))
-        texts = self._tokenizer.encode_batch_fast(list(documents), add_special_tokens=False)
+        asked = ids_of(self.tokenizer.encode(self.prompt + query, add_special_tokens=False))
+        texts = self.tokenizer.encode_batch_fast(list(documents), add_special_tokens=False)
         return [self._join(asked, ids_of(text), cut) for text in texts]
 
     def _join(self, query: Ids, document: Ids, cut: Side) -> Encoded:
-        around = self._template
+        around = self.template
         room = self.max_tokens - around.specials
         kept_query, kept_document = fit(len(query), len(document), room)
         parts = (

@@ -1,184 +1,160 @@
-"""From a model's name to an engine and an encoder, or to one clear sentence about why not."""
+"""From a model's name to an encoder and the engine that runs it fastest here.
+
+Torch is imported only where it is needed: a model that was converted before starts without it.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from sentence_transformers import CrossEncoder
-from transformers.utils.logging import disable_progress_bar
-
-import app.rerank.engine.duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.errors import LoadFailed
-from app.rerank.engine import Encoder, LoadedModel, processors
-from app.rerank.engine.chat import chat_encoder
-from app.rerank.engine.encoders import (
-    MIN_ROOM,
-    SplitEncoder,
-    Template,
-    bare_tokenizer,
-    default_prompt,
+from app.rerank.engine import LoadedModel, processors
+from app.rerank.engine.contest import Result, winner
+from app.rerank.engine.folder import (
+    TOKENIZER,
+    Card,
+    Damaged,
+    encoder_of,
+    fingerprint,
+    read_card,
+    read_results,
+    verify,
 )
-from app.rerank.engine.torch_engine import TorchEngine, is_out_of_memory
+from app.rerank.engine.spec import ModelSpec
 
-BUNDLED = "bundled"
-BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "models" / "rerankd-minilm"
-HALF = {"cuda": "bfloat16", "mps": "float16"}
-UNLIMITED = 1_000_000  # tokenizers without a limit claim an astronomical one
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    name: str = BUNDLED
-    shown_as: str = ""
-    revision: str = ""
-    device: str = "auto"
-    dtype: str = "auto"
-    max_length: int = 0
-    threads: int = 0
-    offline: bool = False
-    trust_remote_code: bool = False
-
-    @property
-    def source(self) -> str:
-        return str(BUNDLED_FOLDER) if self.name == BUNDLED else self.name
-
-    @property
-    def label(self) -> str:
-        """What callers are shown: never a path of this machine."""
-        if self.shown_as:
-            return self.shown_as
-        return Path(self.source).resolve().name if self.is_folder else self.name
-
-    @property
-    def is_folder(self) -> bool:
-        return Path(self.source).is_dir()
+ACCELERATORS = tuple(map(Path, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
+FILES = {"int8": "int8", "bfloat16": "float", "float32": "float"}  # by precision
+Step = Callable[[str], None]
 
 
-def load(spec: ModelSpec) -> LoadedModel:
+def load(spec: ModelSpec, step: Step = logger.info, *, again: bool = False) -> LoadedModel:
+    """`step` is told what is being done where that takes a while: converting, and the contest.
+
+    What was converted before is used, unless it is to be made `again`.
+    """
     started = time.perf_counter()
-    torch.set_num_threads(spec.threads or processors.available())
-    device = pick_device(spec.device)
+    refuse_contradictions(spec)
+    if spec.engine == "torch" or spec.dtype == "float16" or not on_cpu(spec):
+        return load_torch(spec)
+    folder = None if again else converted(spec)
+    if folder is not None and (model := reopen(spec, folder)) is not None:
+        return replace(model, seconds=time.perf_counter() - started)
+    from app.rerank.engine.making import make  # noqa: PLC0415 (torch takes seconds)
+
+    model = make(spec, step)
+    return replace(model, seconds=time.perf_counter() - started)
+
+
+def refuse_contradictions(spec: ModelSpec) -> None:
+    if spec.engine == "torch" and spec.dtype == "int8":
+        raise LoadFailed("dtype int8 is openvino's: set engine to openvino or auto")
+    if on_cpu(spec):
+        return
+    for name, value, foreign in (
+        ("engine", spec.engine, "openvino"),
+        ("dtype", spec.dtype, "int8"),
+    ):
+        if value == foreign:
+            raise LoadFailed(f"{name} {value} is for a CPU: set device to cpu as well")
+
+
+def contest(spec: ModelSpec) -> list[Result]:
+    """What was found when the model was converted; nothing where that was not kept."""
+    folder = converted(spec)
+    return (read_results(folder, processors.kind()) if folder else None) or []
+
+
+def load_torch(spec: ModelSpec) -> LoadedModel:
+    from app.rerank.engine.reference import load_reference  # noqa: PLC0415 (torch takes seconds)
+
+    return load_reference(spec)
+
+
+def on_cpu(spec: ModelSpec) -> bool:
+    """Without torch, which would know for certain: a GPU has a device file."""
+    if spec.device == "auto":
+        return sys.platform != "darwin" and not any(file.exists() for file in ACCELERATORS)
+    return spec.device == "cpu"
+
+
+def converted(spec: ModelSpec) -> Path | None:
+    """Where the converted model is, or would be; None as long as the model itself is not here."""
+    source = Path(spec.source) if spec.is_folder else snapshot(spec)
+    if source is None or spec.engines is None or spec.trust_remote_code:
+        return None
+    name = spec.name.replace("/", "--") if not spec.is_folder else Path(spec.source).resolve().name
+    return spec.engines / f"{name}-{fingerprint(source)}"
+
+
+def snapshot(spec: ModelSpec) -> Path | None:
+    """A hub model as it was fetched before."""
+    if spec.source.startswith(("/", ".")):
+        return None
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 (takes a while)
+
+    found = try_to_load_from_cache(spec.source, "config.json", revision=spec.revision or None)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:
+    """What was made before, if it is there, whole, and was tried on such a processor."""
     try:
-        model = _cross_encoder(spec, device)
-        encoder = _encoder(model, spec)
-        engine = TorchEngine(model)
-    except LoadFailed:
-        raise
-    except Exception as error:
-        raise LoadFailed(_explain(error, spec)) from error
+        card = read_card(folder)
+        results = read_results(folder, processors.kind())
+        if card is None or results is None:
+            return None
+        best = choose(spec, results)
+        if best.engine == "torch":
+            return load_torch(replace(spec, engine="torch", dtype=best.dtype))
+        return open_converted(spec, folder, card, best)
+    except Damaged as error:
+        logger.warning("the converted model in %s is damaged (%s): making it anew", folder, error)
+        return None
+
+
+def choose(spec: ModelSpec, results: list[Result]) -> Result:
+    """The fastest of those that were asked for and rank as the reference does.
+
+    What is asked for by name is taken as it is.
+    """
+    wanted = [
+        one
+        for one in results
+        if spec.engine in ("auto", one.engine) and spec.dtype in ("auto", one.dtype)
+    ]
+    if not wanted:
+        have = ", ".join(f"{one.engine} {one.dtype}" for one in results)
+        raise LoadFailed(
+            f"engine {spec.engine} with dtype {spec.dtype} is not to be had for "
+            f"{spec.label} on this machine, which has: {have}"
+        )
+    named = "auto" not in (spec.engine, spec.dtype)
+    return wanted[0] if named or len(wanted) == 1 else winner(wanted)
+
+
+def open_converted(spec: ModelSpec, folder: Path, card: Card, best: Result) -> LoadedModel:
+    from app.rerank.engine.openvino_engine import OpenVinoEngine  # noqa: PLC0415 (may be missing)
+
+    stem = FILES[best.dtype]
+    verify(folder, card, [TOKENIZER, *(n for n in card.digests if n.startswith((stem, "tail")))])
+    if spec.max_length > card.max_tokens:
+        raise LoadFailed(
+            f"max_length {spec.max_length} exceeds the {card.max_tokens} tokens "
+            f"that {spec.label} can take"
+        )
+    threads = spec.threads or processors.available()
     return LoadedModel(
         name=spec.label,
         revision=spec.revision,
-        architecture=type(model[0].model).__name__,
-        engine=engine,
-        encoder=encoder,
-        seconds=time.perf_counter() - started,
+        architecture=card.architecture,
+        engine=OpenVinoEngine(folder, stem, best.dtype, card.layout, best.tokens, threads),
+        encoder=encoder_of(folder, card, spec.max_length),
+        seconds=0.0,
     )
-
-
-def pick_device(wanted: str) -> str:
-    found = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.mps.is_available(),
-    }
-    if wanted == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if found[name])
-    if not found[wanted]:
-        have = ", ".join(name for name, there in found.items() if there)
-        raise LoadFailed(f"device {wanted} is not available on this machine, which has: {have}")
-    return wanted
-
-
-def _cross_encoder(spec: ModelSpec, device: str) -> CrossEncoder:
-    if not spec.is_folder and (spec.name == BUNDLED or spec.source.startswith(("/", "./", "../"))):
-        raise LoadFailed(f"model folder {spec.source} does not exist")
-    dtype = HALF.get(device, "float32") if spec.dtype == "auto" else spec.dtype
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    model: CrossEncoder = CrossEncoder(
-        spec.source,
-        device=device,
-        revision=spec.revision or None,
-        local_files_only=spec.offline or spec.is_folder,
-        trust_remote_code=spec.trust_remote_code,
-        model_kwargs={"dtype": getattr(torch, dtype)},
-    )
-    architecture = (getattr(model.config, "architectures", None) or [""])[0]
-    if architecture.endswith("Model"):
-        raise LoadFailed(
-            f"model {spec.label} is an encoder without a ranking head ({architecture}), "
-            "not a reranker"
-        )
-    if model.num_labels != 1:
-        raise LoadFailed(
-            f"model {spec.label} gives {model.num_labels} labels a pair; a reranker gives one score"
-        )
-    return model
-
-
-def _encoder(model: CrossEncoder, spec: ModelSpec) -> Encoder:
-    limit = _token_limit(model, spec)
-    model.max_seq_length = limit
-    if "message" in getattr(model[0], "modality_config", {}):
-        return chat_encoder(model, limit)
-    backend = bare_tokenizer(model)
-    template = Template.of(backend)
-    if template is None:
-        raise LoadFailed(f"model {spec.label} joins query and document in a way not known here")
-    if limit < template.specials + MIN_ROOM:
-        raise LoadFailed(f"max_length {limit} leaves no room beside {template.specials} markers")
-    encoder = SplitEncoder(backend, template, limit, default_prompt(model))
-    _verify(encoder, model)
-    return encoder
-
-
-def _token_limit(model: CrossEncoder, spec: ModelSpec) -> int:
-    own = min(model.max_seq_length or UNLIMITED, _positions(model))
-    if not spec.max_length:
-        return own
-    if spec.max_length > own:
-        raise LoadFailed(
-            f"max_length {spec.max_length} exceeds the {own} tokens that {spec.label} can take"
-        )
-    return spec.max_length
-
-
-def _positions(model: CrossEncoder) -> int:
-    """How long a sequence the weights allow; the RoBERTa family counts from behind its padding."""
-    positions = int(getattr(model.config, "max_position_embeddings", UNLIMITED))
-    for module in model.modules():
-        table, padding = getattr(module, "position_embeddings", None), None
-        if isinstance(table, torch.nn.Embedding):
-            padding = getattr(module, "padding_idx", None)
-        if isinstance(padding, int):
-            return positions - padding - 1
-    return positions
-
-
-def _verify(encoder: SplitEncoder, model: CrossEncoder) -> None:
-    """Joined ids must be the very ids that sentence-transformers would make."""
-    pairs = [
-        ("A question?", "Its answer, in 12 words."),
-        ("naïve 東京", "  x\n" + "long text " * 999),
-    ]
-    for query, document in pairs:
-        ours = encoder.encode(query, [document], instruction=None, cut="right")[0].pair.ids
-        theirs = model.preprocess([(query, document)])["input_ids"][0].numpy()
-        if not np.array_equal(ours, theirs):
-            raise LoadFailed("the tokenizer splits a pair otherwise than its two parts")
-
-
-def _explain(error: Exception, spec: ModelSpec) -> str:
-    if is_out_of_memory(error):
-        return f"too little memory to load model {spec.label}"
-    if isinstance(error, OSError) and not spec.is_folder:
-        where = (
-            "in the local cache (offline)" if spec.offline else "as a folder or on the model hub"
-        )
-        return f"model {spec.name} was not found {where}"
-    reason = " ".join(str(error).split())[:300]
-    return f"model {spec.label} cannot be loaded: {reason}"

@@ -1,11 +1,18 @@
-"""How many processors are ours: a container's share, not the host's count."""
+"""How many processors are ours, a container's share and not the host's count, and what they can."""
 
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+DESCRIPTION = Path("/proc/cpuinfo")
+# What decides which engine is the fastest.
+ABILITIES = frozenset(
+    {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
+    | {"asimddp", "bf16", "i8mm", "sve", "sve2"}
+)
 
 
 def available(cgroups: Path = CGROUPS) -> int:
@@ -27,3 +34,9 @@ def limit(cgroups: Path) -> float | None:
 
 def read(file: Path) -> tuple[str, ...]:
     return tuple(file.read_text().split()) if file.is_file() else ()
+
+
+def kind(description: Path = DESCRIPTION) -> str:
+    """The processor, as far as its speed with one engine or another goes."""
+    words = description.read_text().split() if description.is_file() else []
+    return "-".join([platform.machine() or "unknown", *sorted(ABILITIES.intersection(words))])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
 from app.rerank.engine import OutOfMemory, Pair
+from app.rerank.engine.layout import Layout
+from app.rerank.engine.slices import Slicing
 
 OUT_OF_MEMORY = (
     "not enough memory",
@@ -17,6 +18,11 @@ OUT_OF_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
 )
+SLICING = {
+    "cpu": Slicing(tokens=2_048, waste=64),
+    "mps": Slicing(tokens=8_192, waste=1_024),
+    "cuda": Slicing(tokens=32_768, waste=4_096),
+}
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -30,54 +36,53 @@ def is_out_of_memory(error: BaseException) -> bool:
 class TorchEngine:
     name = "torch"
 
-    def __init__(self, model: CrossEncoder) -> None:
-        tokenizer = model.tokenizer
-        self._model = model.eval()
-        self._pad = tokenizer.pad_token_id or 0
-        self._pad_type = getattr(tokenizer, "pad_token_type_id", 0)
-        self._left = tokenizer.padding_side == "left"
-        self._typed = "token_type_ids" in tokenizer.model_input_names
-        self._extra = self._constant_features()
+    def __init__(self, model: CrossEncoder, slicing: Slicing | None = None) -> None:
+        self.model = model.eval()
+        self.layout = layout_of(model)
+        self.constants = self._constant_features()
         self.device = str(model.device)
         self.dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        self.slicing = slicing or SLICING[model.device.type]
 
     def score(self, batch: Sequence[Pair]) -> list[float]:
+        logits = [0.0] * len(batch)
         try:
             with torch.inference_mode():
-                features = {**self._features(batch), **self._extra}
-                scores = self._model(features)["scores"]
-                return scores.float().reshape(len(batch)).tolist()  # type: ignore[no-any-return]
+                for places in self.slicing.cut(batch):
+                    scores = self._score([batch[place] for place in places])
+                    for place, score in zip(places, scores, strict=True):
+                        logits[place] = score
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if self.device.startswith("cuda"):
                 torch.cuda.empty_cache()
             raise OutOfMemory(f"{len(batch)} pairs did not fit") from error
+        return logits
+
+    def _score(self, pairs: Sequence[Pair]) -> list[float]:
+        arrays = self.layout.arrays(pairs, self.slicing.width(pairs[0].tokens))
+        device = self.model.device
+        features = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        scores = self.model({**features, **self.constants})["scores"]
+        return scores.float().reshape(len(pairs)).tolist()  # type: ignore[no-any-return]
 
     def memory(self) -> int:
         if not self.device.startswith("cuda"):
             return 0
-        return int(torch.cuda.memory_reserved(self._model.device))
+        return int(torch.cuda.memory_reserved(self.model.device))
 
     def _constant_features(self) -> dict[str, Any]:
         """What `preprocess` says beside tensors: the modality, and which logits to keep."""
-        features = self._model.preprocess([("a", "b")])
+        features = self.model.preprocess([("a", "b")])
         return {name: value for name, value in features.items() if not torch.is_tensor(value)}
 
-    def _features(self, batch: Sequence[Pair]) -> dict[str, torch.Tensor]:
-        width = max(pair.tokens for pair in batch)
-        ids = np.full((len(batch), width), self._pad, dtype=np.int64)
-        mask = np.zeros((len(batch), width), dtype=np.int64)
-        types = np.full((len(batch), width), self._pad_type, dtype=np.int64)
-        for row, pair in enumerate(batch):
-            start = width - pair.tokens if self._left else 0
-            end = start + pair.tokens
-            ids[row, start:end] = pair.ids
-            mask[row, start:end] = 1
-            types[row, start : start + pair.split] = 0
-            types[row, start + pair.split : end] = 1
-        arrays = {"input_ids": ids, "attention_mask": mask}
-        if self._typed:
-            arrays["token_type_ids"] = types
-        device = self._model.device
-        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+def layout_of(model: CrossEncoder) -> Layout:
+    tokenizer = model.tokenizer
+    return Layout(
+        pad=tokenizer.pad_token_id or 0,
+        pad_type=getattr(tokenizer, "pad_token_type_id", 0),
+        left=tokenizer.padding_side == "left",
+        typed="token_type_ids" in tokenizer.model_input_names,
+    )

@@ -12,7 +12,8 @@ from sentence_transformers import CrossEncoder
 
 from app.rerank.engine import LoadedModel
 from app.rerank.engine.chat import QWEN3
-from app.rerank.engine.loading import ModelSpec, load
+from app.rerank.engine.loading import load
+from app.rerank.engine.spec import ModelSpec
 from tests import models
 
 QUERY = "how long may I keep the book?"

@@ -7,7 +7,8 @@ import pytest
 
 from app.errors import LoadFailed
 from app.rerank.engine import LoadedModel
-from app.rerank.engine.loading import ModelSpec, load
+from app.rerank.engine.loading import load
+from app.rerank.engine.spec import ModelSpec
 from tests import models
 
 

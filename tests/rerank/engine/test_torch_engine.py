@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from app.rerank.engine import LoadedModel, OutOfMemory
-from app.rerank.engine.loading import ModelSpec, load
+from app.rerank.engine.loading import load
+from app.rerank.engine.spec import ModelSpec
 from tests import models
 
 

@@ -1,0 +1,92 @@
+"""`rerankd optimize`: convert a model ahead of time, and see which engine is the fastest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pydantic_core import to_json
+
+from app import logs
+from app.commands.flags import add_flags, settings_from, stop
+from app.errors import LoadFailed
+from app.main import spec_of
+from app.rerank.engine import LoadedModel
+from app.rerank.engine.contest import AGREEMENT, Result
+
+SETTINGS = (
+    "revision",
+    "engine",
+    "dtype",
+    "engines",
+    "threads",
+    "offline",
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", nargs="?", default=argparse.SUPPRESS, help="as in RERANKD_MODEL [bundled]"
+    )
+    parser.add_argument("--again", action="store_true", help="even if it was done before")
+    parser.add_argument("--json", action="store_true", help="the table as JSON")
+    add_flags(parser, SETTINGS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if hasattr(arguments, "model"):
+        arguments.setting_model = arguments.model
+    arguments.setting_device = "cpu"
+    settings = settings_from(arguments)
+    logs.configure("warning", settings.log_format)
+    from app.rerank.engine.loading import contest, load  # noqa: PLC0415
+
+    spec = spec_of(settings)
+    progress = Progress()
+    try:
+        model = load(spec, progress, again=arguments.again)
+        results = contest(spec)
+        progress.close()
+    except LoadFailed as error:
+        stop(str(error), 1)
+    if not results:
+        stop(f"{model.name} runs on torch as it is: there was nothing to convert, or keep", 1)
+    if arguments.json:
+        print(to_json([one._asdict() for one in results], indent=2).decode())
+    else:
+        print(table(results, model))
+    return 0
+
+
+STEPS = 9  # of a model that takes every engine
+
+
+class Progress:
+    """One line that is written over; nothing where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._done = 0
+
+    def __call__(self, step: str) -> None:
+        self._done += 1
+        if sys.stderr.isatty():
+            bar = "█" * self._done + "░" * max(0, STEPS - self._done)
+            print(f"\r\x1b[K{bar} {step}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._done and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+
+def table(results: Sequence[Result], model: LoadedModel) -> str:
+    rows = [f"{'engine':<10} {'dtype':<10} {'pairs/s':>8} {'ratio':>6} {'tau':>7}"]
+    slowest = results[0].pairs_per_second
+    for one in results:
+        chosen = (one.engine, one.dtype) == (model.engine.name, model.engine.dtype)
+        note = " chosen" if chosen else "" if one.faithful else f" tau below {AGREEMENT}"
+        rows.append(
+            f"{one.engine:<10} {one.dtype:<10} {one.pairs_per_second:8.1f} "
+            f"{one.pairs_per_second / slowest:6.2f} {one.agreement:7.4f}{note}"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,81 @@
+"""Which engine is the fastest here, of those that rank as the reference does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import NamedTuple
+
+from app.rerank.engine import Engine, Pair
+
+AGREEMENT = 0.97  # Kendall's tau with the reference, on average over the lists
+TIE = 1e-3  # of a logit; closer than that, the reference itself could not tell
+SIZES = (512, 1_024)  # tokens a slice
+MEASURED = 1  # lists that are timed
+ROUNDS = 2
+
+Lists = Sequence[Sequence[Pair]]
+
+
+class Result(NamedTuple):
+    engine: str
+    dtype: str
+    tokens: int  # a slice, where it was fastest
+    pairs_per_second: float
+    agreement: float
+
+    @property
+    def faithful(self) -> bool:
+        return self.agreement >= AGREEMENT
+
+
+def logits(engine: Engine, lists: Lists) -> list[list[float]]:
+    return [list(engine.score(pairs)) for pairs in lists]
+
+
+def enter(engine: Engine, lists: Lists, reference: Sequence[Sequence[float]]) -> Result:
+    """Fidelity over all lists, then speed at each size of slice."""
+    agreement = agree(reference, logits(engine, lists))
+    paces: dict[int, float] = {}
+    for size in SIZES:
+        engine.slicing = replace(engine.slicing, tokens=size)
+        paces[size] = pace(engine, lists[:MEASURED])
+    best = max(paces, key=lambda size: paces[size])
+    return Result(engine.name, engine.dtype, best, paces[best], agreement)
+
+
+def pace(engine: Engine, lists: Lists) -> float:
+    """Pairs a second, in the better of some rounds; the first call of a shape does not count."""
+    pairs = [pair for one in lists for pair in one]
+    engine.score(pairs)
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        engine.score(pairs)
+        seconds.append(time.perf_counter() - started)
+    return len(pairs) / min(seconds)
+
+
+def agree(reference: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> float:
+    taus = [tau(one, other) for one, other in zip(reference, found, strict=True)]
+    return sum(taus) / len(taus)
+
+
+def tau(reference: Sequence[float], found: Sequence[float]) -> float:
+    """Kendall's, over the pairs of documents that the reference tells apart."""
+    kept = swapped = 0
+    for (one, a), (other, b) in combinations(zip(reference, found, strict=True), 2):
+        if abs(one - other) < TIE:
+            continue
+        if (one - other) * (a - b) > 0:
+            kept += 1
+        else:
+            swapped += 1
+    return (kept - swapped) / max(1, kept + swapped)
+
+
+def winner(results: Sequence[Result]) -> Result:
+    """The first is the reference, which agrees with itself."""
+    return max((one for one in results if one.faithful), key=lambda one: one.pairs_per_second)

@@ -1,0 +1,107 @@
+"""A model is converted, and every engine that can run it is tried."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from app.errors import LoadFailed
+from app.rerank.engine import LoadedModel, processors
+from app.rerank.engine.contest import MEASURED, SIZES, Result, enter, logits, pace
+from app.rerank.engine.conversion import convert, to_eight_bits
+from app.rerank.engine.encoders import SplitEncoder
+from app.rerank.engine.folder import read_card, write_card, write_results, written_aside
+from app.rerank.engine.loading import FILES, Step, choose, converted, load_torch, open_converted
+from app.rerank.engine.openvino_engine import OpenVinoEngine, can_bfloat16
+from app.rerank.engine.probe import lists
+from app.rerank.engine.reference import load_reference
+from app.rerank.engine.spec import ModelSpec
+from app.rerank.engine.torch_engine import TorchEngine
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = 3  # pairs that the tracer follows
+
+
+def make(spec: ModelSpec, step: Step) -> LoadedModel:
+    """Convert the model, hold the contest, and open what was asked for."""
+    original = replace(spec, engine="torch", dtype="float32", max_length=0, device="cpu")
+    step("loading the model")
+    model = load_reference(original)
+    encoder = model.encoder
+    if not isinstance(encoder, SplitEncoder) or not isinstance(model.engine, TorchEngine):
+        if spec.engine == "openvino":
+            raise LoadFailed(f"model {spec.label} renders a chat template: torch has to run it")
+        return load_torch(replace(spec, engine="torch"))
+    with home(converted(spec)) as folder:
+        results = hold(original, model.engine, encoder, folder, step)
+        card = read_card(folder)
+        best = choose(spec, results)
+        step(f"opening {best.engine} {best.dtype}")
+        if card is None or best.engine == "torch":
+            return load_torch(replace(spec, engine="torch", dtype=best.dtype))
+        return open_converted(spec, folder, card, best)
+
+
+@contextmanager
+def home(folder: Path | None) -> Iterator[Path]:
+    """A new folder: the converted model's own, or one for this time, if none can be kept."""
+    if folder is not None and writable(folder.parent):
+        with written_aside(folder) as aside:
+            yield aside
+        return
+    if folder is not None:
+        logger.warning("%s cannot be written: what is converted now is not kept", folder.parent)
+    with tempfile.TemporaryDirectory(prefix="rerankd-") as made:
+        yield Path(made)
+
+
+def writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def hold(
+    original: ModelSpec, engine: TorchEngine, encoder: SplitEncoder, folder: Path, step: Step
+) -> list[Result]:
+    """The contest; `folder` then has the converted model, its card and the results."""
+    questions = lists(encoder)
+    architecture = type(engine.model[0].model).__name__
+    layout = engine.layout
+    step("measuring torch float32")
+    reference = logits(engine, questions)
+    speed = pace(engine, questions[:MEASURED])
+    results = [Result("torch", "float32", engine.slicing.tokens, speed, 1.0)]
+    try:
+        for stem, change in (("float", None), ("int8", to_eight_bits)):
+            step(f"converting to {stem}")
+            if change is not None:
+                change(engine.model)
+            convert(engine, questions[0][:EXAMPLES], folder, stem)
+    except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
+        logger.warning("the model cannot be converted: %s", " ".join(str(error).split())[:300])
+        for file in folder.iterdir():
+            file.unlink()
+    del engine  # its weights are eight-bit by now
+    write_card(folder, architecture=architecture, encoder=encoder, layout=layout)
+    threads = original.threads or processors.available()
+    halves = ("bfloat16",) if can_bfloat16() else ()
+    for dtype in ("float32", *halves, "int8"):
+        if (folder / f"{FILES[dtype]}.xml").exists():
+            step(f"measuring openvino {dtype}")
+            entrant = OpenVinoEngine(folder, FILES[dtype], dtype, layout, SIZES[-1], threads)
+            results.append(enter(entrant, questions, reference))
+    for dtype in halves:
+        step(f"measuring torch {dtype}")
+        half = load_reference(replace(original, dtype=dtype)).engine
+        results.append(enter(half, questions, reference))
+    write_results(folder, processors.kind(), results)
+    return results

@@ -1,0 +1,80 @@
+"""A converted model, run by OpenVINO on the CPU. No torch is needed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import openvino as ov
+
+from app.rerank.engine import OutOfMemory, Pair
+from app.rerank.engine.layout import Layout
+from app.rerank.engine.slices import Slicing
+
+WASTE = 64  # tokens; a call of its own costs about as much
+MULTIPLE = 8  # of widths: the first batch of a shape is slow, and each shape takes memory
+SHAPES = 256  # that are kept ready
+ROW = 384  # weights that share the scale of what comes in
+TAIL = "tail.xml"  # of a model whose last part stays in full precision
+HALFWAY = ("words", "states")  # what its body hands on
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+def can_bfloat16() -> bool:
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoEngine:
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(
+        self, folder: Path, stem: str, dtype: str, layout: Layout, tokens: int, threads: int
+    ) -> None:
+        self.dtype = dtype
+        self.slicing = Slicing(tokens, WASTE, MULTIPLE)
+        self._layout = layout
+        # Between its eight-bit products the fastest float that the processor has.
+        between = "bfloat16" if dtype == "int8" and can_bfloat16() else dtype
+        row = ROW if dtype == "int8" else 0
+        self._body = open_file(folder / f"{stem}.xml", between, threads, row)
+        tail = folder / TAIL
+        self._tail = open_file(tail, "float32", threads, 0) if tail.exists() else None
+
+    def score(self, batch: Sequence[Pair]) -> list[float]:
+        logits = [0.0] * len(batch)
+        for places in self.slicing.cut(batch):
+            scores = self._score([batch[place] for place in places])
+            for place, score in zip(places, scores, strict=True):
+                logits[place] = score
+        return logits
+
+    def _score(self, pairs: Sequence[Pair]) -> list[float]:
+        arrays = self._layout.arrays(pairs, self.slicing.width(pairs[0].tokens))
+        try:
+            last = self._body
+            last.infer(arrays, share_inputs=True)
+            if self._tail is not None:
+                halfway = [last.get_output_tensor(place).data for place in range(len(HALFWAY))]
+                last = self._tail
+                last.infer([*arrays.values(), *halfway], share_inputs=True)
+        except RuntimeError as error:
+            if "bad_alloc" not in str(error):
+                raise
+            raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
+        scores = last.get_output_tensor(0).data.reshape(len(pairs))
+        return [float(score) for score in scores]
+
+    def memory(self) -> int:
+        return 0
+
+
+def open_file(file: Path, dtype: str, threads: int, row: int) -> ov.InferRequest:
+    settings = {
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": HINTS.get(dtype, "f32"),
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": row,
+        "CPU_RUNTIME_CACHE_CAPACITY": SHAPES,
+    }
+    return ov.Core().compile_model(file, "CPU", settings).create_infer_request()

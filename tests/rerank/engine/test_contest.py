@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from scipy.stats import kendalltau
+
+from app.rerank.engine import Pair
+from app.rerank.engine.contest import Result, agree, enter, tau, winner
+from app.rerank.engine.slices import WHOLE
+from tests.fakes import pair
+
+
+class Scorer:
+    """An engine that answers each pair with its first token, times `sign`."""
+
+    name, device, dtype = "scorer", "cpu", "int8"
+
+    def __init__(self, sign: int = 1) -> None:
+        self.slicing = WHOLE
+        self.sign = sign
+
+    def score(self, batch: Sequence[Pair]) -> list[float]:
+        return [float(self.sign * one.ids[0]) for one in batch]
+
+    def memory(self) -> int:
+        return 0
+
+
+def result(engine: str, pace: float, agreement: float = 1.0) -> Result:
+    return Result(engine, "int8", 512, pace, agreement)
+
+
+LISTS = [[pair(8, mark) for mark in (3, 1, 2)], [pair(9, mark) for mark in (1, 5, 9)]]
+REFERENCE = [[3.0, 1.0, 2.0], [1.0, 5.0, 9.0]]
+
+
+def test_the_fastest_wins() -> None:
+    assert winner([result("a", 10), result("b", 30), result("c", 20)]).engine == "b"
+
+
+def test_the_fastest_does_not_win_if_it_ranks_otherwise_than_the_reference() -> None:
+    assert winner([result("a", 10), result("b", 30, 0.96), result("c", 20, 0.97)]).engine == "c"
+
+
+def test_an_engine_that_agrees_enters_with_the_size_of_slice_it_likes_best() -> None:
+    entered = enter(Scorer(), LISTS, REFERENCE)
+    assert (entered.engine, entered.agreement, entered.faithful) == ("scorer", 1.0, True)
+    assert entered.tokens in {512, 1024}
+    assert entered.pairs_per_second > 0
+
+
+def test_an_engine_that_ranks_backwards_is_not_faithful() -> None:
+    entered = enter(Scorer(sign=-1), LISTS, REFERENCE)
+    assert (entered.agreement, entered.faithful) == (-1.0, False)
+
+
+def test_agreement_is_the_mean_over_the_lists() -> None:
+    assert agree([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [2.0, 1.0]]) == 0
+
+
+def test_tau_is_kendalls() -> None:
+    one, other = [0.1, 2.0, -1.0, 0.7, 3.0], [0.3, 1.0, -2.0, 0.2, 0.9]
+    assert tau(one, other) == pytest.approx(kendalltau(one, other).statistic)
+
+
+def test_what_the_reference_cannot_tell_apart_does_not_count() -> None:
+    assert tau([1.0, 1.0005, 5.0], [2.0, 1.0, 9.0]) == 1.0
