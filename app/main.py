@@ -19,12 +19,12 @@ from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import LoadedModel, Pair
+from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
 from app.service import Served, Service
 from app.settings import Settings
 
-WINDOWS = {"cut": 0, "windows": 256}
 DEFAULT_BATCH_TOKENS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
 
 

@@ -48,8 +48,8 @@ class Reranker:
             raise InvalidRequest("score: no calibration is loaded here", field="score")
         limit = min(query.timeout or self._timeout, self._timeout)
         deadline = asyncio.get_running_loop().time() + limit
-        if not query.windows and not query.document_tokens:
-            query = replace(query, windows=self._windows)
+        if query.windows is None:
+            query = replace(query, windows=0 if query.document_tokens else self._windows)
         ignored = query.instruction is not None and not self._encoder.takes_instruction
         if ignored:
             query = replace(query, instruction=None)
