@@ -41,6 +41,39 @@ def test_what_could_never_be_admitted_is_refused_at_start(name: str) -> None:
         load({}, **{"max_queue_tokens": 50, "max_documents": 10, name: 100})
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"fallback": "BAAI/bge-reranker-v2-m3"}, "neither cohere:MODEL, jina:MODEL, voyage:MODEL"),
+        ({"fallback": "cohere:"}, "fallback cohere: is neither"),
+        ({"model": "cohere:m", "fallback": "jina:m"}, "fallback stands behind a local model"),
+        ({"model": "cohere:m"}, "upstream_api_key is needed for cohere:m"),
+        ({"fallback": "voyage:m"}, "upstream_api_key is needed for voyage:m"),
+        ({"upstream_url": "http://proxy"}, "upstream_url is of use only with"),
+        ({"upstream_url": "proxy"}, "String should match pattern"),
+        ({"model": "http://there", "calibration": "c.json"}, "calibration is for a local model"),
+    ],
+)
+def test_another_service_is_named_without_contradiction(
+    settings: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        load({}, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "http://10.0.0.1:8000/prefix"},
+        {"fallback": "https://there"},
+        {"model": "cohere:rerank-v3.5", "upstream_api_key": "k"},
+        {"model": "jina:m", "upstream_url": "http://proxy"},
+    ],
+)
+def test_another_service_is_named_in_one_word(settings: dict[str, str]) -> None:
+    assert "k" not in repr(load({}, **settings).upstream_api_key or "").removeprefix("SecretStr")
+
+
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 

@@ -28,6 +28,7 @@ from app.errors import (
     ScoringFailed,
     ServiceError,
     TooLong,
+    UpstreamBusy,
     UpstreamFailed,
     UpstreamTimeout,
 )
@@ -53,6 +54,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     Loading: Kind(503, "loading", "The model is not ready"),
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
+    UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
     UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
 }

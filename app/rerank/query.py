@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 ScoreKind = Literal["probability", "logit", "calibrated"]
 Side = Literal["left", "right"]
@@ -101,6 +101,12 @@ class Ranking:
     times: Times = field(default_factory=Times)
     warnings: Sequence[str] = ()
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)  # by document index
+    model: str = ""
+    by: str = ""  # who scored, where it was another service
+
+
+class Ranker(Protocol):
+    async def rank(self, query: Query) -> Ranking: ...
 
 
 def probability(logit: float) -> float:

@@ -20,6 +20,7 @@ class Label:
     id: str
     model: str
     created: int
+    by: str = ""  # who scored, where it was another service
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class NativeAnswer(BaseModel):
 
     id: str
     model: str
+    reranked_by: str | None = Field(None, description="Another service that scored, if one did")
     score: ScoreKind = Field(description="What `relevance_score` means")
     results: list[NativeResult]
     usage: NativeUsage
@@ -160,6 +161,7 @@ def render(ranking: Ranking, label: Label) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "id": label.id,
         "model": label.model,
+        **({"reranked_by": label.by} if label.by else {}),
         "score": query.score,
         "results": [
             render_result(query, result, place) for place, result in enumerate(ranking.results)
