@@ -108,4 +108,5 @@ TEI = Dialect(
     refuse,
     statuses={"scoring_failed": 424},
     headers=headers,
+    documents="texts",
 )

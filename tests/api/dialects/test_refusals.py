@@ -107,6 +107,33 @@ async def test_tei_s_own_statuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
         assert path_knows.json() == {"error": "broken", "error_type": "Backend"}
 
 
+@pytest.mark.parametrize(
+    ("path", "word", "as_sent"),
+    [
+        ("/tei/rerank", "texts", lambda text: text),
+        ("/v1/ranking", "passages", lambda text: {"text": text}),
+        ("/mixedbread/v1/reranking", "input", lambda text: text),
+        ("/infinity/rerank", "documents", lambda text: text),
+    ],
+)
+async def test_limits_are_told_in_the_word_that_the_client_used(
+    desk: Desk, path: str, word: str, as_sent: Callable[[str], Any]
+) -> None:
+    def body(*texts: str) -> dict[str, Any]:
+        query = {"text": "q"} if word == "passages" else "q"
+        return {"query": query, word: [as_sent(text) for text in texts], "truncate": "NONE"}
+
+    read = DIALECTS[path][1]
+    async with desk.open(max_documents=3, max_document_chars=500) as client:
+        many = await client.post(path, json=body(*"abcd") | {"truncate": None})
+        long = await client.post(path, json=body("a", "b" * 501) | {"truncate": None})
+        assert read(many.json()).startswith(f"{word} holds 4 documents, more than the limit of 3")
+        assert read(long.json()).startswith(f"{word}[1] holds 501 characters, more than")
+        if word == "passages":
+            cut = await client.post(path, json=body("a", "book " * 90))
+            assert read(cut.json()).startswith("passages[1] takes")
+
+
 async def test_infinity_s_client_finds_a_422_as_a_list(client: AsyncClient) -> None:
     response = await client.post("/rerank", json={"query": 7, "raw_scores": False})
     (complaint,) = response.json()["detail"]
