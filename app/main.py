@@ -116,7 +116,10 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
 
         device = model.engine.device.partition(":")[0]
         limits = Limits(
-            max_batch_tokens=settings.max_batch_tokens or DEFAULT_BATCH_TOKENS[device],
+            max_batch_tokens=min(
+                settings.max_batch_tokens or DEFAULT_BATCH_TOKENS[device],
+                settings.max_queue_tokens,  # more than may wait would not come together
+            ),
             max_queue_tokens=settings.max_queue_tokens,
             max_wait=settings.max_wait_ms / 1000,
         )

@@ -170,6 +170,12 @@ async def test_refusals_start_at_zero_and_probes_are_none_of_them(desk: Desk) ->
     )
 
 
+async def test_a_queue_smaller_than_a_batch_makes_batches_smaller(desk: Desk) -> None:
+    async with desk.open(max_queue_tokens=1500) as client:
+        assert (await client.post("/rerank", json=BODY)).status_code == 200
+        assert (await client.get("/info")).json()["max_batch_tokens"] == 1500
+
+
 async def test_what_is_running_and_what_it_may_hold_are_told(desk: Desk) -> None:
     async with desk.open(max_queue_tokens=5000, max_batch_tokens=512) as client:
         samples = await scrape(client)
