@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, UnknownSetting, load
+from app.settings import Settings, UnknownSetting, is_remote, load
 
 
 def test_a_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +50,9 @@ def test_what_could_never_be_admitted_is_refused_at_start(name: str) -> None:
         ({"model": "cohere:m"}, "upstream_api_key is needed for cohere:m"),
         ({"fallback": "voyage:m"}, "upstream_api_key is needed for voyage:m"),
         ({"upstream_url": "http://proxy"}, "upstream_url is of use only with"),
+        ({"model": "http://[there"}, r"http://\[there names no host, or a wrong port"),
+        ({"model": "http://there:99999"}, "http://there:99999 names no host, or a wrong port"),
+        ({"model": "jina:m", "upstream_api_key": "a\nb"}, "characters that a header cannot"),
         ({"upstream_url": "proxy"}, "String should match pattern"),
         ({"model": "http://there", "calibration": "c.json"}, "calibration is for a local model"),
     ],
@@ -71,7 +74,15 @@ def test_another_service_is_named_without_contradiction(
     ],
 )
 def test_another_service_is_named_in_one_word(settings: dict[str, str]) -> None:
-    assert "k" not in repr(load({}, **settings).upstream_api_key or "").removeprefix("SecretStr")
+    loaded = load({}, **settings)
+    assert is_remote(loaded.model) != is_remote(loaded.fallback)
+
+
+def test_the_key_of_another_service_loses_its_line_end_and_is_not_shown() -> None:
+    settings = load({}, model="cohere:m", upstream_api_key="hunter2\n")
+    assert settings.upstream_api_key is not None
+    assert settings.upstream_api_key.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -47,3 +48,16 @@ class Delegating(BaseModel):
             raise ValueError(f"upstream_api_key is needed for {named}")
         if self.upstream_url and not hosted:
             raise ValueError("upstream_url is of use only with cohere:, jina: or voyage:")
+        self._refuse_what_cannot_be_sent(self.upstream_url or ("" if hosted else named))
+
+    def _refuse_what_cannot_be_sent(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            right = not url or (parts.hostname and parts.port != 0)
+        except ValueError:
+            right = False
+        if not right:
+            raise ValueError(f"{url} names no host, or a wrong port")
+        key = self.upstream_api_key.get_secret_value() if self.upstream_api_key else ""
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("upstream_api_key holds characters that a header cannot")

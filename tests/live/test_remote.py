@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.cli import main
 from tests import models
 from tests.api.dialects.test_refusals import DIALECTS
 from tests.live.service import LiveService, running, scrape
@@ -127,6 +129,20 @@ def test_with_another_service_there_is_no_torch_and_no_waiting(
         assert httpx.get(f"{service.url}/readyz").status_code == 200
         assert ask(service).status_code == 200
         assert service.stop() == 0
+
+
+def test_in_the_terminal_another_service_ranks_too(
+    there: LiveService,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RERANKD_UPSTREAM_API_KEY", KEY)
+    candidates = tmp_path / "candidates.txt"
+    candidates.write_text("\n".join(DOCUMENTS[:2]))
+    assert main(["rerank", QUERY, str(candidates), "--json", "--model", there.url]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["results"][0]["index"], answer["model"]) == (1, "rerankd")
 
 
 def test_a_wrong_key_is_our_failure_and_names_the_setting(there: LiveService) -> None:
