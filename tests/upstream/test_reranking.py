@@ -305,14 +305,40 @@ def test_junk_is_a_failure_of_the_service(api: str, kind: str) -> None:
     test()
 
 
+@pytest.mark.parametrize(("limit", "timeout"), [(10, 1.5), (1.5, 60), (1.5, None)])
+def test_the_shorter_of_the_caller_s_and_our_own_time_limit_ends_it_all(
+    limit: float, timeout: float | None
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        service = Service()
+        service.seconds = 20
+        with pytest.raises(DeadlineExceeded, match="not answered within 1500 ms"):
+            await service.rank("voyage", "a", limit=limit, timeout=timeout)
+        assert now() == 1.5
+        assert service.outcomes == [("voyage", "abandoned", 1.5)]
+
+    test()
+
+
 @in_virtual_time
-async def test_the_caller_s_time_limit_ends_it_all() -> None:
+async def test_the_time_limit_holds_over_all_tries_and_parts() -> None:
     service = Service()
-    service.seconds = 20
-    with pytest.raises(DeadlineExceeded, match="not answered within 1500 ms"):
-        await service.rank("voyage", "a", timeout=1.5)
-    assert now() == 1.5
-    assert service.outcomes == [("voyage", "abandoned", 1.5)]
+    service.seconds = 2
+    service.before = [httpx.Response(503, headers={"Retry-After": "1"})]
+    with pytest.raises(DeadlineExceeded):
+        await service.rank("cohere", *map(str, range(1500)), limit=6)
+    assert [when for _, when in service.calls] == [0, 3, 5]
+    assert now() == 6
+
+
+@in_virtual_time
+async def test_a_service_that_stays_down_is_a_failure_with_its_hint() -> None:
+    service = Service()
+    service.before = [httpx.Response(503, headers={"Retry-After": "2"})] * 3
+    with pytest.raises(UpstreamFailed, match="jina answered 503") as caught:
+        await service.rank("jina", "a")
+    assert (caught.value.retry_after, len(service.calls), now()) == (2, 3, 4)
 
 
 @in_virtual_time

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient, Response
 
-from app.errors import QueueFull, ScoringFailed
+from app.errors import QueueFull, ScoringFailed, UpstreamBusy, UpstreamFailed
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +72,24 @@ async def test_overload_and_its_hints_reach_every_client(
             assert read(response.json()) == "no room"
             assert response.headers["Retry-After"] == "1"
             assert response.headers["retry-after-ms"] == "50"
+
+
+async def test_what_another_service_said_reaches_every_client(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [
+        (UpstreamBusy("full up there", upstream="there", retry_after=9), 429, "9"),
+        (UpstreamFailed("there is down", upstream="there", retry_after=2.5), 502, "3"),
+        (UpstreamFailed("there sent junk", upstream="there"), 502, None),
+    ]
+    async with desk.open() as client:
+        for error, status, seconds in errors:
+            monkeypatch.setattr(desk.app.state.service, "reranker", raising(error))
+            for path, body, read, _ in ROWS:
+                response = await client.post(path, json=body)
+                assert response.status_code == status
+                assert read(response.json()) == str(error)
+                assert response.headers.get("Retry-After") == seconds
 
 
 async def test_without_a_key_each_dialect_says_401_as_it_does(desk: Desk) -> None:
