@@ -121,7 +121,11 @@ class Remote:
             told = await self._ask(Asked(self._model, query, some, deadline - now()), deadline)
             cut = set(told.truncated)
             # Tokens are known in sum only; a whole longer than its tokens is one that was cut.
-            known |= {some[i]: Known(score, 0, int(i in cut)) for i, score in told.scores}
+            known |= {
+                some[i]: Known(score, 0, int(i in cut))
+                for i, score in told.scores
+                if score != UNSCORED  # another rerankd's word for it is the same
+            }
             tokens += told.tokens
             warnings += [one for one in told.warnings if one not in warnings]
         spent = now() - started

@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from app.cli import main
+from app.commands.measuring import open_scorer
+from app.settings import load
 from tests import models
 from tests.api.dialects.test_refusals import DIALECTS
 from tests.live.service import LiveService, running, scrape
@@ -143,6 +145,15 @@ def test_in_the_terminal_another_service_ranks_too(
     assert main(["rerank", QUERY, str(candidates), "--json", "--model", there.url]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["results"][0]["index"], answer["model"]) == (1, "rerankd")
+
+
+@pytest.mark.anyio
+async def test_an_evaluation_may_ask_another_service_as_its_model(there: LiveService) -> None:
+    settings = load({}, model=there.url, upstream_api_key=KEY)
+    async with open_scorer(settings, None) as scorer:
+        scores = await scorer.score(QUERY, DOCUMENTS[:2])
+    assert scorer.name == "rerankd"
+    assert scores[0] < scores[1]
 
 
 def test_a_wrong_key_is_our_failure_and_names_the_setting(there: LiveService) -> None:

@@ -185,6 +185,16 @@ async def test_what_another_rerankd_cut_and_warned_of_is_told() -> None:
 
 
 @in_virtual_time
+async def test_what_another_rerankd_could_not_score_comes_last_and_is_told() -> None:
+    service = Service()
+    scores = [{"index": i, "relevance_score": score} for i, score in ((1, 1.0), (0, UNSCORED))]
+    service.before = [httpx.Response(200, json=answer(scores))]
+    ranking = await service.rank("rerankd", "a", "b")
+    assert [(one.index, one.score) for one in ranking.results] == [(1, probability(1)), (0, 0.0)]
+    assert ranking.usage.failed == [0]
+
+
+@in_virtual_time
 async def test_what_a_hosted_api_leaves_out_is_a_warning() -> None:
     wishes = {"instruction": "i", "cut": "left", "windows": 9, "document_tokens": 20}
     service = Service()
