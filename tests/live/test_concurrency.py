@@ -65,9 +65,7 @@ async def test_small_batches_of_many_clients_are_computed_together(service: Live
 
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         before = await metric(client, "rerankd_batch_seconds_count")
-        pairs = await metric(client, "rerankd_batch_pairs_sum")
         answers = await asyncio.gather(*(ask(client, number) for number in range(16)))
-        assert await metric(client, "rerankd_batch_pairs_sum") - pairs == 16 * 32
         batches = await metric(client, "rerankd_batch_seconds_count") - before
     assert [len(answer.json()) for answer in answers] == [32] * 16
     assert batches <= 8
