@@ -11,6 +11,7 @@ ServiceError
 ├── DeadlineExceeded      the caller's time limit passed, or certainly would
 ├── ScoringFailed         the engine could not score a single document
 ├── UpstreamFailed        another service that we asked refused, failed or sent junk
+│   ├── UpstreamBusy      it takes no more requests for now
 │   └── UpstreamTimeout   it did not answer in time
 └── LoadFailed            the model cannot be served; the process ends
 """
@@ -66,10 +67,22 @@ class ScoringFailed(ServiceError):
 class UpstreamFailed(ServiceError):
     """The text names the service and what it did, never what it was sent or its key."""
 
-    def __init__(self, message: str, *, upstream: str, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        upstream: str,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.upstream = upstream
         self.status = status
+        self.retry_after = retry_after  # seconds, where the service said so
+
+
+class UpstreamBusy(UpstreamFailed):
+    """Its limit on requests is reached, and more tries within the time limit did not help."""
 
 
 class UpstreamTimeout(UpstreamFailed):

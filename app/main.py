@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,12 +20,14 @@ from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import LoadedModel, Pair
 from app.rerank.engine.spec import ModelSpec
+from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
 from app.service import Served, Service
-from app.settings import Settings
+from app.settings import Settings, is_remote
+from app.upstream.reranking import Remote, open_client
+from app.upstream.wires import find_target
 
-WINDOWS = {"cut": 0, "windows": 256}
 LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
 
 
@@ -37,9 +39,14 @@ def create_app(settings: Settings, fatal: Callable[[LoadFailed], None]) -> FastA
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
-        yield
-        await service.stop()
+        async with AsyncExitStack() as stack:
+            fallback = None
+            if settings.fallback:
+                behind = open_remote(settings, settings.fallback, metrics)
+                fallback = await stack.enter_async_context(behind)
+            service.start(fallback)
+            yield
+            await service.stop()
 
     return build_api(
         service,
@@ -68,6 +75,36 @@ def threads(count: int, name: str) -> Iterator[Executor]:
 
 @asynccontextmanager
 async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+    """The model of this process, or another service in its place."""
+    remote = is_remote(settings.model)
+    opened = (
+        open_remote(settings, settings.model, metrics, settings.model_name)
+        if remote
+        else open_local(settings, metrics)
+    )
+    async with opened as served:
+        if remote:
+            metrics.loaded(0.0, served.facts)
+        yield served
+
+
+@asynccontextmanager
+async def open_remote(
+    settings: Settings, model: str, metrics: Metrics, name: str = ""
+) -> AsyncIterator[Served]:
+    async with open_client(
+        target := find_target(model, settings.upstream_url),
+        settings.upstream_api_key,
+        settings.upstream_timeout_ms / 1000,
+    ) as client:
+        limit = settings.timeout_ms / 1000
+        observers = (metrics.ranked, metrics.upstream)
+        remote = Remote(target, client, limit, *observers, name=name)
+        yield Served(remote, facts=remote.facts)
+
+
+@asynccontextmanager
+async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
     """Load, warm up, serve. One thread for the engine, two for the tokenizer."""
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -80,7 +117,10 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
 
         slicing = model.engine.slicing
         limits = Limits(
-            max_batch_tokens=settings.max_batch_tokens or max(LEAST_BATCH_TOKENS, slicing.tokens),
+            max_batch_tokens=min(
+                settings.max_batch_tokens or max(LEAST_BATCH_TOKENS, slicing.tokens),
+                settings.max_queue_tokens,  # more than may wait would not come together
+            ),
             max_queue_tokens=settings.max_queue_tokens,
             max_wait=settings.max_wait_ms / 1000,
         )
@@ -155,27 +195,30 @@ def watch(service: Service, metrics: Metrics) -> None:
     def watch_served(name: str, help_text: str, read: Callable[[Served], float]) -> None:
         metrics.watch(name, help_text, lambda: read(service.served) if service.served else 0.0)
 
+    def watch_batcher(name: str, help_text: str, read: Callable[[Batcher], float]) -> None:
+        watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
+
     metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
-    watch_served("queue_tokens", "Tokens waiting", lambda one: one.batcher.waiting_tokens)
+    watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",
         "Tokens that may wait; more is refused",
         lambda one: one.facts["max_queue_tokens"],
     )
-    watch_served(
+    watch_batcher(
         "batch_tokens_limit",
         "Tokens a batch may hold; falls when memory runs out",
-        lambda one: one.batcher.budget,
+        lambda one: one.budget,
     )
     watch_served(
         "batch_tokens_configured",
         "Tokens a batch might hold at start",
         lambda one: one.facts["max_batch_tokens"],
     )
-    watch_served(
+    watch_batcher(
         "tokens_per_second",
         "How fast the engine drains the queue",
-        lambda one: one.batcher.pace.tokens_per_second,
+        lambda one: one.pace.tokens_per_second,
     )
     watch_served(
         "device_memory_bytes",

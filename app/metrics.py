@@ -28,7 +28,7 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TENTHS = 10
 BUILD = ("model", "architecture", "engine", "device", "dtype")
-REASONS = ("overloaded", "deadline", "loading", "draining")
+REASONS = ("overloaded", "deadline", "loading", "draining", "upstream_busy", "upstream_timeout")
 
 
 class ScoreHistogram(Collector):
@@ -80,6 +80,12 @@ class Metrics:
             "scores_reused", "Scores not computed again: duplicate or cached", ("source",)
         )
         self._load_seconds = self._gauge("model_load_seconds", "Time to load and warm the model")
+        self._upstream = self._histogram(
+            "upstream_seconds",
+            "Time of a call to another service, tries and all",
+            (*SECONDS, 30.0, 60.0),
+            ("upstream", "outcome"),
+        )
         self._scores = ScoreHistogram()
         self.registry.register(self._scores)
         for kind in ("text", "padding"):
@@ -114,12 +120,16 @@ class Metrics:
         self._tokens.labels("text").inc(event.tokens)
         self._tokens.labels("padding").inc(event.padding)
 
+    def upstream(self, name: str, outcome: str, seconds: float) -> None:
+        self._upstream.labels(name, outcome).observe(seconds)
+
     def ranked(self, ranking: Ranking) -> None:
         usage, times = ranking.usage, ranking.times
         self._documents.observe(len(ranking.query.documents))
-        self._tokenize.observe(times.tokenize)
-        self._queue.observe(times.queue)
-        self._compute.observe(times.compute)
+        if not ranking.by:
+            self._tokenize.observe(times.tokenize)
+            self._queue.observe(times.queue)
+            self._compute.observe(times.compute)
         self._truncated.inc(len(usage.truncated))
         self._reused.labels("duplicate").inc(usage.duplicates)
         self._reused.labels("cache").inc(usage.cached)

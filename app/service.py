@@ -11,7 +11,8 @@ from typing import Any
 
 from app.errors import Draining, LoadFailed, Loading
 from app.rerank.batcher import Batcher
-from app.rerank.reranker import Reranker
+from app.rerank.fallback import Fallback
+from app.rerank.query import Ranker
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +24,14 @@ DRAINING = "the service is shutting down"
 class Served:
     """A model that answers, and what can be told about it."""
 
-    reranker: Reranker
-    batcher: Batcher
-    memory: Callable[[], int]  # bytes on the device
+    reranker: Ranker
+    batcher: Batcher | None = None  # none where another service scores
+    memory: Callable[[], int] = lambda: 0  # bytes on the device
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str | None:
+        return None if self.batcher is None else self.batcher.problem
 
 
 class Service:
@@ -40,6 +45,8 @@ class Service:
         self._open_model = open_model
         self._fatal = fatal
         self._served: Served | None = None
+        self._fallback: Served | None = None
+        self._failure = ""  # why the model cannot be had at all
         self._draining = False
         self._active = 0
         self._idle = asyncio.Event()
@@ -47,8 +54,9 @@ class Service:
         self._settled = asyncio.Event()  # loaded, or failed to
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Load the model and keep it until `stop`."""
+    def start(self, fallback: Served | None = None) -> None:
+        """Load the model and keep it until `stop`; till it is there, the fallback answers."""
+        self._fallback = fallback
         self._task = asyncio.create_task(self._run(), name="service")
 
     async def stop(self) -> None:
@@ -64,14 +72,21 @@ class Service:
                 logger.info("ready", extra={"fields": served.facts})
                 await asyncio.Event().wait()
         except LoadFailed as error:
-            self._settled.set()
-            self._fatal(error)
+            self._fail(error)
         except Exception as error:
             logger.exception("the model could not be kept")
-            self._settled.set()
-            self._fatal(LoadFailed(f"unforeseen: {type(error).__name__}; the log has more"))
+            self._fail(LoadFailed(f"unforeseen: {type(error).__name__}; the log has more"))
         finally:
             self._served = None
+
+    def _fail(self, error: LoadFailed) -> None:
+        """With a fallback the service lives on without its model."""
+        self._failure = str(error)
+        self._settled.set()
+        if self._fallback is None:
+            self._fatal(error)
+        else:
+            logger.error("only the fallback answers", extra={"fields": {"why": self._failure}})
 
     async def settled(self) -> None:
         await self._settled.wait()
@@ -83,20 +98,34 @@ class Service:
 
     @property
     def served(self) -> Served | None:
-        return self._served
+        return self._served or self._fallback
+
+    @property
+    def fallback(self) -> Served | None:
+        return self._fallback
 
     @property
     def problem(self) -> str | None:
         """Why requests cannot be served now; None when they can."""
         if self._draining:
             return DRAINING
-        return LOADING if self._served is None else self._served.batcher.problem
+        return None if self._fallback is not None else self.local_problem
 
-    def reranker(self) -> Reranker:
+    @property
+    def local_problem(self) -> str | None:
+        """Why the model itself cannot serve, whatever stands behind it."""
+        return self._failure or (LOADING if self._served is None else self._served.problem)
+
+    def reranker(self) -> Ranker:
         if self._draining:
             raise Draining(DRAINING, retry_after=1.0)
+        if self._fallback is not None:
+            return Fallback(self._local, self._fallback.reranker)
+        return self._local()
+
+    def _local(self) -> Ranker:
         if self._served is None:
-            raise Loading(LOADING, retry_after=1.0)
+            raise Loading(self._failure or LOADING, retry_after=1.0)
         return self._served.reranker
 
     @contextmanager

@@ -18,7 +18,8 @@ from app.main import create_app
 from app.metrics import Metrics
 from app.settings import PREFIX, Settings
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
 def shown(default: object) -> str:
@@ -50,7 +51,18 @@ def metrics_table() -> str:
     return "\n".join(["| name | kind | meaning |", "|---|---|---|", *sorted(rows)])
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "metrics": metrics_table}
+def clients_table() -> str:
+    """The tables of the page, whose own test knows which clients are called."""
+    page = (ROOT / "docs" / "clients.md").read_text().split("## Applications")[0]
+    head, *rows = re.findall(r"^\| (?:client|`).*$", page, re.MULTILINE)
+    return "\n".join([head, "|---|---|", *(row for row in rows if row != head)])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "clients": clients_table,
+    "settings": settings_table,
+    "metrics": metrics_table,
+}
 
 
 def block(name: str, text: str) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from app.settings import Settings, UnknownSetting, load
+from app.settings import Settings, UnknownSetting, is_remote, load
 
 
 def test_a_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +39,50 @@ def test_keys_are_not_shown() -> None:
 def test_what_could_never_be_admitted_is_refused_at_start(name: str) -> None:
     with pytest.raises(ValidationError, match=rf"{name} \(100\) exceeds max_queue_tokens \(50\)"):
         load({}, **{"max_queue_tokens": 50, "max_documents": 10, name: 100})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"fallback": "BAAI/bge-reranker-v2-m3"}, "neither cohere:MODEL, jina:MODEL, voyage:MODEL"),
+        ({"fallback": "cohere:"}, "fallback cohere: is neither"),
+        ({"model": "cohere:m", "fallback": "jina:m"}, "fallback stands behind a local model"),
+        ({"model": "cohere:m"}, "upstream_api_key is needed for cohere:m"),
+        ({"fallback": "voyage:m"}, "upstream_api_key is needed for voyage:m"),
+        ({"upstream_url": "http://proxy"}, "upstream_url is of use only with"),
+        ({"model": "http://[there"}, r"http://\[there names no host, or a wrong port"),
+        ({"model": "http://there:99999"}, "http://there:99999 names no host, or a wrong port"),
+        ({"model": "jina:m", "upstream_api_key": "a\nb"}, "characters that a header cannot"),
+        ({"upstream_url": "proxy"}, "String should match pattern"),
+        ({"model": "http://there", "calibration": "c.json"}, "calibration is for a local model"),
+    ],
+)
+def test_another_service_is_named_without_contradiction(
+    settings: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        load({}, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "http://10.0.0.1:8000/prefix"},
+        {"fallback": "https://there"},
+        {"model": "cohere:rerank-v3.5", "upstream_api_key": "k"},
+        {"model": "jina:m", "upstream_url": "http://proxy"},
+    ],
+)
+def test_another_service_is_named_in_one_word(settings: dict[str, str]) -> None:
+    loaded = load({}, **settings)
+    assert is_remote(loaded.model) != is_remote(loaded.fallback)
+
+
+def test_the_key_of_another_service_loses_its_line_end_and_is_not_shown() -> None:
+    settings = load({}, model="cohere:m", upstream_api_key="hunter2\n")
+    assert settings.upstream_api_key is not None
+    assert settings.upstream_api_key.get_secret_value() == "hunter2"
+    assert "hunter2" not in repr(settings)
 
 
 def test_every_setting_says_what_it_is_for() -> None:

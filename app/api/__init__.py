@@ -46,7 +46,7 @@ def build_api(
             allow_origins=list(cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["X-Request-ID", "Retry-After", "retry-after-ms"],
+            expose_headers=["X-Request-ID", "X-Reranked-By", "Retry-After", "retry-after-ms"],
         )
     app.add_middleware(Access, service=service, metrics=metrics)
     return app

@@ -44,22 +44,24 @@ async def model(served: DepServed) -> dict[str, Any]:
 def card(served: Served) -> dict[str, Any]:
     """As OpenAI has it, with what Infinity's and Xinference's clients read besides."""
     batcher, most = served.batcher, served.facts["max_queue_tokens"]
+    waiting = batcher.waiting_tokens if batcher else 0
+    name = served.facts["model"]
     return {
-        "id": served.reranker.name,
+        "id": name,
         "object": "model",
         "created": 0,
         "owned_by": "rerankd",
-        "root": served.reranker.name,
+        "root": name,
         "max_model_len": served.facts["max_length"],
-        "model_name": served.reranker.name,
+        "model_name": name,
         "model_type": "rerank",
         "backend": served.facts["engine"],
         "capabilities": ["rerank"],
         "stats": {
-            "queue_fraction": batcher.waiting_tokens / most,
-            "queue_absolute": batcher.waiting_tokens,
-            "results_pending": batcher.waiting_tokens,
-            "batch_size": batcher.budget,
+            "queue_fraction": waiting / most if most else 0.0,
+            "queue_absolute": waiting,
+            "results_pending": waiting,
+            "batch_size": batcher.budget if batcher else 0,
         },
     }
 
@@ -83,13 +85,13 @@ async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:
     facts = served.facts
     label = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     return {
-        "model_id": served.reranker.name,
+        "model_id": facts["model"],
         "model_sha": facts["revision"],
         "model_dtype": facts["dtype"],
-        "served_model_name": served.reranker.name,
+        "served_model_name": facts["model"],
         "model_type": {"reranker": label},
         "max_concurrent_requests": limits.documents,
-        "max_input_length": facts["max_length"],
+        "max_input_length": facts["max_length"] or 0,
         "max_batch_tokens": facts["max_batch_tokens"],
         "max_batch_requests": None,
         "max_client_batch_size": limits.documents,

@@ -68,6 +68,16 @@ async def metrics(request: Request) -> Response:
     return Response(body, headers={"Content-Type": content_type})
 
 
+def behind(service: Service) -> dict[str, Any]:
+    """Who answers in the model's place, and what keeps the model itself from it."""
+    if service.fallback is None:
+        return {}
+    return {
+        "fallback": service.fallback.facts["model"],
+        "local_status": service.local_problem or "ready",
+    }
+
+
 @router.get(
     "/info",
     summary="The model, the engine and the limits",
@@ -81,6 +91,7 @@ async def info(request: Request, service: DepService) -> dict[str, Any]:
         "version": __version__,
         "status": service.problem or "ready",
         **(service.served.facts if service.served else {}),
+        **behind(service),
         "limits": {
             "body_bytes": limits.body_bytes,
             "documents": limits.documents,

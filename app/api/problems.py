@@ -6,6 +6,7 @@ Nobody is shown the text of something unforeseen: that goes to the log, under th
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
@@ -28,6 +29,7 @@ from app.errors import (
     ScoringFailed,
     ServiceError,
     TooLong,
+    UpstreamBusy,
     UpstreamFailed,
     UpstreamTimeout,
 )
@@ -53,6 +55,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     Loading: Kind(503, "loading", "The model is not ready"),
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
+    UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
     UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
 }
@@ -88,12 +91,18 @@ def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
     if dialect.refuse is None:
         return problem_response(request, kind, detail, **more)
     status = dialect.statuses.get(kind.type, kind.status)
-    body = dialect.refuse(Refusal(status, kind.type, detail, more.get("field")))
+    field = named_by(dialect, more.get("field") or "") or None
+    body = dialect.refuse(Refusal(status, kind.type, named_by(dialect, detail), field))
     if isinstance(body, str):
         return PlainTextResponse(body, status)
     if body is None:
         return Response(status_code=status)
     return Response(to_json(body), status, media_type="application/json")
+
+
+def named_by(dialect: Dialect, text: str) -> str:
+    """With the caller's word for documents, where the text opens with ours."""
+    return re.sub(r"^documents\b", dialect.documents, text)
 
 
 def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> Response:

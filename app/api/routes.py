@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
@@ -19,17 +20,16 @@ from app.api.dialects.native import NATIVE
 from app.api.dialects.registry import PREFIXED, SNIFFED, choose
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
-from app.rerank.query import Query
-from app.rerank.reranker import Reranker
+from app.rerank.query import Query, Ranker, Ranking
 from app.service import Service
 
-ERRORS = (400, 401, 413, 415, 422, 429, 500, 503, 504)
+ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504)
 SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 
 router = APIRouter(dependencies=[Depends(require_key)])
 
 
-async def get_reranker(request: Request) -> Reranker:
+async def get_reranker(request: Request) -> Ranker:
     service: Service = request.app.state.service
     return service.reranker()
 
@@ -47,7 +47,7 @@ async def get_queries(request: Request) -> list[Query]:
     return await read_queries(request, score.parse)
 
 
-DepReranker = Annotated[Reranker, Depends(get_reranker)]
+DepReranker = Annotated[Ranker, Depends(get_reranker)]
 DepQuery = Annotated[Query, Depends(get_query)]
 DepQueries = Annotated[list[Query], Depends(get_queries)]
 
@@ -55,8 +55,8 @@ DepQueries = Annotated[list[Query], Depends(get_queries)]
 async def rerank(request: Request, reranker: DepReranker, query: DepQuery) -> Response:
     dialect: Dialect = request.scope["dialect"]
     ranking = await reranker.rank(query)
-    answer = dialect.render(ranking, label(request, reranker))
-    return json_response(answer, dialect.headers(ranking))
+    answer = dialect.render(ranking, label(request, ranking))
+    return json_response(answer, dialect.headers(ranking) | marked(request, [ranking]))
 
 
 async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueries) -> Response:
@@ -66,11 +66,20 @@ async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueri
     finally:
         for one in work:
             one.cancel()
-    return json_response(score.render(rankings, label(request, reranker)))
+    answer = score.render(rankings, label(request, rankings[0]))
+    return json_response(answer, marked(request, rankings))
 
 
-def label(request: Request, reranker: Reranker) -> Label:
-    return Label(request.scope["request_id"], reranker.name, int(time.time()))
+def label(request: Request, ranking: Ranking) -> Label:
+    return Label(request.scope["request_id"], ranking.model, int(time.time()), ranking.by)
+
+
+def marked(request: Request, rankings: Sequence[Ranking]) -> dict[str, str]:
+    """Who scored: in a header, whatever the dialect, and in the log if it was another service."""
+    if others := sorted({ranking.by for ranking in rankings if ranking.by}):
+        request.scope["log_fields"]["reranked_by"] = ", ".join(others)
+    scorers = sorted({ranking.by or ranking.model for ranking in rankings})
+    return {"X-Reranked-By": ", ".join(quote(name, safe="/:@+=") for name in scorers)}
 
 
 def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -117,7 +117,7 @@ async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scor
         return
     unhurried = {"cache_mb": 0, "timeout_ms": DAY_MS, "calibration": None}
     async with open_model(settings.model_copy(update=unhurried), Metrics()) as served:
-        yield LocalScorer(served.reranker)
+        yield LocalScorer(served.facts["model"], served.reranker)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ MODEL_SETTINGS = (
     "offline",
     "trust_remote_code",
     "calibration",
+    "upstream_url",
 )
 WIDTH = 100
 
@@ -65,19 +66,19 @@ def run(arguments: argparse.Namespace) -> int:
         "return_documents": True,
     }
     try:
-        name, ranking = asyncio.run(rank(settings, native.parse(body)))
+        ranking = asyncio.run(rank(settings, native.parse(body)))
     except ValidationError as error:
         stop(str(as_invalid(error)), 2)
     except ServiceError as error:
         stop(str(error), 1)
-    answer = native.render(ranking, Label("local", name, 0))
+    answer = native.render(ranking, Label("local", ranking.model, 0))
     print(to_json(answer, indent=2).decode() if arguments.json else table(answer))
     return 0
 
 
-async def rank(settings: Settings, query: Query) -> tuple[str, Ranking]:
+async def rank(settings: Settings, query: Query) -> Ranking:
     async with open_model(settings, Metrics()) as served:
-        return served.reranker.name, await served.reranker.rank(query)
+        return await served.reranker.rank(query)
 
 
 def read_candidates(source: str) -> list[Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.rerank.query import Document, Query
-from app.rerank.reranker import Reranker
+from app.rerank.query import Document, Query, Ranker
 
 
 class LocalScorer:
-    def __init__(self, reranker: Reranker) -> None:
-        self.name = reranker.name
+    def __init__(self, name: str, reranker: Ranker) -> None:
+        self.name = name
         self._reranker = reranker
 
     async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 ScoreKind = Literal["probability", "logit", "calibrated"]
 Side = Literal["left", "right"]
+LongDocuments = Literal["cut", "windows"]
 
 # What an empty document, or one that cannot be scored, is given: below anything a model says,
 # and still a number in JSON.
 UNSCORED = -100.0
+
+# How many windows a long document may be read in.
+WINDOWS: Mapping[LongDocuments, int] = {"cut": 0, "windows": 256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Query:
     score: ScoreKind = "probability"
     truncate: bool = True
     cut: Side = "right"
-    windows: int = 0  # that a long document may be read in; 0: it is cut
+    windows: int | None = None  # that a long document may be read in; 0: it is cut
     document_tokens: int = 0  # that a document may take; 0: what the model has
     instruction: str | None = None
     timeout: float | None = None
@@ -97,6 +101,12 @@ class Ranking:
     times: Times = field(default_factory=Times)
     warnings: Sequence[str] = ()
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)  # by document index
+    model: str = ""
+    by: str = ""  # who scored, where it was another service
+
+
+class Ranker(Protocol):
+    async def rank(self, query: Query) -> Ranking: ...
 
 
 def probability(logit: float) -> float:

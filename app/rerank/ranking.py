@@ -10,10 +10,10 @@ from app.rerank.query import (
     Query,
     Ranking,
     Result,
+    ScoreKind,
     Times,
     Usage,
     present,
-    probability,
 )
 
 
@@ -22,13 +22,13 @@ def make_ranking(
     known: Mapping[str, Known],
     cached: int,
     times: Times,
-    calibrate: Callable[[float], float] = probability,
+    show: Callable[[float, ScoreKind], float] = present,
 ) -> Ranking:
     """Best first, ties in the order given, what has no score last."""
     found = [known.get(document.text) for document in query.documents]
     logits = [one.logit if one is not None else UNSCORED for one in found]
     order = sorted(range(len(logits)), key=lambda index: -logits[index])
-    results = [Result(index, present(logits[index], query.score, calibrate)) for index in order]
+    results = [Result(index, show(logits[index], query.score)) for index in order]
     if query.min_score is not None:
         results = [result for result in results if result.score >= query.min_score]
     return Ranking(query, results[: query.top_n], logits, make_usage(query, found, cached), times)

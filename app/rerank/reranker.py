@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from app.errors import DeadlineExceeded, InvalidRequest, TooLong
@@ -13,7 +14,7 @@ from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, Known, pair_key
 from app.rerank.engine import Encoded, Encoder
 from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_of
-from app.rerank.query import Query, Ranking, Times, probability
+from app.rerank.query import Query, Ranking, Times, present, probability
 from app.rerank.ranking import make_ranking
 from app.rerank.spans import sentence_query, with_spans
 
@@ -41,6 +42,7 @@ class Reranker:
         self._timeout = timeout
         self._observe = observe
         self._calibration = calibration
+        self._show = partial(present, calibrate=calibration or probability)
         self._windows = windows
 
     async def rank(self, query: Query) -> Ranking:
@@ -48,8 +50,8 @@ class Reranker:
             raise InvalidRequest("score: no calibration is loaded here", field="score")
         limit = min(query.timeout or self._timeout, self._timeout)
         deadline = asyncio.get_running_loop().time() + limit
-        if not query.windows and not query.document_tokens:
-            query = replace(query, windows=self._windows)
+        if query.windows is None:
+            query = replace(query, windows=0 if query.document_tokens else self._windows)
         ignored = query.instruction is not None and not self._encoder.takes_instruction
         if ignored:
             query = replace(query, instruction=None)
@@ -64,6 +66,7 @@ class Reranker:
         if ignored:
             warning = f"model {self.name} takes no instruction: it was ignored"
             ranking = replace(ranking, warnings=(warning,))
+        ranking = replace(ranking, model=self.name)
         self._observe(ranking)
         return ranking
 
@@ -91,7 +94,7 @@ class Reranker:
         else:
             self._refuse_long(query, known)
         times = replace(times, total=now() - started)
-        return make_ranking(query, known, cached, times, self._calibration or probability)
+        return make_ranking(query, known, cached, times, self._show)
 
     def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Reading]) -> None:
         if query.truncate:

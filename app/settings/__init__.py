@@ -10,15 +10,16 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.settings.answering import Answering
+from app.settings.delegating import Delegating, is_remote
 from app.settings.retrieval import Retrieval
 from app.settings.serving import BUNDLED, Serving
 
-__all__ = ["BUNDLED", "PREFIX", "Settings", "UnknownSetting", "load"]
+__all__ = ["BUNDLED", "PREFIX", "Settings", "UnknownSetting", "is_remote", "load"]
 
 PREFIX = "RERANKD_"
 
 
-class Settings(Answering, Retrieval, Serving, BaseSettings):
+class Settings(Answering, Retrieval, Delegating, Serving, BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", str_strip_whitespace=True
     )
@@ -39,6 +40,13 @@ class Settings(Answering, Retrieval, Serving, BaseSettings):
                 f"max_length ({self.max_length}) exceeds max_queue_tokens "
                 f"({self.max_queue_tokens}): such a document could never be admitted"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _another_service_is_named_without_contradiction(self) -> Self:
+        self.refuse_contradictions(self.model)
+        if self.calibration is not None and is_remote(self.model):
+            raise ValueError("calibration is for a local model, and model names a remote one")
         return self
 
 

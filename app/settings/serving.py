@@ -28,7 +28,8 @@ class Serving(BaseModel):
     model: str = Field(
         BUNDLED,
         min_length=1,
-        description="`bundled`, a local folder, or a model hub name",
+        description="`bundled`, a local folder, a model hub name, or another service: "
+        "`cohere:MODEL`, `jina:MODEL`, `voyage:MODEL`, or the URL of a rerankd",
     )
     model_name: str = Field("", description="Name shown to callers; by default the model's own")
     revision: str = Field("", description="Branch, tag or commit of a hub model")

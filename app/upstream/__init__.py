@@ -1,11 +1,13 @@
 """Calling other services: what may be tried again, when, and what it is called when it fails.
 
 Only what comes before an answer is retried: a connection that fails, 408, 429 and 5xx. A hint
-(`Retry-After`, `retry-after-ms`) is honoured; without one the pause grows, with jitter.
+(`Retry-After`, `retry-after-ms`) is honoured; without one the pause grows, with jitter. One that
+reaches beyond the deadline is not waited for.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
@@ -55,14 +57,31 @@ def worth_another_try(error: Exception) -> bool | float:
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
 
 
-async def call(name: str, attempt: Callable[[], Awaitable[Answer]], *, attempts: int) -> Answer:
+def in_time(again: bool | float, deadline: float | None) -> bool | float:
+    """A pause that would end after the deadline (in the loop's time) is no use."""
+    if deadline is None or isinstance(again, bool):
+        return again
+    return again if asyncio.get_running_loop().time() + again < deadline else False
+
+
+async def call(
+    name: str,
+    attempt: Callable[[], Awaitable[Answer]],
+    *,
+    attempts: int,
+    deadline: float | None = None,
+) -> Answer:
     """The answer of `attempt`, tried up to `attempts` times, or one error that names the service.
 
     The time limit is the caller's own: `asyncio.timeout` around this call ends it at any point.
     """
     try:
         async for tried in stamina.retry_context(
-            worth_another_try, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=10.0
+            lambda error: in_time(worth_another_try(error), deadline),
+            attempts=attempts,
+            timeout=None,
+            wait_initial=0.2,
+            wait_max=10.0,
         ):
             with tried:
                 return await attempt()
@@ -70,7 +89,12 @@ async def call(name: str, attempt: Callable[[], Awaitable[Answer]], *, attempts:
         raise UpstreamTimeout(f"{name} did not answer in time", upstream=name) from error
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        raise UpstreamFailed(f"{name} answered {status}", upstream=name, status=status) from error
+        raise UpstreamFailed(
+            f"{name} answered {status}",
+            upstream=name,
+            status=status,
+            retry_after=retry_hint(error.response),
+        ) from error
     except httpx.HTTPError as error:
         raise UpstreamFailed(f"{name} cannot be reached", upstream=name) from error
     raise AssertionError("the loop above returns or raises")

@@ -128,7 +128,7 @@ async def test_two_services_in_one_process_count_apart(desk: Desk) -> None:
     assert not any(name == "rerankd_request_seconds_count" for name, _ in samples)
 
 
-ERRORS = {"400", "413", "415", "422", "429", "500", "503", "504"}
+ERRORS = {"400", "413", "415", "422", "429", "500", "502", "503", "504"}
 
 
 async def test_the_schema_documents_every_route_and_this_instances_limits(desk: Desk) -> None:
@@ -164,7 +164,16 @@ async def test_refusals_start_at_zero_and_probes_are_none_of_them(desk: Desk) ->
         for (name, labels), value in samples.items()
         if name == "rerankd_refusals_total"
     }
-    assert refused == {"overloaded": 0, "deadline": 0, "loading": 0, "draining": 1}
+    assert refused.pop("draining") == 1
+    assert refused == dict.fromkeys(
+        ("overloaded", "deadline", "loading", "upstream_busy", "upstream_timeout"), 0
+    )
+
+
+async def test_a_queue_smaller_than_a_batch_makes_batches_smaller(desk: Desk) -> None:
+    async with desk.open(max_queue_tokens=1500) as client:
+        assert (await client.post("/rerank", json=BODY)).status_code == 200
+        assert (await client.get("/info")).json()["max_batch_tokens"] == 1500
 
 
 async def test_what_is_running_and_what_it_may_hold_are_told(desk: Desk) -> None:

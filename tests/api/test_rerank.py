@@ -94,6 +94,20 @@ async def test_usage_tells_what_was_cut(client: AsyncClient) -> None:
     assert answer["usage"]["total_tokens"] > 64
 
 
+async def test_a_request_says_how_long_documents_are_read_whatever_the_setting(
+    desk: Desk,
+) -> None:
+    documents = ["book " * 200, "a"]
+    for setting in ("cut", "windows"):
+        async with desk.open(long_documents=setting) as client:
+            cut = await ask(client, documents=documents, long_documents="cut")
+            windows = await ask(client, documents=documents, long_documents="windows")
+            unsaid = await ask(client, documents=documents)
+        assert (cut["usage"]["truncated"], windows["usage"]["truncated"]) == (1, 0)
+        assert windows["usage"]["total_tokens"] > 200
+        assert unsaid["usage"] == {"cut": cut, "windows": windows}[setting]["usage"]
+
+
 async def test_diagnostics_tell_the_way_of_each_document_and_the_time(client: AsyncClient) -> None:
     answer = await ask(client, query="where does the Danube end?", diagnostics=True)
     for place, result in enumerate(answer["results"]):
@@ -126,6 +140,7 @@ async def test_unknown_keys_are_ignored(client: AsyncClient) -> None:
         ({"top_n": -1}, "top_n", "greater than or equal to 0"),
         ({"top_n": "3"}, "top_n", "valid integer"),
         ({"score": "rank"}, "score", "'probability', 'logit' or 'calibrated'"),
+        ({"long_documents": "whole"}, "long_documents", "'cut' or 'windows'"),
         ({"truncation_direction": "middle"}, "truncation_direction", "'left' or 'right'"),
         ({"timeout_ms": 0}, "timeout_ms", "greater than or equal to 1"),
         ({"priority": 1000}, "priority", "less than or equal to 999"),

@@ -79,7 +79,8 @@ async def test_eval_agrees_with_the_evaluator_of_sentence_transformers(handbook:
     every = list(judged.corpus)
     found = {query: sorted({*judged.relevant(query), *every[::3]}) for query in judged.queries}
     async with open_model(load({}, device="cpu"), Metrics()) as served:
-        answers = await score_all(LocalScorer(served.reranker), judged, found)
+        scorer = LocalScorer(served.facts["model"], served.reranker)
+        answers = await score_all(scorer, judged, found)
     ours = measure(judged, reorder(found, answers), K).means
     samples: list[dict[str, str | list[str]]] = [
         {

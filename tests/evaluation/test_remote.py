@@ -138,6 +138,7 @@ async def test_the_service_and_the_engine_here_give_the_same_scores(small_model:
             await scorer.greet()
             remote = await scorer.score("which river", TEXTS)
     async with open_model(settings, Metrics()) as served:
-        local = await LocalScorer(served.reranker).score("which river", TEXTS)
+        here = LocalScorer(served.facts["model"], served.reranker)
+        local = await here.score("which river", TEXTS)
     assert scorer.name == "small-bert"
     assert remote == pytest.approx(local, abs=1e-6)

@@ -112,7 +112,7 @@ def parse_v1(body: Body) -> Query:
         ],
         top_n=asked.top_n or None,
         return_documents=bool(asked.return_documents),
-        windows=asked.max_chunks_per_doc or 0,
+        windows=asked.max_chunks_per_doc or None,
     )
 
 

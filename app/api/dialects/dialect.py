@@ -20,6 +20,7 @@ class Label:
     id: str
     model: str
     created: int
+    by: str = ""  # who scored, where it was another service
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Dialect:
     refuse: Callable[[Refusal], Any] | None = everyones  # None: as problem+json
     statuses: Mapping[str, int] = field(default_factory=dict)
     headers: Callable[[Ranking], dict[str, str]] = lambda ranking: {}
+    documents: str = "documents"  # what it calls them
 
 
 def as_object(document: Document) -> Any:

@@ -76,4 +76,6 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-MIXEDBREAD = Dialect("mixedbread", MixedbreadRequest, MixedbreadAnswer, parse, render)
+MIXEDBREAD = Dialect(
+    "mixedbread", MixedbreadRequest, MixedbreadAnswer, parse, render, documents="input"
+)

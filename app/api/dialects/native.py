@@ -9,7 +9,15 @@ from pydantic.config import JsonDict
 
 from app.api.dialects.dialect import Dialect, Label
 from app.api.dialects.fields import WHOLE, Lenient, kind_of
-from app.rerank.query import Document, Query, Ranking, Result, ScoreKind
+from app.rerank.query import (
+    WINDOWS,
+    Document,
+    LongDocuments,
+    Query,
+    Ranking,
+    Result,
+    ScoreKind,
+)
 
 PATH = "/rerank"
 
@@ -65,6 +73,11 @@ class NativeRequest(Lenient):
     truncation_direction: Literal["left", "right"] | None = Field(
         None, description="The side of the document that is cut; `right` by default"
     )
+    long_documents: LongDocuments | None = Field(
+        None,
+        description="What is too long is cut, or read in overlapping windows whose best score "
+        "counts; by default as the server is set",
+    )
     instruction: str | None = Field(None, description="For models that take one")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
         None, description="Answer within, or 504"
@@ -113,6 +126,7 @@ class NativeAnswer(BaseModel):
 
     id: str
     model: str
+    reranked_by: str | None = Field(None, description="Another service that scored, if one did")
     score: ScoreKind = Field(description="What `relevance_score` means")
     results: list[NativeResult]
     usage: NativeUsage
@@ -133,6 +147,7 @@ def parse(body: dict[str, Any]) -> Query:
         score=asked.score or "probability",
         truncate=asked.truncate is not False,
         cut=asked.truncation_direction or "right",
+        windows=None if asked.long_documents is None else WINDOWS[asked.long_documents],
         instruction=asked.instruction or None,
         timeout=asked.timeout_ms / 1000 if asked.timeout_ms else None,
         priority=asked.priority or 0,
@@ -146,6 +161,7 @@ def render(ranking: Ranking, label: Label) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "id": label.id,
         "model": label.model,
+        **({"reranked_by": label.by} if label.by else {}),
         "score": query.score,
         "results": [
             render_result(query, result, place) for place, result in enumerate(ranking.results)

@@ -65,4 +65,4 @@ def render(ranking: Ranking, _: Label) -> Body:
     }
 
 
-NIM = Dialect("nim", NimRequest, NimAnswer, parse, render)
+NIM = Dialect("nim", NimRequest, NimAnswer, parse, render, documents="passages")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict, JsonValue
 
 from app.api.dialects.dialect import Body, Label
-from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Whole, example
+from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Whole
 from app.api.dialects.vllm import Content, VllmContent, text_of
 from app.errors import InvalidRequest
 from app.rerank.query import Document, Query, Ranking, Side
@@ -37,9 +38,23 @@ SIDES = (
 )
 
 
+def both(first: str, second: str) -> JsonDict:
+    """The schema of a body that has these two."""
+    there: JsonDict = {"not": {"type": "null"}}
+    names: list[JsonValue] = [first, second]
+    return {"required": names, "properties": {first: there, second: there}}
+
+
 class ScoreRequest(Lenient):
-    model_config = example(
-        {"model": "BAAI/bge-reranker-v2-m3", "text_1": QUERY, "text_2": DOCUMENTS}
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {"model": "BAAI/bge-reranker-v2-m3", "text_1": QUERY, "text_2": [*DOCUMENTS]}
+            ],
+            "anyOf": [both(first, second) for first, second in SIDES],
+        },
     )
 
     model: str | None = None

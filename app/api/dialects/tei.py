@@ -28,6 +28,7 @@ ERROR_TYPES = {
     "too_long": "Validation",
     "unsupported_media": "Validation",
     "overloaded": "Overloaded",
+    "upstream_busy": "Overloaded",
     "loading": "Unhealthy",
     "draining": "Unhealthy",
 }
@@ -107,4 +108,5 @@ TEI = Dialect(
     refuse,
     statuses={"scoring_failed": 424},
     headers=headers,
+    documents="texts",
 )

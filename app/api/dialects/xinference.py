@@ -68,7 +68,7 @@ def parse(body: Body) -> Query:
         documents=documents_of(asked.documents, body["documents"]),
         top_n=asked.top_n or None,
         return_documents=bool(asked.return_documents),
-        windows=asked.max_chunks_per_doc or 0,
+        windows=asked.max_chunks_per_doc or None,
     )
 
 

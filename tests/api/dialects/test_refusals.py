@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient, Response
 
-from app.errors import QueueFull, ScoringFailed
+from app.errors import QueueFull, ScoringFailed, UpstreamBusy, UpstreamFailed
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +74,24 @@ async def test_overload_and_its_hints_reach_every_client(
             assert response.headers["retry-after-ms"] == "50"
 
 
+async def test_what_another_service_said_reaches_every_client(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [
+        (UpstreamBusy("full up there", upstream="there", retry_after=9), 429, "9"),
+        (UpstreamFailed("there is down", upstream="there", retry_after=2.5), 502, "3"),
+        (UpstreamFailed("there sent junk", upstream="there"), 502, None),
+    ]
+    async with desk.open() as client:
+        for error, status, seconds in errors:
+            monkeypatch.setattr(desk.app.state.service, "reranker", raising(error))
+            for path, body, read, _ in ROWS:
+                response = await client.post(path, json=body)
+                assert response.status_code == status
+                assert read(response.json()) == str(error)
+                assert response.headers.get("Retry-After") == seconds
+
+
 async def test_without_a_key_each_dialect_says_401_as_it_does(desk: Desk) -> None:
     async with desk.open(api_keys="one") as client:
         for path, body, read, _ in ROWS:
@@ -105,6 +123,33 @@ async def test_tei_s_own_statuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
         path_knows = await client.post("/tei/rerank", json={"query": "q", "texts": ["a"]})
         assert path_knows.status_code == 424
         assert path_knows.json() == {"error": "broken", "error_type": "Backend"}
+
+
+@pytest.mark.parametrize(
+    ("path", "word", "as_sent"),
+    [
+        ("/tei/rerank", "texts", lambda text: text),
+        ("/v1/ranking", "passages", lambda text: {"text": text}),
+        ("/mixedbread/v1/reranking", "input", lambda text: text),
+        ("/infinity/rerank", "documents", lambda text: text),
+    ],
+)
+async def test_limits_are_told_in_the_word_that_the_client_used(
+    desk: Desk, path: str, word: str, as_sent: Callable[[str], Any]
+) -> None:
+    def body(*texts: str) -> dict[str, Any]:
+        query = {"text": "q"} if word == "passages" else "q"
+        return {"query": query, word: [as_sent(text) for text in texts], "truncate": "NONE"}
+
+    read = DIALECTS[path][1]
+    async with desk.open(max_documents=3, max_document_chars=500) as client:
+        many = await client.post(path, json=body(*"abcd") | {"truncate": None})
+        long = await client.post(path, json=body("a", "b" * 501) | {"truncate": None})
+        assert read(many.json()).startswith(f"{word} holds 4 documents, more than the limit of 3")
+        assert read(long.json()).startswith(f"{word}[1] holds 501 characters, more than")
+        if word == "passages":
+            cut = await client.post(path, json=body("a", "book " * 90))
+            assert read(cut.json()).startswith("passages[1] takes")
 
 
 async def test_infinity_s_client_finds_a_422_as_a_list(client: AsyncClient) -> None:

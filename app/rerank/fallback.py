@@ -1,0 +1,50 @@
+"""Another ranker behind the local one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.errors import (
+    Draining,
+    InvalidRequest,
+    Loading,
+    QueueFull,
+    ScoringFailed,
+    ServiceError,
+    UpstreamFailed,
+)
+from app.rerank.query import Query, Ranker, Ranking
+
+logger = logging.getLogger(__name__)
+
+PASSED_ON = (Loading, Draining, QueueFull, ScoringFailed)
+
+
+class Fallback:
+    """Asks the other one when the local one is not there, fails, or has no room."""
+
+    def __init__(self, local: Callable[[], Ranker], other: Ranker) -> None:
+        self._local = local
+        self._other = other
+
+    async def rank(self, query: Query) -> Ranking:
+        now = asyncio.get_running_loop().time
+        started = now()
+        try:
+            return await self._local().rank(query)
+        except PASSED_ON as refusal:
+            left = None if query.timeout is None else query.timeout - (now() - started)
+            if left is not None and left <= 0:
+                raise
+            return await self._rank_elsewhere(replace(query, timeout=left), refusal)
+
+    async def _rank_elsewhere(self, query: Query, refusal: ServiceError) -> Ranking:
+        """If the other one cannot either, what the local one said still holds."""
+        try:
+            return await self._other.rank(query)
+        except (InvalidRequest, UpstreamFailed) as error:
+            logger.warning("the fallback failed too", extra={"fields": {"why": str(error)}})
+            raise refusal from error

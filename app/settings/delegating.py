@@ -1,0 +1,63 @@
+"""Settings of rerankers elsewhere: in place of the local model, or behind it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr
+
+HOSTED = ("cohere", "jina", "voyage")
+REMOTE = re.compile(rf"(?:{'|'.join(HOSTED)}):\S+|https?://\S+")
+
+
+def is_remote(model: str) -> bool:
+    return REMOTE.fullmatch(model) is not None
+
+
+class Delegating(BaseModel):
+    fallback: str = Field(
+        "",
+        description="Who ranks while the local model is not ready, has failed or has no room: "
+        "`cohere:MODEL`, `jina:MODEL`, `voyage:MODEL`, or the URL of another rerankd",
+    )
+    upstream_api_key: SecretStr | None = Field(
+        None, description="API key for the service that `model` or `fallback` names"
+    )
+    upstream_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Where that service is, if not at its own address: a proxy, say",
+    )
+    upstream_timeout_ms: int = Field(
+        30_000, ge=1, description="Time limit of one try at another service"
+    )
+
+    def refuse_contradictions(self, model: str) -> None:
+        remote = is_remote(model)
+        if self.fallback and not is_remote(self.fallback):
+            raise ValueError(
+                f"fallback {self.fallback} is neither cohere:MODEL, jina:MODEL, voyage:MODEL "
+                "nor the URL of another rerankd"
+            )
+        if self.fallback and remote:
+            raise ValueError("fallback stands behind a local model, and model names a remote one")
+        named = self.fallback or (model if remote else "")
+        hosted = bool(named) and not named.startswith("http")
+        if hosted and not (self.upstream_api_key or self.upstream_url):
+            raise ValueError(f"upstream_api_key is needed for {named}")
+        if self.upstream_url and not hosted:
+            raise ValueError("upstream_url is of use only with cohere:, jina: or voyage:")
+        self._refuse_what_cannot_be_sent(self.upstream_url or ("" if hosted else named))
+
+    def _refuse_what_cannot_be_sent(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            right = not url or (parts.hostname and parts.port != 0)
+        except ValueError:
+            right = False
+        if not right:
+            raise ValueError(f"{url} names no host, or a wrong port")
+        key = self.upstream_api_key.get_secret_value() if self.upstream_api_key else ""
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("upstream_api_key holds characters that a header cannot")
