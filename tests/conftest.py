@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from httpx import AsyncClient
 
 from tests import models
 from tests.desk import Desk
+
+# Kept from run to run; the processes that tests start read it too.
+os.environ.setdefault("RERANKD_ENGINES", str(Path(__file__).parents[1] / ".cache/engines"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,11 @@ HANDBOOK = Path(__file__).parent / "data" / "handbook"
 WriteLines = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def small_models_are_not_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANKD_ENGINE", "torch")
+
+
 @pytest.fixture
 def handbook() -> Judged:
     return read_judged(HANDBOOK)

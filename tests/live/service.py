@@ -59,6 +59,8 @@ class LiveService:
 @contextmanager
 def running(*, wait: bool = True, **settings: object) -> Iterator[LiveService]:
     """Start `rerankd serve` with these settings; stopped at the end, whatever happens."""
+    if "model" in settings:  # a small one, not worth converting
+        settings = {"engine": "torch", **settings}
     ours = {f"RERANKD_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--log-format", "json"],

@@ -113,11 +113,11 @@ def test_more_length_than_the_model_has_is_refused(tmp_path: Path) -> None:
 def test_too_little_memory_is_one_sentence() -> None:
     limited = """
 import resource, sys
-import app.commands.rerank, app.rerank.engine.loading
+import app.commands.rerank, app.rerank.engine.reference
 from app.cli import main
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 60 * 2**20,) * 2)
-sys.exit(main(["rerank", "q", sys.argv[1]]))
+sys.exit(main(["rerank", "q", sys.argv[1], "--engine", "torch"]))
 """
     ended = subprocess.run(
         [sys.executable, "-c", limited, __file__],

@@ -150,11 +150,16 @@ def open_converted(spec: ModelSpec, folder: Path, card: Card, best: Result) -> L
             f"that {spec.label} can take"
         )
     threads = spec.threads or processors.available()
+    try:
+        engine = OpenVinoEngine(folder, stem, best.dtype, card.layout, best.tokens, threads)
+    except (RuntimeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise LoadFailed(f"model {spec.label} cannot be opened by openvino: {reason}") from error
     return LoadedModel(
         name=spec.label,
         revision=spec.revision,
         architecture=card.architecture,
-        engine=OpenVinoEngine(folder, stem, best.dtype, card.layout, best.tokens, threads),
+        engine=engine,
         encoder=encoder_of(folder, card, spec.max_length),
         seconds=0.0,
     )
