@@ -115,7 +115,7 @@ def read_card(folder: Path) -> Card | None:
     """None where there is no such folder."""
     try:
         return Card.model_validate_json((folder / CARD).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:
         raise Damaged(f"{CARD} cannot be read") from error
@@ -145,7 +145,7 @@ def read_results(folder: Path, kind: str) -> list[Result] | None:
     file = folder / f"contest-{kind}.json"
     try:
         return [Result(**row) for row in json.loads(file.read_text())]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError) as error:
         raise Damaged(f"{file.name} cannot be read") from error

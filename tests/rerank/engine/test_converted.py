@@ -166,7 +166,7 @@ def test_what_was_damaged_is_made_anew(
 def test_a_folder_half_written_is_never_seen(
     fresh: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("app.rerank.engine.making.write_card", fail)
