@@ -26,6 +26,10 @@ class Cache:
         self._clock = clock
         self._entries: OrderedDict[bytes, tuple[float, Known]] = OrderedDict()
 
+    @property
+    def on(self) -> bool:
+        return self._capacity > 0
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -13,10 +13,13 @@ from app.errors import DeadlineExceeded, InvalidRequest, TooLong
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, Known, pair_key
 from app.rerank.engine import Encoded, Encoder
+from app.rerank.flights import Flight, Flights
 from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_of
 from app.rerank.query import Query, Ranking, Times, present, probability
 from app.rerank.ranking import make_ranking
 from app.rerank.spans import sentence_query, with_spans
+
+Key = Callable[[str], bytes]
 
 CHARS_PER_TOKEN = 4  # a first guess, before the tokenizer has spoken
 
@@ -38,6 +41,7 @@ class Reranker:
         self._encoder = encoder
         self._batcher = batcher
         self._cache = cache
+        self._flights = Flights()
         self._threads = threads
         self._timeout = timeout
         self._observe = observe
@@ -78,23 +82,50 @@ class Reranker:
         texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
         known = {text: hit for text in texts if (hit := self._cache.get(key(text))) is not None}
         cached, times = len(known), Times()
-        if missing := [text for text in texts if text not in known]:
-            readings = dict(zip(missing, await self._read(query, missing), strict=True))
-            tokenized = now()
-            self._refuse_long(query, {**known, **readings})
-            pairs = [pair for one in readings.values() for pair in one.pairs]
-            scored = await self._batcher.submit(pairs, priority=query.priority, deadline=deadline)
-            logits = iter(scored.logits)
-            for text, one in readings.items():
-                own = [logit for logit in islice(logits, len(one.pairs)) if logit is not None]
-                if own:
-                    known[text] = Known(max(own), one.tokens, one.whole)
-                    self._cache.put(key(text), known[text])
-            times = Times(tokenized - started, scored.queue, scored.compute)
-        else:
-            self._refuse_long(query, known)
+        self._refuse_long(query, known)
+        missing = [text for text in texts if text not in known]
+        while missing:
+            flights = self._shared(query, missing, key)
+            if own := [text for text in missing if text not in flights]:
+                keys = [key(text) for text in own]
+                with self._flights.announce(keys, len(query.documents), query.priority):
+                    times = await self._compute(query, own, known, key, deadline)
+            for text, flight in flights.items():
+                # Shielded: whoever else waits for it is not cancelled with us.
+                if (landed := await asyncio.shield(flight.landed)) is not None:
+                    known[text] = landed
+                    cached += 1
+            missing = [text for text in flights if text not in known]
         times = replace(times, total=now() - started)
         return make_ranking(query, known, cached, times, self._show)
+
+    def _shared(self, query: Query, texts: Sequence[str], key: Key) -> dict[str, Flight]:
+        """What others are having computed already. With the cache off, nothing is shared."""
+        if not self._cache.on or not query.truncate:
+            return {}
+        size = len(query.documents)
+        found = {text: self._flights.find(key(text), size, query.priority) for text in texts}
+        return {text: flight for text, flight in found.items() if flight is not None}
+
+    async def _compute(
+        self, query: Query, texts: Sequence[str], known: dict[str, Known], key: Key, deadline: float
+    ) -> Times:
+        """Add to `known` what can be scored of `texts`."""
+        now = asyncio.get_running_loop().time
+        started = now()
+        readings = dict(zip(texts, await self._read(query, texts), strict=True))
+        tokenized = now()
+        self._refuse_long(query, {**known, **readings})
+        pairs = [pair for one in readings.values() for pair in one.pairs]
+        scored = await self._batcher.submit(pairs, priority=query.priority, deadline=deadline)
+        logits = iter(scored.logits)
+        for text, one in readings.items():
+            own = [logit for logit in islice(logits, len(one.pairs)) if logit is not None]
+            if own:
+                known[text] = Known(max(own), one.tokens, one.whole)
+                self._cache.put(key(text), known[text])
+                self._flights.land(key(text), known[text])
+        return Times(tokenized - started, scored.queue, scored.compute)
 
     def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Reading]) -> None:
         if query.truncate:
