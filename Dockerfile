@@ -32,7 +32,15 @@ ARG MODEL=
 ARG REVISION=
 ENV HF_HUB_CACHE=/models
 RUN mkdir /models && if [ -n "$MODEL" ]; then \
-        echo "a document" | /venv/bin/rerankd rerank "a query" --model "$MODEL" --revision "$REVISION"; \
+        echo "a document" | /venv/bin/rerankd rerank "a query" --model "$MODEL" --revision "$REVISION" --engine torch; \
+    fi
+
+# Converted here, so that a container starts in seconds. Another kind of processor than the one
+# that builds holds the contest anew at each start: there, set RERANKD_ENGINE and RERANKD_DTYPE,
+# or mount a volume on /engines.
+ENV RERANKD_ENGINES=/engines
+RUN mkdir /engines && if [ "$VARIANT" = cpu ]; then \
+        /venv/bin/rerankd optimize "${MODEL:-bundled}" --revision "$REVISION" || [ -n "$MODEL" ]; \
     fi
 
 
@@ -45,6 +53,7 @@ LABEL org.opencontainers.image.title="rerankd" \
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin rerankd
 COPY --from=build /venv /venv
 COPY --from=build /models /models
+COPY --from=build /engines /engines
 
 # Nothing is written but to HOME, so the root file system can be read-only with a tmpfs on /tmp.
 ENV PATH=/venv/bin:$PATH \
@@ -52,6 +61,7 @@ ENV PATH=/venv/bin:$PATH \
     HF_HUB_CACHE=/models \
     HF_HUB_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    RERANKD_ENGINES=/engines \
     RERANKD_HOST=0.0.0.0 \
     RERANKD_MODEL=${MODEL:-bundled} \
     RERANKD_REVISION=${REVISION} \
