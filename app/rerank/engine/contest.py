@@ -14,7 +14,7 @@ AGREEMENT = 0.97  # Kendall's tau with the reference, on average over the lists
 TIE = 1e-3  # of a logit; closer than that, the reference itself could not tell
 SIZES = (512, 1_024)  # tokens a slice
 MEASURED = 1  # lists that are timed
-ROUNDS = 2
+ROUNDS = 3
 
 Lists = Sequence[Sequence[Pair]]
 
