@@ -24,7 +24,7 @@ from app.answer.stores.sqlite_file import Database
 from app.answer.stores.template import TemplateStore, read_template
 from app.errors import LoadFailed
 
-DEFAULT = "sqlite:rerankd.db"
+DEFAULT_STORE = "sqlite:rerankd.db"
 WRITING_SECONDS = 120.0  # of one batch; an index may be built meanwhile
 OURS = ("table", "id", "text", "vector", "metadata")  # options that are not PostgreSQL's
 
@@ -33,7 +33,7 @@ OURS = ("table", "id", "text", "vector", "metadata")  # options that are not Pos
 class FirstStage:
     """What there is to know before anything is opened. Addresses and keys are never shown."""
 
-    stores: Sequence[str] = field(default=(DEFAULT,), repr=False)
+    stores: Sequence[str] = field(default=(DEFAULT_STORE,), repr=False)
     collection: str = "rerankd"
     store_key: str = field(default="", repr=False)
     store_seconds: float = 5.0
