@@ -14,7 +14,7 @@ ONLY_IN = {
     "starlette": {"main", "api"},
     "uvicorn": {"commands.serve"},
     "torch": ENGINE | {"evaluation"},
-    "transformers": ENGINE | {"evaluation"},
+    "transformers": ENGINE | {"answer.embedder", "evaluation"},
     "sentence_transformers": ENGINE | {"answer.embedder", "evaluation", "commands.finetune"},
     "tokenizers": ENGINE,
     "httpx": {"main", "answer", "evaluation", "upstream"},

@@ -69,7 +69,9 @@ async def load_embedder(name: str, *, offline: bool) -> LocalEmbedder:
 
     def load() -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 (takes seconds)
+        from transformers.utils import logging  # noqa: PLC0415
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         return SentenceTransformer(name, device="cpu", local_files_only=offline)
 
     try:

@@ -33,8 +33,10 @@ async def fill(stage: FirstStage, passages: Sequence[Candidate] = PASSAGES) -> N
 
 
 @asynccontextmanager
-async def filled(stage: FirstStage) -> AsyncIterator[Retriever]:
-    await fill(stage)
+async def filled(
+    stage: FirstStage, passages: Sequence[Candidate] = PASSAGES
+) -> AsyncIterator[Retriever]:
+    await fill(stage, passages)
     async with open_retriever(stage) as retriever:
         yield retriever
 

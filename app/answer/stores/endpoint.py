@@ -14,6 +14,7 @@ from app.upstream import call
 
 ATTEMPTS = 2
 REFUSED = {401, 403}
+MISFITS = {400, 422}
 
 
 class Endpoint:
@@ -65,6 +66,8 @@ class Endpoint:
             hint = f"the key is missing or wrong: set {self._key}"
         elif error.status == 404:
             hint = self._lost
+        elif error.status in MISFITS:
+            hint = "it may hold vectors of another embedder, or know no such field"
         else:
             return error
         return UpstreamFailed(f"{error}: {hint}", upstream=self.name, status=error.status)
