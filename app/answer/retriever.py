@@ -70,7 +70,11 @@ class Retriever:
             await self._embedder.close()
 
     def _embed(self, queries: Sequence[str]) -> Vectors | None:
-        if not queries or self._embedder is None or all(store.reads == "words" for store in self._stores):
+        if (
+            not queries
+            or self._embedder is None
+            or all(store.reads == "words" for store in self._stores)
+        ):
             return None
         call = self._timed(self._embedder.name, self._embedder.embed_queries(queries))
         return asyncio.create_task(call, name="embed")

@@ -17,7 +17,7 @@ from app.answer.opening import FirstStage, open_shelf
 from app.commands.flags import add_flags, settings_from, stop
 from app.commands.measuring import count, positive
 from app.commands.rerank import MODEL_SETTINGS
-from app.errors import ServiceError
+from app.errors import LoadFailed, ServiceError
 from app.main import first_stage, load_model
 from app.rerank.engine import Encoder
 from app.settings import Settings
@@ -36,7 +36,7 @@ STORE_SETTINGS = (
     "embedder_api_key",
     "embedder_timeout_ms",
 )
-QUERY_TOKENS = 64  # kept free beside a chunk
+QUERY_TOKENS = 64  # kept free beside a chunk; of a small model a quarter
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def make_chunking(settings: Settings, tokens: int, overlap: int) -> Chunking:
     from app.answer.ingest.chunking import Chunking  # noqa: PLC0415
 
     encoder = load_model(settings).encoder
-    most = encoder.max_tokens - QUERY_TOKENS
+    most = encoder.max_tokens - min(QUERY_TOKENS, encoder.max_tokens // 4)
     if tokens > most:
         stop(f"--chunk-tokens {tokens}: with a question beside it the model takes {most}", 2)
     return Chunking(lambda texts: lengths(encoder, texts), tokens, overlap)
@@ -114,6 +114,8 @@ def plainly() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         stop(f"{error.name} is missing: pip install 'rerankd[ingest]'", 1)
+    except LoadFailed as error:
+        stop(str(error), 1)
     except ServiceError as error:
         stop(f"{error}; what is written stays, and the same command goes on from there", 1)
     except KeyboardInterrupt:

@@ -65,7 +65,7 @@ class ElasticsearchStore:
 
     def _candidate(self, hit: Any) -> Candidate:
         fields = as_mapping(hit["_source"])
-        facts = as_mapping(walk(fields, self._metadata))
+        facts = as_mapping(fields.get(self._metadata)) if self._metadata else fields
         own = {name: value for name, value in facts.items() if name != self._text}
         text = as_text(walk(fields, self._text))
         return Candidate(as_id(hit["_id"]), text, own, as_number(hit["_score"]))

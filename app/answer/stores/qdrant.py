@@ -50,7 +50,7 @@ class QdrantStore:
 
     def _candidate(self, point: Any) -> Candidate:
         payload = as_mapping(point["payload"])
-        facts = as_mapping(walk(payload, self._metadata))
+        facts = as_mapping(payload.get(self._metadata)) if self._metadata else payload
         own = {name: value for name, value in facts.items() if name != self._text}
         text = as_text(walk(payload, self._text))
         return Candidate(as_id(point["id"]), text, own, as_number(point["score"]))
