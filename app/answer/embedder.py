@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.answer.stores.endpoint import Endpoint, as_number, reading
+from app.answer.endpoint import Endpoint, as_number, reading
 from app.errors import LoadFailed, UpstreamFailed
 
 if TYPE_CHECKING:

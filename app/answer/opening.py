@@ -15,10 +15,10 @@ import httpx
 from app.answer.address import Address, read_address
 from app.answer.candidate import Store
 from app.answer.embedder import Embedder, RemoteEmbedder, load_embedder
+from app.answer.endpoint import Endpoint
 from app.answer.ingest.shelf import Shelf
 from app.answer.retriever import Observe, Retriever
 from app.answer.stores import chroma, elasticsearch, qdrant
-from app.answer.stores.endpoint import Endpoint
 from app.answer.stores.sqlite import SqliteShelf, SqliteStore
 from app.answer.stores.sqlite_file import Database
 from app.answer.stores.template import TemplateStore, read_template

@@ -13,7 +13,7 @@ from app.answer.embedder import Embedder
 from app.answer.fusion import fuse
 from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
 
-COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 Vectors = asyncio.Task[list[list[float]]]
 Observe = Callable[[str, str, float], None]  # who was asked, the outcome, seconds
 Answer = TypeVar("Answer")
@@ -107,14 +107,21 @@ def check(filters: Mapping[str, Any], collection: str | None) -> None:
     """Names go into addresses and statements of stores; values are compared as they are."""
     if collection is not None and not COLLECTION.fullmatch(collection):
         raise InvalidRequest(
-            "collection: at most 128 letters, digits, dots, hyphens and underscores, the first "
-            "no dot or hyphen",
+            "collection: at most 128 letters, digits, dots, hyphens and underscores, the first a "
+            "letter or digit",
             field="collection",
             limit=128,
         )
     for name, value in filters.items():
-        if not isinstance(value, str | int | float | bool):
+        if not comparable(value):
             raise InvalidRequest(
                 f"filters.{name}: must be a text, a number or true or false",
                 field=f"filters.{name}",
             )
+
+
+def comparable(value: Any) -> bool:
+    """What JSON and every store's own language can say."""
+    if isinstance(value, int | float):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, str)

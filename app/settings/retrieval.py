@@ -17,7 +17,7 @@ class Retrieval(BaseModel):
     store_timeout_ms: int = Field(5000, ge=1, description="Time limit of one search in a store")
     collection: str = Field(
         "rerankd",
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
         description="Collection, table or index that is searched, unless a caller names another",
     )
     embedder: str = Field(

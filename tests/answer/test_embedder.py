@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.answer.embedder import RemoteEmbedder, load_embedder
-from app.answer.stores.endpoint import Endpoint
+from app.answer.endpoint import Endpoint
 from app.errors import LoadFailed
 from tests.answer.stores import MINILM
 

@@ -126,7 +126,19 @@ def test_any_other_refusal_is_told_by_its_number(kind: str, code: int, tmp_path:
     assert error.status == code
 
 
-JUNK = (b"", b"<html>", b"{", b"\xff", b"null", b"[]", b"{}", b"7", b'"x"', b'{"hits": 1}')
+JUNK = (
+    b"",
+    b"<html>",
+    b"{",
+    b"\xff",
+    b"null",
+    b"[]",
+    b"{}",
+    b"7",
+    b'"x"',
+    b'{"hits": 1}',
+    b"[" * 99_999,
+)
 
 
 @every_store

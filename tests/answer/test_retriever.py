@@ -189,7 +189,9 @@ async def test_closing_closes_everything() -> None:
     assert embedder.closed
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../x", "-x", "a b", "a,b", "*", "x" * 129, 'a"'])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "../x", "-x", "a b", "a,b", "*", "_all", "x" * 129, 'a"']
+)
 def test_a_collections_name_cannot_be_anything_else(name: str) -> None:
     @in_virtual_time
     async def test() -> None:
@@ -200,7 +202,7 @@ def test_a_collections_name_cannot_be_anything_else(name: str) -> None:
     test()
 
 
-@pytest.mark.parametrize("value", [None, [], {}, ["a"]])
+@pytest.mark.parametrize("value", [None, [], {}, ["a"], float("nan"), float("inf"), 2**63])
 def test_a_filters_value_is_a_text_a_number_or_true_or_false(value: object) -> None:
     @in_virtual_time
     async def test() -> None:

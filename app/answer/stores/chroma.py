@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
+from app.answer.endpoint import Endpoint, as_id, as_mapping, as_number, as_text, reading
 from app.answer.ingest.shelf import Held
-from app.answer.stores.endpoint import Endpoint, as_id, as_mapping, as_number, as_text, reading
 from app.errors import UpstreamFailed
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
-from app.answer.stores.endpoint import (
+from app.answer.endpoint import (
     Endpoint,
     as_id,
     as_mapping,

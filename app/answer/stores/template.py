@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.answer.candidate import Candidate, Search
-from app.answer.stores.endpoint import (
+from app.answer.endpoint import (
     Endpoint,
     as_id,
     as_mapping,

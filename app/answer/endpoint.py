@@ -1,10 +1,11 @@
-"""A store over HTTP: asked within a time limit, answers read with suspicion."""
+"""Another service over HTTP: asked within a time limit, answers read with suspicion."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 import httpx
@@ -56,7 +57,7 @@ class Endpoint:
             raise self._explained(error) from error.__cause__
         try:
             return response.json() if response.content else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UpstreamFailed(
                 f"{self.name} answered something that is not JSON", upstream=self.name
             ) from error
@@ -81,7 +82,7 @@ def reading(name: str) -> Iterator[None]:
     """Around whatever takes an answer apart: it may lack anything, or have it in another type."""
     try:
         yield
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise UpstreamFailed(
             f"{name} answered JSON that is not what was asked for", upstream=name
         ) from error
@@ -100,7 +101,7 @@ def as_id(value: Any) -> str:
 
 
 def as_number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise TypeError("not a number")
     return float(value)
 
