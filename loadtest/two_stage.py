@@ -22,7 +22,7 @@ from app.commands.measuring import open_scorer
 from app.evaluation.judged import Judged
 from app.evaluation.measures import measure
 from app.evaluation.progress import track
-from app.evaluation.scoring import reorder, score_all
+from app.evaluation.scoring import Answer, reorder, score_all
 from app.evaluation.sources import read_judged
 from app.settings import Settings
 
@@ -54,9 +54,10 @@ async def run(arguments: argparse.Namespace) -> None:
         if arguments.embedder:
             stages["BM25 and vectors"] = replace(stage, embedder=arguments.embedder)
         await fill(list(stages.values())[-1], judged)
-        for name, one in stages.items():
-            found = await search(one, judged, initial_ks[-1])
-            await report(name, judged, found, initial_ks, arguments.k)
+        found = {name: await search(one, judged, initial_ks[-1]) for name, one in stages.items()}
+    logits = await score(judged, found)
+    for name, order in found.items():
+        report(name, judged, order, logits, initial_ks, arguments.k)
 
 
 async def fill(stage: FirstStage, judged: Judged) -> None:
@@ -81,11 +82,33 @@ async def search(stage: FirstStage, judged: Judged, k: int) -> Found:
         return found
 
 
-async def report(
-    name: str, judged: Judged, found: Found, initial_ks: Sequence[int], k: int
-) -> None:
+async def score(judged: Judged, found: Mapping[str, Found]) -> Mapping[str, Mapping[str, float]]:
+    """Each pair once, whichever first stages found it."""
+    pools = {
+        query: list(dict.fromkeys(name for orders in found.values() for name in orders[query]))
+        for query in judged.queries
+    }
     async with open_scorer(Settings(), None) as scorer:
-        answers = await score_all(scorer, judged, found)
+        answers = await score_all(scorer, judged, pools)
+    return {
+        query: dict(zip(pools[query], answer.scores, strict=True))
+        for query, answer in answers.items()
+    }
+
+
+def report(
+    name: str,
+    judged: Judged,
+    found: Found,
+    logits: Mapping[str, Mapping[str, float]],
+    initial_ks: Sequence[int],
+    k: int,
+) -> None:
+    answers = {
+        query: Answer([logits[query][document] for document in order], 0.0)
+        for query, order in found.items()
+        if order
+    }
     orders = {f"{name} alone": found} | {
         f"{name}, best {initial_k} reranked": reorder(found, answers, initial_k)
         for initial_k in initial_ks
