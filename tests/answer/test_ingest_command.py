@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,3 +90,9 @@ def test_a_path_that_is_not_there_is_refused_before_anything_is_written(
     (tmp_path / "notes").rename(tmp_path / "moved")
     assert ingest() == (2, "rerankd: notes: no such file or folder\n")
     assert not Path("rerankd.db").exists()
+
+
+def test_a_missing_extra_is_named(ingest: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "selectolax.lexbor", None)
+    Path("notes/c.html").write_text("<p>Horses neigh.")
+    assert ingest() == (1, "rerankd: selectolax.lexbor is missing: pip install 'rerankd[ingest]'\n")

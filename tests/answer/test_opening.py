@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,12 @@ def test_settings_become_a_first_stage_that_shows_no_secret() -> None:
     )
     assert "hunter" not in repr(stage) + repr(read_address(url)) + repr(Settings(store=url))
     assert list(first_stage(Settings()).stores) == ["sqlite:rerankd.db"]
+
+
+async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "app.answer.stores.pgvector", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    stage = FirstStage(stores=["postgresql://host/db"], embedder=EMBEDDER)
+    with pytest.raises(LoadFailed, match=r"needs pip install 'rerankd\[postgres\]'"):
+        async with open_retriever(stage):
+            pass

@@ -23,6 +23,10 @@ def words_only(folder: Path, **more: object) -> FirstStage:
     return FirstStage(stores=[f"sqlite:{folder / 'a.db'}"], **more)  # type: ignore[arg-type]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 async def test_a_question_finds_passages_that_share_its_words(tmp_path: Path) -> None:
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "Which volcanoes erupted near a town?", k=1) == ["2"]
@@ -103,6 +107,26 @@ async def test_what_is_wrong_with_the_file_is_said(tmp_path: Path) -> None:
         await foreign.search(search)
     for store in (nothing, junk, foreign):
         await store.close()
+
+
+async def test_a_service_that_runs_finds_what_is_written_meanwhile(tmp_path: Path) -> None:
+    stage = words_only(tmp_path)
+    async with open_retriever(stage) as retriever:
+        with pytest.raises(UpstreamFailed, match=r"no a\.db yet"):
+            await ids(retriever, "cats")
+        await fill(stage, PASSAGES[:1])
+        assert await ids(retriever, "cats volcano") == ["0"]
+        await fill(stage)
+        assert set(await ids(retriever, "cats volcano")) == {"0", "2"}
+
+
+async def test_searching_writes_nothing(tmp_path: Path) -> None:
+    stage = words_only(tmp_path)
+    await fill(stage)
+    before = contents(tmp_path)
+    async with open_retriever(stage) as retriever:
+        assert await ids(retriever, "cats") == ["0"]
+        assert before == contents(tmp_path)
 
 
 async def test_vectors_of_another_embedder_are_told_from_ours(tmp_path: Path) -> None:

@@ -96,7 +96,10 @@ class Postgres:
         if self._idle:
             connection = self._idle.pop()
         else:
-            connection = await AsyncConnection.connect(self._url, autocommit=True)
+            # Without prepared statements: poolers mix sessions up, and tables are made anew.
+            connection = await AsyncConnection.connect(
+                self._url, autocommit=True, prepare_threshold=None
+            )
         try:
             yield connection
         except BaseException:
