@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
+import psycopg
 import pytest
 
 from app.answer.candidate import Candidate
+from app.answer.ingest.chunking import Chunking
 from app.answer.ingest.shelf import Held
+from app.answer.ingest.syncing import Sync
 from app.answer.opening import FirstStage, open_retriever, open_shelf
 from app.answer.retriever import Retriever
 from app.errors import UpstreamFailed
@@ -116,10 +120,31 @@ async def test_a_collection_made_anew_is_found(fresh: Stage) -> None:
         assert await ids(retriever, "cats", k=1) == ["new"]
 
 
-async def drop(stage: FirstStage) -> None:
-    import httpx  # noqa: PLC0415
-    import psycopg  # noqa: PLC0415
+async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.md", tmp_path / "b.jsonl"
+    first.write_text("# Cats\nCats purr when they are content.")
+    second.write_text('{"text": "Banks lend.", "metadata": {"year": 2020, "open": true}}')
+    stage = fresh()
 
+    async def sync() -> tuple[int, ...]:
+        async with open_shelf(stage) as (shelf, embedder):
+            chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
+            report = await Sync(shelf, embedder, chunking).run([tmp_path])
+        return report.new, report.changed, report.unchanged, report.removed
+
+    assert await sync() == (2, 0, 0, 0)
+    assert await sync() == (0, 0, 2, 0)
+    first.write_text("# Cats\nCats hiss when they are angry.")
+    second.unlink()
+    assert await sync() == (0, 1, 0, 1)
+    async with open_retriever(stage) as retriever:
+        found = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
+    (cats,) = found.candidates
+    assert cats.text == "Cats\n\nCats hiss when they are angry."
+    assert cats.metadata["source"] == first.as_posix()
+
+
+async def drop(stage: FirstStage) -> None:
     url = stage.stores[0]
     if url.startswith("chroma"):
         root = url.replace("chroma", "http") + "/api/v2/tenants/default_tenant"
