@@ -21,7 +21,7 @@ RUN case "$VARIANT:$TORCH_INDEX_URL" in \
         cpu:*|gpu:*) torch="--index=$TORCH_INDEX_URL" ;; \
         *) echo "VARIANT is cpu or gpu, not $VARIANT" >&2; exit 2 ;; \
     esac; \
-    uv pip install $torch -c constraints.txt -r pyproject.toml
+    uv pip install $torch -c constraints.txt -r pyproject.toml --extra ingest --extra postgres
 
 COPY README.md LICENSE ./
 COPY app app
@@ -51,11 +51,13 @@ LABEL org.opencontainers.image.title="rerankd" \
       org.opencontainers.image.description="A self-hosted HTTP reranking service" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin rerankd
+RUN install -d -o rerankd -g rerankd /data
 COPY --from=build /venv /venv
 COPY --from=build /models /models
 COPY --from=build /engines /engines
 
-# Nothing is written but to HOME, so the root file system can be read-only with a tmpfs on /tmp.
+# Nothing is written but to HOME, and by `rerankd ingest` to /data: the root file system can be
+# read-only, with a tmpfs on /tmp and a volume on /data.
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
     HF_HUB_CACHE=/models \
@@ -63,6 +65,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     RERANKD_ENGINES=/engines \
     RERANKD_HOST=0.0.0.0 \
+    RERANKD_STORE=sqlite:/data/rerankd.db \
     RERANKD_MODEL=${MODEL:-bundled} \
     RERANKD_REVISION=${REVISION} \
     RERANKD_OFFLINE=true

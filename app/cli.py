@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": Command("app.commands.serve", "start the HTTP service"),
     "rerank": Command("app.commands.rerank", "rank candidates here, without a service"),
     "optimize": Command("app.commands.optimize", "convert a model for this CPU ahead of time"),
+    "ingest": Command("app.commands.ingest", "put files into a store, and keep it in step"),
     "eval": Command("app.commands.eval", "measure whether reranking helps on your data"),
     "sweep": Command("app.commands.sweep", "compare models, initial_k and final_k on your data"),
     "finetune": Command("app.commands.finetune", "train a model further on your labelled pairs"),

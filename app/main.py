@@ -9,7 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import SecretStr
 
+from app.answer.opening import DEFAULT_STORE, FirstStage
 from app.api import build_api
 from app.api.auth import read_keys
 from app.api.limits import RequestLimits
@@ -162,6 +164,23 @@ def spec_of(settings: Settings) -> ModelSpec:
         offline=settings.offline,
         trust_remote_code=settings.trust_remote_code,
         engines=settings.engines.expanduser(),
+    )
+
+
+def first_stage(settings: Settings) -> FirstStage:
+    def plain(secret: SecretStr | None) -> str:
+        return secret.get_secret_value() if secret else ""
+
+    return FirstStage(
+        stores=[one.get_secret_value() for one in settings.store] or [DEFAULT_STORE],
+        collection=settings.collection,
+        store_key=plain(settings.store_api_key),
+        store_seconds=settings.store_timeout_ms / 1000,
+        embedder=settings.embedder,
+        embedder_model=settings.embedder_model,
+        embedder_key=plain(settings.embedder_api_key),
+        embedder_seconds=settings.embedder_timeout_ms / 1000,
+        offline=settings.offline,
     )
 
 

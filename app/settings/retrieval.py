@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr
+
+from app.settings.serving import Secrets
 
 
 class Retrieval(BaseModel):
-    pass
+    store: Secrets = Field(
+        (),
+        description="Where candidates come from: one URL, or several, comma-separated, whose "
+        "lists are fused; none: `sqlite:rerankd.db`",
+    )
+    store_api_key: SecretStr | None = Field(None, description="Key that stores over HTTP ask for")
+    store_timeout_ms: int = Field(5000, ge=1, description="Time limit of one search in a store")
+    collection: str = Field(
+        "rerankd",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
+        description="Collection, table or index that is searched, unless a caller names another",
+    )
+    embedder: str = Field(
+        "",
+        description="What turns questions into vectors: a sentence-transformers folder or hub "
+        "name, or an OpenAI-compatible URL that ends in /v1; none: words only",
+    )
+    embedder_model: str = Field("", description="Model that an embedder by URL is asked for")
+    embedder_api_key: SecretStr | None = Field(None, description="Key of an embedder by URL")
+    embedder_timeout_ms: int = Field(
+        10_000, ge=1, description="Time limit of one call to an embedder by URL"
+    )

@@ -1,0 +1,121 @@
+"""Another service over HTTP: asked within a time limit, answers read with suspicion."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any
+
+import httpx
+
+from app.errors import UpstreamFailed, UpstreamTimeout
+from app.upstream import call
+
+ATTEMPTS = 2
+REFUSED = {401, 403}
+MISFITS = {400, 422}
+
+
+class Endpoint:
+    """`lost` is what to do when the store knows no such collection, as the end of a sentence."""
+
+    def __init__(
+        self,
+        name: str,
+        client: httpx.AsyncClient,
+        seconds: float,
+        *,
+        lost: str = "the address is wrong",
+        key: str = "RERANKD_STORE_API_KEY",
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._seconds = seconds
+        self._lost = lost
+        self._key = key
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of the answer."""
+
+        async def attempt() -> httpx.Response:
+            response = await self._client.request(method, path, json=body)
+            return response.raise_for_status()
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                response = await call(self.name, attempt, attempts=ATTEMPTS)
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"{self.name} did not answer within {self._seconds * 1000:.0f} ms",
+                upstream=self.name,
+            ) from error
+        except httpx.InvalidURL as error:
+            raise UpstreamFailed(f"{self.name}: no valid address", upstream=self.name) from error
+        except UpstreamFailed as error:
+            raise self._explained(error) from error.__cause__
+        try:
+            return response.json() if response.content else None
+        except (ValueError, RecursionError) as error:
+            raise UpstreamFailed(
+                f"{self.name} answered something that is not JSON", upstream=self.name
+            ) from error
+
+    def _explained(self, error: UpstreamFailed) -> UpstreamFailed:
+        if error.status in REFUSED:
+            hint = f"the key is missing or wrong: set {self._key}"
+        elif error.status == 404:
+            hint = self._lost
+        elif error.status in MISFITS:
+            hint = "it may hold vectors of another embedder, or know no such field"
+        else:
+            return error
+        return UpstreamFailed(f"{error}: {hint}", upstream=self.name, status=error.status)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Around whatever takes an answer apart: it may lack anything, or have it in another type."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UpstreamFailed(
+            f"{name} answered JSON that is not what was asked for", upstream=name
+        ) from error
+
+
+def as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def as_id(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError("not an id")
+    return str(value)
+
+
+def as_number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise TypeError("not a number")
+    return float(value)
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
+
+
+def walk(value: Any, path: str) -> Any:
+    """What stands at `a.b.0` of a JSON value."""
+    for step in filter(None, path.split(".")):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value

@@ -1,0 +1,32 @@
+"""What is read from files, before it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Section(NamedTuple):
+    """`title` is the path of headings, or a page; empty where there is none."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`name` tells the documents of one file apart; empty where the file is one document."""
+
+    name: str
+    sections: Sequence[Section]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unreadable(Exception):
+    """A file that cannot be read; the others can."""
+
+    def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
+        where = str(path) if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {reason}")

@@ -1,0 +1,72 @@
+"""HTML and PDF to sections. Their libraries come with the extra `ingest`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.answer.ingest.document import Document, Section, Unreadable
+from app.answer.ingest.sections import Outline
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+SILENT = frozenset(
+    ("script", "style", "noscript", "template", "nav", "svg", "iframe", "form", "button")
+)
+INLINE = re.compile(
+    "a|abbr|b|bdi|cite|code|del|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strong|sub|sup"
+    "|time|u|var|wbr"
+)
+SPACE = re.compile(r"\s+")
+
+
+def read_html(path: Path) -> list[Document]:
+    """Sections by h1 to h6; the page's title is the name of what comes before the first."""
+    from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 (the extra)
+
+    page = LexborHTMLParser(path.read_bytes().replace(b"\0", b""))
+    title = page.css_first("title")
+    name = one_line(title.text()) if title else ""
+    sections = outline_of(page.body) if page.body is not None else []
+    return [Document("", [Section(one.title or name, one.text) for one in sections])]
+
+
+def outline_of(body: LexborNode) -> list[Section]:
+    outline = Outline()
+    waiting: list[tuple[LexborNode | str, bool]] = [(body, False)]
+    while waiting:  # no recursion: pages nest as deep as they like
+        node, kept = waiting.pop()
+        if isinstance(node, str):
+            outline.add(node)
+        elif node.is_text_node:
+            text = node.text_content or ""
+            outline.add(text if kept else SPACE.sub(" ", text))
+        elif node.is_element_node and node.tag not in SILENT:
+            tag = node.tag or ""
+            if re.fullmatch("h[1-6]", tag):
+                outline.heading(int(tag[1]), one_line(node.text()))
+                continue
+            border = "" if INLINE.fullmatch(tag) else "\n" if tag in ("br", "td", "th") else "\n\n"
+            inner = [(child, kept or tag == "pre") for child in node.iter(include_text=True)]
+            outline.add(border)
+            waiting += [(border, False), *reversed(inner)]
+    return outline.end()
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def read_pdf(path: Path) -> list[Document]:
+    """A section a page."""
+    from pypdf import PdfReader  # noqa: PLC0415 (the extra)
+    from pypdf.errors import PyPdfError  # noqa: PLC0415
+
+    try:
+        pages = [page.extract_text() for page in PdfReader(path).pages]
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(path, f"is no PDF that can be read ({type(error).__name__})") from error
+    sections = [Section(f"page {place}", text) for place, text in enumerate(pages, 1)]
+    return [Document("", sections)]

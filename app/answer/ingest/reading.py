@@ -1,0 +1,106 @@
+"""Files to documents, by their ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from app.answer.ingest.document import Document, Section, Unreadable
+from app.answer.ingest.pages import read_html, read_pdf
+from app.answer.ingest.sections import by_headings
+
+ROW_FIELDS = ("text", "title", "id", "_id", "metadata")
+
+
+class BadRow(Exception):
+    """What is wrong with one line."""
+
+
+def read_file(path: Path) -> list[Document]:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise Unreadable(path, f"is none of {', '.join(READERS)}")
+    try:
+        documents = reader(path)
+    except OSError as error:
+        raise Unreadable(path, error.strerror or type(error).__name__) from error
+    except UnicodeDecodeError as error:
+        raise Unreadable(path, "is not UTF-8 text") from error
+    if not any(section.text.strip() for one in documents for section in one.sections):
+        raise Unreadable(path, "holds no text")
+    return documents
+
+
+def read_plain(path: Path) -> list[Document]:
+    return [Document("", [Section("", text_of(path))])]
+
+
+def read_markdown(path: Path) -> list[Document]:
+    return [Document("", by_headings(text_of(path)))]
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig").replace("\0", "")
+
+
+def read_rows(path: Path) -> list[Document]:
+    """One JSON object a line: text, and if you like title, id (or _id) and metadata."""
+    documents: dict[str, Document] = {}
+    for place, line in enumerate(text_of(path).split("\n"), 1):
+        if line.strip():
+            try:
+                document = row(from_json(line), place)
+            except BadRow as error:
+                raise Unreadable(path, str(error), place) from error
+            except ValueError as error:
+                raise Unreadable(path, "is not valid JSON", place) from error
+            if document.name in documents:
+                raise Unreadable(path, f"id {document.name} occurs twice", place)
+            documents[document.name] = document
+    return list(documents.values())
+
+
+def row(value: Any, place: int) -> Document:
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise BadRow('is no object with a "text"')
+    title, name = value.get("title") or "", value.get("id", value.get("_id", place))
+    if not isinstance(title, str) or not isinstance(name, str | int) or isinstance(name, bool):
+        raise BadRow("title must be a text, and id a text or a number")
+    facts = value.get("metadata") or {}
+    return Document(str(name), [Section(title, value["text"])], checked(facts))
+
+
+def checked(facts: Any) -> Mapping[str, Any]:
+    if not isinstance(facts, dict):
+        raise BadRow("metadata must be an object")
+    for name, value in facts.items():
+        if not isinstance(value, str | int | float | bool):
+            raise BadRow(f"metadata.{name} must be a text, a number or true or false")
+    return facts
+
+
+READERS: dict[str, Callable[[Path], list[Document]]] = {
+    ".txt": read_plain,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".pdf": read_pdf,
+    ".jsonl": read_rows,
+}
+
+
+def find_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Those that can be read, each once; what is hidden is left out of a folder."""
+    seen: set[Path] = set()
+    for given in paths:
+        inside = sorted(given.rglob("*")) if given.is_dir() else [given]
+        for path in inside:
+            hidden = any(part.startswith(".") for part in path.relative_to(given).parts)
+            wanted = path == given or (path.suffix.lower() in READERS and path.is_file())
+            if wanted and not hidden and path not in seen:
+                seen.add(path)
+                yield path

@@ -1,0 +1,123 @@
+"""Any HTTP endpoint that searches, described by a JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.answer.candidate import Candidate, Search
+from app.answer.endpoint import (
+    Endpoint,
+    as_id,
+    as_mapping,
+    as_number,
+    as_text,
+    reading,
+    walk,
+)
+from app.errors import LoadFailed
+
+
+class Template(BaseModel):
+    """Paths like `hits.0.name` lead through the answer.
+
+    In `url` and `body`, `{query}`, `{k}`, `{vector}`, `{filters}` and `{collection}` stand for
+    what is asked; `{key}` in `headers` for the key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(pattern=r"^https?://")
+    method: Literal["GET", "POST"] = "POST"
+    headers: dict[str, str] = {}
+    body: Any = None
+    reads: Literal["words", "vector"] = "words"
+    results: str
+    id: str
+    text: str
+    metadata: str | None = None
+    score: str | None = None
+
+
+def read_template(path: Path) -> Template:
+    try:
+        return Template.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise LoadFailed(f"setting store: {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise LoadFailed(f"setting store: {path}: {name}: {first['msg']}") from error
+
+
+def fill(value: Any, words: Mapping[str, Any]) -> Any:
+    """Placeholders replaced: a text that is nothing else becomes the value, with its type."""
+    match value:
+        case dict():
+            return {name: fill(one, words) for name, one in value.items()}
+        case list():
+            return [fill(one, words) for one in value]
+        case str() if value[:1] == "{" and value[-1:] == "}" and value[1:-1] in words:
+            return words[value[1:-1]]
+        case str():
+            return insert(value, words)
+    return value
+
+
+def insert(text: str, words: Mapping[str, Any]) -> str:
+    """In one pass, so that a question that holds `{k}` stays as it is."""
+    parts = text.split("{")
+    filled = [parts[0]]
+    for part in parts[1:]:
+        name, closed, rest = part.partition("}")
+        if closed and name in words:
+            filled.append(as_words(words[name]) + rest)
+        else:
+            filled.append("{" + part)
+    return "".join(filled)
+
+
+def as_words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class TemplateStore:
+    name = "template"
+
+    def __init__(self, endpoint: Endpoint, template: Template, collection: str) -> None:
+        self.reads = template.reads
+        self._endpoint = endpoint
+        self._template = template
+        self._collection = collection
+
+    async def search(self, search: Search) -> list[Candidate]:
+        words = {
+            "query": search.text,
+            "k": search.k,
+            "vector": search.vector,
+            "filters": dict(search.filters),
+            "collection": search.collection or self._collection,
+        }
+        body = fill(self._template.body, words)
+        in_url = {name: quote(as_words(value), safe="") for name, value in words.items()}
+        url = insert(self._template.url, in_url)
+        answer = await self._endpoint.ask(self._template.method, url, body)
+        with reading(self.name):
+            rows = walk(answer, self._template.results)
+            if not isinstance(rows, list):
+                raise TypeError("not a list")
+            return [self._candidate(row) for row in rows[: search.k]]
+
+    def _candidate(self, row: Any) -> Candidate:
+        asked = self._template
+        facts = {} if asked.metadata is None else as_mapping(walk(row, asked.metadata))
+        score = None if asked.score is None else as_number(walk(row, asked.score))
+        return Candidate(as_id(walk(row, asked.id)), as_text(walk(row, asked.text)), facts, score)
+
+    async def close(self) -> None:
+        await self._endpoint.close()

@@ -1,0 +1,131 @@
+"""`rerankd ingest`: files into a store, and kept in step with it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+from app import logs
+from app.answer.opening import FirstStage, open_shelf
+from app.commands.flags import add_flags, settings_from, stop
+from app.commands.measuring import count, positive
+from app.commands.rerank import MODEL_SETTINGS
+from app.errors import LoadFailed, ServiceError
+from app.main import first_stage, load_model
+from app.rerank.engine import Encoder
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.answer.ingest.chunking import Chunking
+    from app.answer.ingest.syncing import Report
+
+EXTRA = ("pypdf", "selectolax", "tqdm")
+STORE_SETTINGS = (
+    "store",
+    "store_api_key",
+    "collection",
+    "embedder",
+    "embedder_model",
+    "embedder_api_key",
+    "embedder_timeout_ms",
+)
+QUERY_TOKENS = 64  # kept free beside a chunk; of a small model a quarter
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="files and folders of .txt, .md, .html, .pdf and .jsonl; what has gone from a "
+        "folder goes from the store",
+    )
+    parser.add_argument(
+        "--chunk-tokens", type=positive, default=256, metavar="N", help="of a chunk, at most [256]"
+    )
+    parser.add_argument(
+        "--overlap",
+        type=count,
+        default=32,
+        metavar="N",
+        help="tokens that a chunk repeats from the one before, at most [32]",
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+    add_flags(parser, STORE_SETTINGS)
+    add_flags(parser, [name for name in MODEL_SETTINGS if name != "calibration"])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = settings_from(arguments)
+    logs.configure("warning", settings.log_format)
+    missing = [str(path) for path in arguments.paths if not path.exists()]
+    if missing:
+        stop(f"{missing[0]}: no such file or folder", 2)
+    if arguments.overlap > arguments.chunk_tokens // 2:
+        stop(f"--overlap {arguments.overlap} is more than half of --chunk-tokens", 2)
+    with plainly():
+        chunking = make_chunking(settings, arguments.chunk_tokens, arguments.overlap)
+        report = asyncio.run(ingest(first_stage(settings), arguments.paths, chunking))
+    print(to_json(asdict(report), indent=2).decode() if arguments.json else as_text(report))
+    return 1 if report.problems else 0
+
+
+def make_chunking(settings: Settings, tokens: int, overlap: int) -> Chunking:
+    """By the tokens of the model that will read the chunks."""
+    from app.answer.ingest.chunking import Chunking  # noqa: PLC0415
+
+    encoder = load_model(settings).encoder
+    most = encoder.max_tokens - min(QUERY_TOKENS, encoder.max_tokens // 4)
+    if tokens > most:
+        stop(f"--chunk-tokens {tokens}: with a question beside it the model takes {most}", 2)
+    return Chunking(lambda texts: lengths(encoder, texts), tokens, overlap)
+
+
+def lengths(encoder: Encoder, texts: Sequence[str]) -> list[int]:
+    frame, *wholes = (
+        one.whole for one in encoder.encode("", ["", *texts], instruction=None, cut="right")
+    )
+    return [whole - frame for whole in wholes]
+
+
+async def ingest(stage: FirstStage, paths: Sequence[Path], chunking: Chunking) -> Report:
+    from app.answer.ingest.reading import find_files  # noqa: PLC0415
+    from app.answer.ingest.syncing import Sync  # noqa: PLC0415
+    from app.evaluation.progress import bar  # noqa: PLC0415 (the extra)
+
+    async with open_shelf(stage) as (shelf, embedder):
+        with bar(sum(1 for _ in find_files(paths)), "files") as step:
+            return await Sync(shelf, embedder, chunking).run(paths, step)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        stop(f"{error.name} is missing: pip install 'rerankd[ingest]'", 1)
+    except LoadFailed as error:
+        stop(str(error), 1)
+    except ServiceError as error:
+        stop(f"{error}; what is written stays, and the same command goes on from there", 1)
+    except KeyboardInterrupt:
+        stop("interrupted; the same command goes on from there", 130)
+
+
+def as_text(report: Report) -> str:
+    files = (
+        f"files: {report.new} new, {report.changed} changed, {report.unchanged} unchanged, "
+        f"{report.removed} removed, {len(report.problems)} unreadable"
+    )
+    chunks = f"chunks: {report.chunks_written} written, {report.chunks_removed} removed"
+    return "\n".join([files, chunks, *(f"! {problem}" for problem in report.problems)])

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+from app.answer.ingest.document import Document, Section, Unreadable
+from app.answer.ingest.reading import find_files, read_file
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def sections(path: Path) -> list[tuple[str, str]]:
+    (document,) = read_file(path)
+    return [(one.title, one.text) for one in document.sections]
+
+
+def test_markdown_is_read_by_its_headings(tmp_path: Path) -> None:
+    text = "before\n# Guide #\nintro\n## Linux\na\n## Mac\nb\n\n```sh\n# no heading\n```\n# End\nc"
+    assert sections(written(tmp_path, "a.md", text)) == [
+        ("", "before"),
+        ("Guide", "intro"),
+        ("Guide > Linux", "a"),
+        ("Guide > Mac", "b\n\n```sh\n# no heading\n```"),
+        ("End", "c"),
+    ]
+
+
+def test_plain_text_is_one_section_and_loses_its_byte_order_mark(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.txt", "\ufeff# not a heading\nZürich")
+    assert sections(path) == [("", "# not a heading\nZürich")]
+
+
+def test_html_is_read_by_its_headings_without_what_nobody_reads(tmp_path: Path) -> None:
+    page = """<html><head><title>The page</title><style>p {}</style></head><body>
+    <nav>Home</nav><p>Some <b>bold</b>
+    text</p><h1>Guide <i>one</i></h1><ul><li>x</li><li>y</li></ul>
+    <h2>Code</h2><pre># no heading
+  indented</pre><script>alert(1)</script></body></html>"""
+    assert sections(written(tmp_path, "a.html", page)) == [
+        ("The page", "Some bold text"),
+        ("Guide one", "x\n\ny"),
+        ("Guide one > Code", "# no heading\n  indented"),
+    ]
+
+
+def test_html_that_nests_deeply_is_read(tmp_path: Path) -> None:
+    page = "<div>" * 20_000 + "deep" + "</div>" * 20_000
+    assert "deep" in sections(written(tmp_path, "a.htm", page))[0][1]
+
+
+def pdf(path: Path, *pages: str) -> Path:
+    """As a text editor would print it: one line a page, in Helvetica."""
+    writer = PdfWriter()
+    font = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/Type1"),
+            NameObject("/BaseFont"): NameObject("/Helvetica"),
+        }
+    )
+    for text in pages:
+        page = writer.add_blank_page(300, 300)
+        fonts = DictionaryObject({NameObject("/F1"): font})
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        content = DecodedStreamObject()
+        content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
+        page[NameObject("/Contents")] = content
+    writer.write(path)
+    return path
+
+
+def test_a_pdf_is_read_by_its_pages(tmp_path: Path) -> None:
+    path = pdf(tmp_path / "a.pdf", "The first page", "The second page")
+    assert sections(path) == [("page 1", "The first page"), ("page 2", "The second page")]
+
+
+def test_rows_of_json_are_documents(tmp_path: Path) -> None:
+    lines = (
+        '{"text": "one", "title": "T", "id": "x", "metadata": {"year": 2020}}\n'
+        '\n{"_id": 7, "text": "two"}\n{"text": "three"}\n'
+    )
+    assert read_file(written(tmp_path, "a.jsonl", lines)) == [
+        Document("x", [Section("T", "one")], {"year": 2020}),
+        Document("7", [Section("", "two")]),
+        Document("4", [Section("", "three")]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.txt", b"\xff\xfe\x00", "is not UTF-8 text"),
+        ("a.txt", b"  \n", "holds no text"),
+        ("a.html", b"<script>x</script>", "holds no text"),
+        ("a.pdf", b"no pdf", "is no PDF that can be read"),
+        ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is no PDF that can be read"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": ', "line 2: is not valid JSON"),
+        ("a.jsonl", b"[1]", 'line 1: is no object with a "text"'),
+        ("a.jsonl", b'{"text": 1}', 'line 1: is no object with a "text"'),
+        ("a.jsonl", b'{"text": "x", "title": 1}', "line 1: title must be a text"),
+        ("a.jsonl", b'{"text": "x", "metadata": [1]}', "line 1: metadata must be an object"),
+        ("a.jsonl", b'{"text": "x", "metadata": {"a": []}}', r"line 1: metadata\.a must be a"),
+        ("a.jsonl", b'{"id": 1, "text": "x"}\n{"id": "1", "text": "y"}', "line 2: id 1 occurs"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_line(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    path = written(tmp_path, name, content)
+    with pytest.raises(Unreadable, match=rf"{name}.*{reason}"):
+        read_file(path)
+
+
+def test_a_folder_is_searched_for_what_can_be_read_and_is_not_hidden(tmp_path: Path) -> None:
+    for name in ("b.md", "a/x.TXT", "a/y.png", ".git/z.md", ".hidden.md"):
+        written(tmp_path, name, "x")
+    found = list(find_files([tmp_path, tmp_path / "b.md"]))
+    assert found == [tmp_path / "a/x.TXT", tmp_path / "b.md"]
+
+
+def test_a_file_of_another_kind_is_refused_when_it_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.docx", "x")
+    assert list(find_files([path])) == [path]
+    with pytest.raises(Unreadable, match=r"a\.docx: is none of \.txt, \.md"):
+        read_file(path)

@@ -1,0 +1,175 @@
+"""Qdrant, Elasticsearch, OpenSearch and templates, against the shapes of their documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.answer.candidate import Candidate
+from app.errors import LoadFailed, UpstreamFailed
+from tests.answer.upstreams import (
+    ELASTICSEARCH,
+    QDRANT,
+    TEMPLATED,
+    VECTOR,
+    Upstream,
+    answering,
+    opened,
+    template,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def ask(upstream: Upstream, url: str, **more: object) -> list[Candidate]:
+    """With two filters, for seven candidates."""
+    filters = {"topic": "pets", "year": 2021}
+    async with opened(url, upstream, **more) as retriever:
+        found = await retriever.retrieve(["cats"], k=7, filters=filters, collection=None)
+    return list(found.candidates)
+
+
+async def test_qdrant_is_asked_for_points_and_their_payload() -> None:
+    upstream = answering(QDRANT)
+    found = await ask(upstream, "qdrant://qdrant.test", store_key="s3cret")
+    request = upstream.requests[0]
+    assert (request.method, str(request.url)) == (
+        "POST",
+        "http://qdrant.test:6333/collections/docs/points/query",
+    )
+    assert request.headers["api-key"] == "s3cret"
+    assert upstream.body == {
+        "query": VECTOR,
+        "limit": 7,
+        "with_payload": True,
+        "filter": {
+            "must": [
+                {"key": "topic", "match": {"value": "pets"}},
+                {"key": "year", "match": {"value": 2021}},
+            ]
+        },
+    }
+    assert found == [
+        Candidate("5c56c793-69f3-4fbf-87e6-c4bf54c28c26", "first", {"source": "a.md"}, 0.9),
+        Candidate("42", "second", {}, 0.5),
+    ]
+
+
+async def test_qdrants_fields_may_have_other_names() -> None:
+    """As LangChain lays them out."""
+    point = {"id": 1, "score": 1, "payload": {"page_content": "x", "metadata": {"a": 1}}}
+    upstream = answering({"result": {"points": [point]}})
+    url = "qdrant+https://qdrant.test:443/proxy?text=page_content&metadata=metadata&vector=dense"
+    assert await ask(upstream, url) == [Candidate("1", "x", {"a": 1}, 1.0)]
+    assert str(upstream.requests[0].url) == (
+        "https://qdrant.test/proxy/collections/docs/points/query"
+    )
+    assert upstream.body["using"] == "dense"
+    assert upstream.body["filter"]["must"][0]["key"] == "metadata.topic"
+
+
+FOUND = [Candidate("a", "first", {"source": "a.md"}, 1.3), Candidate("b", "second", {}, 0.7)]
+TERMS = [{"term": {"topic": "pets"}}, {"term": {"year": 2021}}]
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch"])
+async def test_elasticsearch_matches_words(kind: str) -> None:
+    upstream = answering(ELASTICSEARCH)
+    assert await ask(upstream, f"{kind}://search.test", store_key="s3cret") == FOUND
+    request = upstream.requests[0]
+    assert (request.method, str(request.url)) == ("POST", "http://search.test:9200/docs/_search")
+    assert request.headers["Authorization"] == "ApiKey s3cret"
+    match = {"match": {"text": {"query": "cats"}}}
+    assert upstream.body == {"size": 7, "query": {"bool": {"must": [match], "filter": TERMS}}}
+
+
+async def test_elasticsearch_finds_neighbours() -> None:
+    upstream = answering(ELASTICSEARCH)
+    assert await ask(upstream, "elasticsearch+https://u:p%40w@search.test/?vector=dense") == FOUND
+    assert upstream.requests[0].headers["Authorization"].startswith("Basic ")
+    assert upstream.body == {
+        "size": 7,
+        "_source": {"excludes": ["dense"]},
+        "knn": {
+            "field": "dense",
+            "query_vector": VECTOR,
+            "k": 7,
+            "num_candidates": 70,
+            "filter": TERMS,
+        },
+    }
+
+
+async def test_opensearch_finds_neighbours_in_its_own_way() -> None:
+    upstream = answering(ELASTICSEARCH)
+    found = await ask(upstream, "opensearch://search.test?vector=dense&metadata=facts")
+    assert found == [Candidate("a", "first", {}, 1.3), Candidate("b", "second", {}, 0.7)]
+    knn = upstream.body["query"]["knn"]["dense"]
+    assert knn["vector"] == VECTOR
+    assert knn["k"] == 7
+    assert knn["filter"]["bool"]["must"][0] == {"term": {"facts.topic": "pets"}}
+
+
+async def test_a_template_is_filled_and_its_answer_read_by_paths(tmp_path: Path) -> None:
+    upstream = answering(TEMPLATED)
+    found = await ask(upstream, template(tmp_path), store_key="s3cret", embedder="")
+    request = upstream.requests[0]
+    assert str(request.url) == "http://search.test/find/docs"
+    assert request.headers["Authorization"] == "Token s3cret"
+    assert upstream.body == {
+        "q": "cats",
+        "top": 7,
+        "where": {"topic": "pets", "year": 2021},
+        "note": "for cats, 7 of {x}",
+    }
+    assert found == [
+        Candidate("1", "first", {"source": "a.md"}, 2.0),
+        Candidate("b", "second", {}, 1.5),
+    ]
+
+
+async def test_a_question_in_an_address_is_quoted_and_its_braces_stay(tmp_path: Path) -> None:
+    upstream = answering([{"i": "a", "t": "x"}])
+    url = template(
+        tmp_path,
+        url="http://search.test/?q={query}&n={k}",
+        method="GET",
+        body=None,
+        results="",
+        id="i",
+        text="t",
+        metadata=None,
+        score=None,
+    )
+    async with opened(url, upstream, embedder="") as retriever:
+        found = await retriever.retrieve(["{k} & more/?"], k=3, filters={}, collection=None)
+    assert dict(upstream.requests[0].url.params) == {"q": "{k} & more/?", "n": "3"}
+    assert found.candidates == [Candidate("a", "x", {}, None)]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"url": "http://x.test"}', "results: Field required"),
+        ('{"url": "ftp://x", "results": "", "id": "i", "text": "t"}', "url: String should match"),
+        ('{"url": "http://x", "results": "", "id": "i", "text": "t", "tex": ""}', "tex: Extra"),
+    ],
+)
+async def test_a_template_that_cannot_be_used_is_refused_at_start(
+    tmp_path: Path, content: str, reason: str
+) -> None:
+    path = tmp_path / "search.json"
+    path.write_text(content)
+    with pytest.raises(LoadFailed, match=rf"search\.json: .*{reason}"):
+        async with opened(f"template:{path}", answering({})):
+            pass
+    with pytest.raises(LoadFailed, match=r"none\.json cannot be read: No such file"):
+        async with opened(f"template:{tmp_path / 'none.json'}", answering({})):
+            pass
+
+
+async def test_a_hit_list_that_is_none_is_junk() -> None:
+    with pytest.raises(UpstreamFailed, match="JSON that is not what was asked for"):
+        await ask(answering({"hits": []}), "opensearch://search.test")
