@@ -26,11 +26,12 @@ class Extract:
 
 
 async def extract(
-    reranker: Ranks, question: str, passages: Sequence[str], timeout: float | None
+    reranker: Ranks, question: str, passages: Sequence[str], limit: float | None
 ) -> Extract:
+    """`limit`: seconds that it may take."""
     parts = statements(passages)
     documents = [Document(text) for text in parts]
-    ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=timeout))
+    ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=limit))
     least = SHARE * ranking.results[0].score if ranking.results else 0.0
     chosen = [one.index for one in ranking.results if one.score >= least]
     return joined(parts, [documents[index].text for index in sorted(chosen)])

@@ -43,10 +43,8 @@ class Question:
     def warnings(self) -> list[str]:
         if self.initial_k >= FEWEST * self.final_k:
             return []
-        return [
-            f"initial_k ({self.initial_k}) is less than {FEWEST} times final_k ({self.final_k}): "
-            "reranking has little to choose from"
-        ]
+        few = f"initial_k ({self.initial_k}) is less than {FEWEST} times final_k ({self.final_k})"
+        return [f"{few}: reranking has little to choose from"]
 
     @property
     def in_context(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.answer.llm import LLM, Ended, Prompt, Spoken, Tokens, estimate, estimate_prompt
 from app.answer.llm.breaker import Breaker
@@ -31,7 +31,7 @@ class Called:
     llm: str
     outcome: str
     seconds: float = 0.0
-    tokens: Tokens = Tokens()
+    tokens: Tokens = field(default_factory=Tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,9 +118,7 @@ class Client:
             await response.aclose()
             raise httpx.HTTPStatusError("", request=request, response=response)
 
-        return await call(
-            self.name, attempt, attempts=asking.attempts, patience=asking.first_token
-        )
+        return await call(self.name, attempt, attempts=asking.attempts, patience=asking.first_token)
 
     async def _read_whole(self, response: httpx.Response) -> AsyncGenerator[str | Ended]:
         raw = bytearray()
