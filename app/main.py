@@ -10,6 +10,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.answer.pipeline import Retrieves
+from app.answers import FirstStage, no_first_stage, open_answers
 from app.api import build_api
 from app.api.auth import read_keys
 from app.api.limits import RequestLimits
@@ -28,10 +30,20 @@ WINDOWS = {"cut": 0, "windows": 256}
 DEFAULT_BATCH_TOKENS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
 
 
-def create_app(settings: Settings, fatal: Callable[[LoadFailed], None]) -> FastAPI:
+@asynccontextmanager
+async def open_first_stage(_: Settings) -> AsyncIterator[Retrieves | None]:
+    """What finds candidates for `/answer`; None where nothing is configured."""
+    yield None
+
+
+def create_app(
+    settings: Settings,
+    fatal: Callable[[LoadFailed], None],
+    first_stage: FirstStage = open_first_stage,
+) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics = Metrics()
-    service = Service(lambda: open_model(settings, metrics), fatal)
+    service = Service(lambda: open_model(settings, metrics, first_stage), fatal)
     watch(service, metrics)
 
     @asynccontextmanager
@@ -66,7 +78,9 @@ def threads(count: int, name: str) -> Iterator[Executor]:
 
 
 @asynccontextmanager
-async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+async def open_model(
+    settings: Settings, metrics: Metrics, first_stage: FirstStage = no_first_stage
+) -> AsyncIterator[Served]:
     """Load, warm up, serve. One thread for the engine, two for the tokenizer."""
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -99,7 +113,8 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
             await warm_up(model.encoder, batcher)
             told = facts(model, limits, calibration)
             metrics.loaded(loop.time() - started, told)
-            yield Served(reranker, batcher, model.engine.memory, told)
+            async with open_answers(settings, metrics, first_stage, reranker) as answering:
+                yield Served(reranker, batcher, model.engine.memory, told, answering)
 
 
 def load_model(settings: Settings) -> LoadedModel:

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.answer.answering import Answering
+from app.answer.pipeline import NoStore
 from app.errors import Draining, LoadFailed, Loading
 from app.rerank.batcher import Batcher
 from app.rerank.reranker import Reranker
@@ -27,6 +29,7 @@ class Served:
     batcher: Batcher
     memory: Callable[[], int]  # bytes on the device
     facts: dict[str, Any] = field(default_factory=dict)
+    answering: Answering | None = None  # where there is a first stage
 
 
 class Service:
@@ -93,11 +96,20 @@ class Service:
         return LOADING if self._served is None else self._served.batcher.problem
 
     def reranker(self) -> Reranker:
+        return self._ready().reranker
+
+    def answering(self) -> Answering:
+        answering = self._ready().answering
+        if answering is None:
+            raise NoStore("no store is configured here: there is nothing to answer from")
+        return answering
+
+    def _ready(self) -> Served:
         if self._draining:
             raise Draining(DRAINING, retry_after=1.0)
         if self._served is None:
             raise Loading(LOADING, retry_after=1.0)
-        return self._served.reranker
+        return self._served
 
     @contextmanager
     def busy(self) -> Iterator[None]:

@@ -20,13 +20,15 @@ ONLY_IN = {
     "httpx": {"main", "answer", "evaluation", "upstream"},
     "stamina": {"upstream"},
     "prometheus_client": {"metrics"},
+    "opentelemetry": {"answer.otel"},
     "app.main": {"commands"},
     "app.api": {"main", "api", "commands"},
-    "app.answer": {"main", "api", "answer", "commands"},
+    "app.answer": {"main", "api", "answer", "commands", "service", "metrics", "answers"},
     "app.upstream": {"main", "answer", "upstream", "commands"},
+    "app.answers": {"main"},
     "app.service": {"main", "api", "commands"},
-    "app.metrics": {"main", "api", "commands", "evaluation"},
-    "app.settings": {"main", "commands", "evaluation", "settings"},
+    "app.metrics": {"main", "api", "commands", "evaluation", "answers"},
+    "app.settings": {"main", "commands", "evaluation", "settings", "answers"},
     "app.commands": {"commands"},
 }
 

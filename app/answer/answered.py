@@ -16,7 +16,7 @@ Outcome = Literal["answered", "extractive", "not_found"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A passage that was found good enough. Ranks count from 1."""
+    """A passage that was found good enough. Ranks, the reranker's among them, count from 1."""
 
     candidate: Candidate
     first_rank: int

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from app.answer.answered import Answer
 from app.answer.cache import Recent
 from app.answer.candidate import Candidate
-from app.errors import InvalidRequest, ServiceError
+from app.errors import InvalidRequest, LoadFailed, ServiceError
 
 KEPT_SECONDS = 86_400.0
 KEPT = 500  # answers, with their candidates
@@ -24,6 +24,14 @@ KEPT = 500  # answers, with their candidates
 
 class UnknownAnswer(ServiceError):
     """No answer of that id, or it is too long ago."""
+
+
+class NoFeedback(ServiceError):
+    """It is not kept here."""
+
+
+class FeedbackLost(ServiceError):
+    """The file could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +44,13 @@ class Verdict:
 class Feedback:
     """Remembers recent answers, for a verdict names its answer by id alone."""
 
-    def __init__(
-        self,
-        file: Path,
-        clock: Callable[[], float],
-        write: Callable[[Path, bytes], None] | None = None,
-    ) -> None:
+    def __init__(self, file: Path, clock: Callable[[], float]) -> None:
+        try:
+            append(file, b"")
+        except OSError as error:
+            reason = error.strerror
+            raise LoadFailed(f"feedback_file {file} cannot be written: {reason}") from error
         self._file = file
-        self._write = write or append
         self._answers: Recent[Answer] = Recent(KEPT_SECONDS, clock, KEPT)
 
     def remember(self, name: str, answer: Answer) -> None:
@@ -55,7 +62,10 @@ class Feedback:
         if answer is None:
             raise UnknownAnswer("there is no answer of this id, or it was given too long ago")
         line = to_json(row(name, answer, verdict)) + b"\n"
-        await asyncio.to_thread(self._write, self._file, line)
+        try:
+            await asyncio.to_thread(append, self._file, line)
+        except OSError as error:
+            raise FeedbackLost("the feedback could not be written") from error
 
 
 def append(file: Path, line: bytes) -> None:

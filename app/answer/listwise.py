@@ -42,9 +42,7 @@ async def reorder(run: Run, found: Found, chain: Chain, fence: str) -> Found:
     if places is None:
         run.warnings.append("the order is the reranker's: the language model gave none")
         return found
-    ordered = [found.sources[place] for place in places]
-    sources = [replace(one, rank=rank) for rank, one in enumerate(ordered, 1)]
-    return replace(found, sources=sources)
+    return replace(found, sources=[found.sources[place] for place in places])
 
 
 def ask(question: str, passages: Sequence[str], fence: str) -> Prompt:
