@@ -11,16 +11,18 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from app.answer.pipeline import Retrieves
 from app.errors import LoadFailed
 from app.main import create_app
-from app.settings import load
+from app.settings import Settings, load
 
 
 class Desk:
     """Opens the whole service in this process, over a small real model."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, retriever: Retrieves | None = None) -> None:
         self.model = model
+        self.retriever = retriever
         self.app: FastAPI
 
     @asynccontextmanager
@@ -28,7 +30,14 @@ class Desk:
         def fatal(error: LoadFailed) -> None:
             raise error
 
-        self.app = create_app(load({}, model=str(self.model), device="cpu", **settings), fatal)
+        @asynccontextmanager
+        async def first_stage(_: Settings) -> AsyncIterator[Retrieves | None]:
+            yield self.retriever
+
+        told = load({}, model=str(self.model), device="cpu", **settings)
+        self.app = (
+            create_app(told, fatal, first_stage) if self.retriever else create_app(told, fatal)
+        )
         async with LifespanManager(self.app):
             await self.app.state.service.settled()
             transport = ASGITransport(self.app)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.answer.llm import Prompt, estimate
+from app.answer.llm import Prompt, estimate, estimate_turn
 from app.answer.question import Question, Turn
 from app.errors import TooLong
 from app.rerank.spans import sentences
@@ -48,7 +48,7 @@ def build(question: Question, passages: Sequence[str], fence: str, room: int) ->
             limit=room,
         )
     conversation = latest(question.conversation, left // 4)
-    left -= sum(estimate(turn.text) for turn in conversation)
+    left -= sum(map(estimate_turn, conversation))
     texts = fitting(passages, left)
     fenced = [
         f"--- passage {place} {fence} ---\n{text}\n--- end of passage {place} {fence} ---"
@@ -79,7 +79,7 @@ def latest(turns: Sequence[Turn], room: int) -> list[Turn]:
     """The last turns that fit; the first of them is the user's."""
     kept: list[Turn] = []
     for turn in reversed(turns):
-        room -= estimate(turn.text)
+        room -= estimate_turn(turn)
         if room < 0:
             break
         kept.insert(0, turn)

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from app.answer.question import Turn
 
+AROUND = 8  # tokens that mark a turn
 Finish = Literal["stop", "length", "filter"]
 
 
@@ -70,6 +71,9 @@ def estimate(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // 3)
 
 
+def estimate_turn(turn: Turn) -> int:
+    return estimate(turn.text) + AROUND
+
+
 def estimate_prompt(prompt: Prompt) -> int:
-    texts = (prompt.system, *(turn.text for turn in prompt.turns))
-    return sum(estimate(text) + 8 for text in texts)
+    return estimate(prompt.system) + AROUND + sum(map(estimate_turn, prompt.turns))
