@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from app.answer.feedback import Feedback, UnknownAnswer, Verdict
 from app.answer.question import Question
 from app.cli import main
 from app.errors import InvalidRequest, LoadFailed
+from app.evaluation.judged import Judged
+from app.evaluation.pairs import read_labelled
 from app.evaluation.sources import read_judged
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +85,7 @@ async def test_a_source_that_was_no_candidate_is_refused(tmp_path: Path) -> None
 
 
 def test_a_file_that_cannot_be_written_is_known_at_start(tmp_path: Path) -> None:
-    with pytest.raises(LoadFailed, match="feedback_file .* cannot be written"):
+    with pytest.raises(LoadFailed, match=r"feedback_file .* cannot be written"):
         Feedback(tmp_path / "missing" / "feedback.jsonl", lambda: 0.0)
 
 
@@ -96,21 +100,17 @@ async def given(folder: Path) -> Path:
     return file
 
 
-async def test_eval_reads_it_back_even_when_a_passage_has_changed(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("read", [read_judged, read_labelled], ids=["eval", "finetune"])
+async def test_it_is_read_back_even_when_a_passage_has_changed(
+    tmp_path: Path, read: Callable[[Path], Judged]
 ) -> None:
-    file = await given(tmp_path)
-    judged = read_judged(file)
+    judged = read(await given(tmp_path))
     assert len(judged.queries) == 2
     assert [len(judged.relevant(name)) for name in judged.queries] == [1, 1]
     assert judged.ranked
 
 
-def test_eval_measures_it(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], anyio_backend: str
-) -> None:
-    import asyncio
-
+def test_eval_measures_it(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = asyncio.run(given(tmp_path))
     assert main(["eval", str(file), "--model", str(model), "--device", "cpu"]) == 0
     assert "nDCG" in capsys.readouterr().out

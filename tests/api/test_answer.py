@@ -241,11 +241,10 @@ async def test_a_spent_budget_is_remembered_over_a_restart(room: Desk, tmp_path:
     budget = {"llm_daily_tokens": 1200, "llm_budget_file": tmp_path / "budget.json"}
     async with llm_server(says("Four [1].")) as server:
         settings = llm_of(server, llm_max_tokens=100, llm_context_tokens=1000, **budget)
-        outcomes = []
+        outcomes: list[Any] = []
         for _ in range(3):
             async with room.open(**settings) as client:
-                for _ in range(4):
-                    outcomes.append((await client.post("/answer", json=ASKED)).json())
+                outcomes += [(await client.post("/answer", json=ASKED)).json() for _ in range(4)]
     kinds = [one["outcome"] for one in outcomes]
     assert kinds == sorted(kinds)  # answered, then extractive, never back
     assert kinds[0] == "answered"
@@ -256,6 +255,16 @@ async def test_a_spent_budget_is_remembered_over_a_restart(room: Desk, tmp_path:
 # --- clients that go away -------------------------------------------------------------------
 
 
+class Announced(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
 @asynccontextmanager
 async def listening(room: Desk, **settings: Any) -> AsyncIterator[str]:
     """Over a real socket: only there can a client go away."""
@@ -263,11 +272,9 @@ async def listening(room: Desk, **settings: Any) -> AsyncIterator[str]:
         config = uvicorn.Config(
             room.app, port=0, lifespan="off", log_config=None, http="httptools", loop="asyncio"
         )
-        server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        server = Announced(config)
         task = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
+        await server.up.wait()
         try:
             yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
         finally:
