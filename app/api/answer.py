@@ -64,6 +64,14 @@ async def read_verdict(request: Request) -> Verdict:
     return Verdict(given.useful, given.source, given.comment)
 
 
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["sources", "text", "answer", "error"]},
+        "data": {"type": "string", "description": "JSON; of `answer`, the same as without stream"},
+    },
+    "required": ["event", "data"],
+}
 DepAnswering = Annotated[Answering, Depends(get_answering)]
 DepAsked = Annotated[AnswerRequest, Depends(read_answer_request)]
 DepVerdict = Annotated[Verdict, Depends(read_verdict)]
@@ -82,7 +90,7 @@ def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
     summary="Answer a question from what is stored, with citations",
     response_model=AnswerBody,
     responses={
-        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"content": {"text/event-stream": {"schema": EVENT}}},
         **documented(400, 401, 404, 413, 415, 422, 429, 500, 502, 503, 504),
     },
     openapi_extra=takes(AnswerRequest, EXAMPLES),

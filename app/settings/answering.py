@@ -21,12 +21,13 @@ class LLMAddress(NamedTuple):
     model: str
 
 
-def read_address(text: str) -> LLMAddress:
+def read_address(text: str, place: int) -> LLMAddress:
+    """Named by its place when it is wrong: it may hold a password."""
     found = ADDRESS.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"llm {text.partition('@')[0]!r} is not an address and a model, "
-            "as in http://localhost:8080/v1#my-model or anthropic:https://…/v1#model"
+            f"llm: number {place} is not an address and a model, "
+            "as in http://localhost:8080/v1#my-model or anthropic:https://host/v1#model"
         )
     return LLMAddress(found[1] or "openai", found[2], found[3])
 
@@ -85,7 +86,7 @@ class Answering(BaseModel):
 
     @property
     def llm_addresses(self) -> list[LLMAddress]:
-        return [read_address(one) for one in self.llm]
+        return [read_address(one, place) for place, one in enumerate(self.llm, 1)]
 
     @model_validator(mode="after")
     def _llms_can_be_asked(self) -> Self:
