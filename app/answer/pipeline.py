@@ -70,7 +70,7 @@ class Manner:
     """How questions are answered, whoever asks."""
 
     timeout: float = 120.0  # seconds
-    min_score: float = 0.1
+    min_score: float = 0.05
     room: int = 7168  # tokens of a prompt
     listwise: bool = False
 

@@ -71,7 +71,7 @@ class Answering(BaseModel):
     )
 
     answer_min_score: float = Field(
-        0.1, description="Passages that score less are not used; a caller may ask for another"
+        0.05, description="Passages that score less are not used; a caller may ask for another"
     )
     answer_cache_seconds: float = Field(
         0, ge=0, description="How long an answer may be given again; 0 switches it off"
