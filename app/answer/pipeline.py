@@ -99,10 +99,9 @@ class Answerer:
 
     async def answer(self, question: Question) -> Answer:
         async with aclosing(self.events(question, stream=False)) as events:
-            async for event in events:
-                if isinstance(event, Answer):
-                    return event
-        raise AssertionError("the last event is an Answer")
+            *_, last = [event async for event in events]
+        assert isinstance(last, Answer)  # noqa: S101 (for the type checker)
+        return last
 
     async def events(self, question: Question, *, stream: bool) -> AsyncGenerator[Event]:
         limit = min(question.timeout or self._manner.timeout, self._manner.timeout)

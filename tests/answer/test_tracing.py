@@ -48,6 +48,7 @@ async def test_an_answer_is_a_trace_of_its_steps_in_openinferences_words() -> No
         "llm": "LLM",
         "answer": "CHAIN",
     }
+    assert all(span.status.is_unset for span in spans.values())
     root = spans["answer"].context
     for name in ("retrieve", "rerank", "llm"):
         parent = spans[name].parent

@@ -15,7 +15,8 @@ import pytest
 import uvicorn
 from httpx import AsyncClient
 
-from app.api.answer_bodies import EXAMPLES
+from app.answer.llm.breaker import FAILURES
+from app.api.answer_bodies import EXAMPLES, AnswerBody
 from app.errors import UpstreamFailed, UpstreamTimeout
 from tests.answer.llm.server import LLMServer, breaks_off, llm_server, refuses, says, sends
 from tests.desk import Desk
@@ -252,6 +253,26 @@ async def test_a_spent_budget_is_remembered_over_a_restart(room: Desk, tmp_path:
     assert "tokens for today are spent" in " ".join(outcomes[-1]["warnings"])
 
 
+async def test_a_model_that_keeps_failing_is_seen_to_be_left_alone(
+    room: Desk, tmp_path: Path
+) -> None:
+    budget = {"llm_daily_tokens": 10_000, "llm_budget_file": tmp_path / "budget.json"}
+    async with (
+        llm_server(says("Four [1]."), refuses(401)) as server,
+        room.open(**llm_of(server, **budget)) as client,
+    ):
+        for _ in range(8):
+            await client.post("/answer", json=ASKED)
+        metrics = scrape_text((await client.get("/metrics")).text)
+    assert len(server.asked) == 1 + FAILURES
+    assert metrics['rerankd_llm_breaker_open{llm="m"}'] == 1
+    assert metrics['rerankd_llm_fallbacks_total{llm="m"}'] == 7
+    assert metrics['rerankd_llm_seconds_count{llm="m",outcome="failed"}'] == FAILURES
+    assert metrics['rerankd_llm_tokens_total{kind="prompt",llm="m"}'] == 90
+    assert metrics["rerankd_llm_budget_tokens"] == 9_900
+    assert metrics['rerankd_answer_stage_seconds_count{outcome="ok",stage="retrieve"}'] == 8
+
+
 # --- clients that go away -------------------------------------------------------------------
 
 
@@ -287,14 +308,14 @@ async def test_a_client_that_goes_away_ends_the_call_to_the_model(room: Desk) ->
         server.script = [server.hangs_in_the_middle("Four ")]
         async with (
             listening(room, **llm_of(server)) as url,
-            httpx.AsyncClient(base_url=url, timeout=10) as client,
+            httpx.AsyncClient(base_url=url, timeout=60) as client,
         ):
             body = {**ASKED, "stream": True}
             async with client.stream("POST", "/answer", json=body) as response:
                 async for line in response.aiter_lines():
                     if line == "event: text":
                         break
-            await asyncio.wait_for(server.gone.wait(), 5)
+            await asyncio.wait_for(server.gone.wait(), 30)
 
 
 async def test_a_client_that_does_not_wait_ends_it_too(room: Desk) -> None:
@@ -302,11 +323,12 @@ async def test_a_client_that_does_not_wait_ends_it_too(room: Desk) -> None:
         server.script = [server.hangs()]
         async with (
             listening(room, **llm_of(server)) as url,
-            httpx.AsyncClient(base_url=url, timeout=0.5) as client,
+            httpx.AsyncClient(base_url=url, timeout=60) as client,
         ):
-            with pytest.raises(httpx.ReadTimeout):
-                await client.post("/answer", json=ASKED)
-            await asyncio.wait_for(server.gone.wait(), 5)
+            asking = asyncio.create_task(client.post("/answer", json=ASKED))
+            await server.reached.wait()
+            asking.cancel()
+            await asyncio.wait_for(server.gone.wait(), 30)
 
 
 # --- feedback -----------------------------------------------------------------------------
@@ -334,3 +356,31 @@ async def test_without_a_file_feedback_is_not_kept(room: Desk) -> None:
     async with room.open() as client:
         response = await client.post("/answer/x/feedback", json={"useful": "up"})
     assert (response.status_code, response.json()["type"]) == (404, "no_feedback")
+
+
+# --- the unforeseen -------------------------------------------------------------------------
+
+
+async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
+    room: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("app.api.answer.render", broken)
+    async with room.open() as client:
+        events = await streamed(client)
+    assert events[-1][0] == "error"
+    assert (events[-1][1]["type"], events[-1][1]["status"]) == ("internal", 500)
+    assert "secret" not in str(events)
+    assert [one.getMessage() for one in caplog.records if one.exc_info] == ["unforeseen"]
+
+
+async def test_what_is_answered_is_what_the_schema_says(room: Desk) -> None:
+    async with room.open() as client:
+        answer = (await client.post("/answer", json={**ASKED, "diagnostics": True})).json()
+        schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    assert AnswerBody.model_validate(answer).model_dump(exclude_none=True) == answer
+    assert set(answer) <= set(schemas["AnswerBody"]["properties"])
+    assert set(schemas["AnswerBody"]["examples"][0]) <= set(schemas["AnswerBody"]["properties"])
+    assert schemas["AnswerRequest"]["properties"]["initial_k"]["maximum"] == 1000

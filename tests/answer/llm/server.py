@@ -60,6 +60,7 @@ class LLMServer:
         self.url = url
         self.script: list[Behave] = []
         self.asked: list[Exchange] = []
+        self.reached = asyncio.Event()
         self.gone = asyncio.Event()  # a client that hung up before it had everything
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,6 +69,7 @@ class LLMServer:
             await exchange.read()
             behave = self.script[min(len(self.asked), len(self.script) - 1)]
             self.asked.append(exchange)
+            self.reached.set()
             await behave(exchange)
         finally:
             writer.close()
