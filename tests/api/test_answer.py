@@ -220,7 +220,7 @@ async def test_a_stream_that_hangs_in_the_middle_ends_with_an_error_of_a_stable_
     caplog.set_level(logging.INFO)
     async with llm_server() as server:
         server.script = [server.hangs_in_the_middle("Four ", "weeks")]
-        async with room.open(**llm_of(server, llm_timeout_ms=300, llm_first_token_ms=200)) as one:
+        async with room.open(**llm_of(server, llm_timeout_ms=1500, llm_first_token_ms=1500)) as one:
             events = await streamed(one)
     assert [name for name, _ in events] == ["sources", "text", "text", "error"]
     assert events[-1][1]["type"] == "upstream_timeout"
