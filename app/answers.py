@@ -17,20 +17,20 @@ from app.rerank.reranker import Reranker
 from app.settings import Settings
 from app.settings.answering import NO_KEY
 
-FirstStage = Callable[[Settings], AbstractAsyncContextManager[Retrieves | None]]
+OpenFirstStage = Callable[[Settings, Metrics], AbstractAsyncContextManager[Retrieves | None]]
 
 
 @asynccontextmanager
-async def no_first_stage(_: Settings) -> AsyncIterator[None]:
+async def no_first_stage(_: Settings, __: Metrics) -> AsyncIterator[None]:
     """For those who only rank."""
     yield None
 
 
 @asynccontextmanager
 async def open_answers(
-    settings: Settings, metrics: Metrics, first_stage: FirstStage, reranker: Reranker
+    settings: Settings, metrics: Metrics, first_stage: OpenFirstStage, reranker: Reranker
 ) -> AsyncIterator[Answering | None]:
-    async with first_stage(settings) as retriever:
+    async with first_stage(settings, metrics) as retriever:
         if retriever is None:
             yield None
             return

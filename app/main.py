@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.answer.pipeline import Retrieves
-from app.answers import FirstStage, no_first_stage, open_answers
+from app.answers import OpenFirstStage, no_first_stage, open_answers
 from app.api import build_api
 from app.api.auth import read_keys
 from app.api.limits import RequestLimits
@@ -31,15 +31,15 @@ DEFAULT_BATCH_TOKENS = {"cpu": 2_048, "mps": 8_192, "cuda": 32_768}
 
 
 @asynccontextmanager
-async def open_first_stage(_: Settings) -> AsyncIterator[Retrieves | None]:
-    """What finds candidates for `/answer`; None where nothing is configured."""
+async def open_first_stage(_: Settings, __: Metrics) -> AsyncIterator[Retrieves | None]:
+    """What finds candidates for `/answer`, watched by `Metrics.searched`; None: nothing does."""
     yield None
 
 
 def create_app(
     settings: Settings,
     fatal: Callable[[LoadFailed], None],
-    first_stage: FirstStage = open_first_stage,
+    first_stage: OpenFirstStage = open_first_stage,
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics = Metrics()
@@ -79,7 +79,7 @@ def threads(count: int, name: str) -> Iterator[Executor]:
 
 @asynccontextmanager
 async def open_model(
-    settings: Settings, metrics: Metrics, first_stage: FirstStage = no_first_stage
+    settings: Settings, metrics: Metrics, first_stage: OpenFirstStage = no_first_stage
 ) -> AsyncIterator[Served]:
     """Load, warm up, serve. One thread for the engine, two for the tokenizer."""
     loop = asyncio.get_running_loop()

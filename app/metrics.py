@@ -102,6 +102,9 @@ class Metrics:
             LONG_SECONDS,
             ("stage", "outcome"),
         )
+        self._searches = self._histogram(
+            "store_seconds", "Time of a search in a store", LONG_SECONDS, ("store", "outcome")
+        )
         self._answers = self._counter("answers", "Answers given", ("outcome",))
         self._repeated = self._counter("answers_repeated", "Answers given again from the cache")
         self._invented = self._counter("citations_invented", "Citations of what is not there")
@@ -136,6 +139,9 @@ class Metrics:
         self._answers.labels(event.outcome).inc()
         self._repeated.inc(event.cached)
         self._invented.inc(len(event.invented))
+
+    def searched(self, store: str, outcome: str, seconds: float) -> None:
+        self._searches.labels(store, outcome).observe(seconds)
 
     def llm_called(self, call: Called) -> None:
         if call.outcome != "passed_over":

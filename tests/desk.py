@@ -14,6 +14,7 @@ from httpx import ASGITransport, AsyncClient
 from app.answer.pipeline import Retrieves
 from app.errors import LoadFailed
 from app.main import create_app
+from app.metrics import Metrics
 from app.settings import Settings, load
 
 
@@ -31,7 +32,7 @@ class Desk:
             raise error
 
         @asynccontextmanager
-        async def first_stage(_: Settings) -> AsyncIterator[Retrieves | None]:
+        async def first_stage(_: Settings, __: Metrics) -> AsyncIterator[Retrieves | None]:
             yield self.retriever
 
         told = load({}, model=str(self.model), device="cpu", **settings)
