@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -20,6 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from app import __version__
+from app.answer.answered import Answer, StageDone
+from app.answer.llm.chain import Called, Chain
 from app.rerank.batcher import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 
@@ -29,6 +32,8 @@ TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TENTHS = 10
 BUILD = ("model", "architecture", "engine", "device", "dtype")
 REASONS = ("overloaded", "deadline", "loading", "draining", "upstream_busy", "upstream_timeout")
+LONG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+OUTCOMES = ("answered", "extractive", "not_found")
 
 
 class ScoreHistogram(Collector):
@@ -88,12 +93,80 @@ class Metrics:
         )
         self._scores = ScoreHistogram()
         self.registry.register(self._scores)
+        self._make_answer_metrics()
         for kind in ("text", "padding"):
             self._tokens.labels(kind)
         for source in ("duplicate", "cache"):
             self._reused.labels(source)
         for reason in REASONS:
             self._refusals.labels(reason)
+
+    def _make_answer_metrics(self) -> None:
+        self._stages = self._histogram(
+            "answer_stage_seconds",
+            "Time of a step to an answer",
+            LONG_SECONDS,
+            ("stage", "outcome"),
+        )
+        self._searches = self._histogram(
+            "store_seconds", "Time of a search in a store", LONG_SECONDS, ("store", "outcome")
+        )
+        self._answers = self._counter("answers", "Answers given", ("outcome",))
+        self._repeated = self._counter("answers_repeated", "Answers given again from the cache")
+        self._invented = self._counter("citations_invented", "Citations of what is not there")
+        self._feedback = self._counter("feedback", "Verdicts on answers", ("useful",))
+        self._llm_seconds = self._histogram(
+            "llm_seconds", "Time of a call to a language model", LONG_SECONDS, ("llm", "outcome")
+        )
+        self._llm_tokens = self._counter(
+            "llm_tokens", "Tokens of language models: prompt, or completion", ("llm", "kind")
+        )
+        self._fallbacks = self._counter(
+            "llm_fallbacks",
+            "Times that a language model did not answer, and the next was asked",
+            ("llm",),
+        )
+        self._breakers = Gauge(
+            "rerankd_llm_breaker_open",
+            "1 while a language model that keeps failing is left alone",
+            ("llm",),
+            registry=self.registry,
+        )
+        self._budget = self._gauge("llm_budget_tokens", "Tokens left today; 0 without a limit")
+        for outcome in OUTCOMES:
+            self._answers.labels(outcome)
+        for useful in ("up", "down"):
+            self._feedback.labels(useful)
+
+    def answer(self, event: Answer | StageDone) -> None:
+        if isinstance(event, StageDone):
+            self._stages.labels(event.stage, event.outcome).observe(event.seconds)
+            return
+        self._answers.labels(event.outcome).inc()
+        self._repeated.inc(event.cached)
+        self._invented.inc(len(event.invented))
+
+    def searched(self, store: str, outcome: str, seconds: float) -> None:
+        self._searches.labels(store, outcome).observe(seconds)
+
+    def llm_called(self, call: Called) -> None:
+        if call.outcome != "passed_over":
+            self._llm_seconds.labels(call.llm, call.outcome).observe(call.seconds)
+        if call.outcome in ("passed_over", "failed", "timeout"):
+            self._fallbacks.labels(call.llm).inc()
+        self._llm_tokens.labels(call.llm, "prompt").inc(call.tokens.prompt)
+        self._llm_tokens.labels(call.llm, "completion").inc(call.tokens.completion)
+
+    def watch_llms(self, chain: Chain | None) -> None:
+        if chain is None:
+            return
+        self._budget.set_function(lambda: chain.budget.left)
+        for link in chain.links:
+            breaker = link.breaker
+            self._breakers.labels(link.llm.name).set_function(partial(getattr, breaker, "open"))
+
+    def feedback(self, useful: str) -> None:
+        self._feedback.labels(useful).inc()
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge whose value is asked for at each scrape."""

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.answer.answering import Answering
+from app.answer.pipeline import NoStore
 from app.errors import Draining, LoadFailed, Loading
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
@@ -28,6 +30,7 @@ class Served:
     batcher: Batcher | None = None  # none where another service scores
     memory: Callable[[], int] = lambda: 0  # bytes on the device
     facts: dict[str, Any] = field(default_factory=dict)
+    answering: Answering | None = None  # where there is a first stage
 
     @property
     def problem(self) -> str | None:
@@ -116,6 +119,15 @@ class Service:
         """Why the model itself cannot serve, whatever stands behind it."""
         return self._failure or (LOADING if self._served is None else self._served.problem)
 
+    def answering(self) -> Answering:
+        """Asks the local model only; a fallback takes its place in ranking."""
+        if self._draining:
+            raise Draining(DRAINING, retry_after=1.0)
+        answering = self._ready().answering
+        if answering is None:
+            raise NoStore("no store is configured here: there is nothing to answer from")
+        return answering
+
     def reranker(self) -> Ranker:
         if self._draining:
             raise Draining(DRAINING, retry_after=1.0)
@@ -124,9 +136,12 @@ class Service:
         return self._local()
 
     def _local(self) -> Ranker:
+        return self._ready().reranker
+
+    def _ready(self) -> Served:
         if self._served is None:
             raise Loading(self._failure or LOADING, retry_after=1.0)
-        return self._served.reranker
+        return self._served
 
     @contextmanager
     def busy(self) -> Iterator[None]:

@@ -11,16 +11,19 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from app.answer.pipeline import Retrieves
 from app.errors import LoadFailed
 from app.main import create_app
-from app.settings import load
+from app.metrics import Metrics
+from app.settings import Settings, load
 
 
 class Desk:
     """Opens the whole service in this process, over a small real model."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, retriever: Retrieves | None = None) -> None:
         self.model = model
+        self.retriever = retriever
         self.app: FastAPI
 
     @asynccontextmanager
@@ -28,8 +31,12 @@ class Desk:
         def fatal(error: LoadFailed) -> None:
             raise error
 
+        @asynccontextmanager
+        async def first_stage(_: Settings, __: Metrics) -> AsyncIterator[Retrieves | None]:
+            yield self.retriever
+
         ours = {"model": str(self.model), "device": "cpu", "engine": "torch", **settings}
-        self.app = create_app(load({}, **ours), fatal)
+        self.app = create_app(load({}, **ours), fatal, first_stage)
         async with LifespanManager(self.app):
             await self.app.state.service.settled()
             transport = ASGITransport(self.app)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from app.answer.candidate import Candidate
+from app.answer.llm import Ended, Prompt, Tokens
 from app.rerank.engine import Encoded, OutOfMemory, Pair
-from app.rerank.query import Side
+from app.rerank.query import Query, Ranking, Result, Side
 from tests.virtual_time import now
 
 
@@ -73,3 +77,77 @@ class WordEncoder:
 async def after(seconds: float, call: Any) -> Any:
     await asyncio.sleep(seconds)
     return await call
+
+
+@dataclass
+class FakeRetrieved:
+    candidates: Sequence[Candidate]
+    warnings: Sequence[str] = ()
+
+
+class FakeRetriever:
+    """Gives what it was given, after `seconds`; remembers what it was asked."""
+
+    def __init__(self, *texts: str, seconds: float = 0.0) -> None:
+        self.candidates = [
+            Candidate(f"p{place}", text, {"source": f"{place}.md"}, 10.0 - place)
+            for place, text in enumerate(texts, 1)
+        ]
+        self.seconds = seconds
+        self.error: Exception | None = None
+        self.asked: list[dict[str, Any]] = []
+
+    async def retrieve(self, queries: Sequence[str], **more: Any) -> FakeRetrieved:
+        self.asked.append({"queries": list(queries), **more})
+        await asyncio.sleep(self.seconds)
+        if self.error is not None:
+            raise self.error
+        return FakeRetrieved(self.candidates[: more["k"]])
+
+
+class OverlapReranker:
+    """The share of the query's words that a text has."""
+
+    name = "overlap"
+
+    def __init__(self) -> None:
+        self.queries: list[Query] = []
+
+    async def rank(self, query: Query) -> Ranking:
+        self.queries.append(query)
+        asked = words(query.text)
+        scores = [len(asked & words(one.text)) / len(asked) for one in query.documents]
+        order = sorted(range(len(scores)), key=lambda index: -scores[index])
+        results = [Result(index, scores[index]) for index in order][: query.top_n]
+        return Ranking(query, results, scores)
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+class ScriptedLLM:
+    """Says each of its pieces; an exception among them is raised, a number waited for."""
+
+    def __init__(self, name: str, *pieces: str | Exception | float, tokens: int = 10) -> None:
+        self.name = name
+        self.pieces = pieces
+        self.tokens = tokens
+        self.prompts: list[Prompt] = []
+        self.closed = 0
+
+    async def words(self, prompt: Prompt, *, stream: bool) -> AsyncGenerator[str | Ended]:
+        self.prompts.append(prompt)
+        try:
+            for piece in self.pieces:
+                if isinstance(piece, Exception):
+                    raise piece
+                if isinstance(piece, str):
+                    yield piece
+                else:
+                    await asyncio.sleep(piece)
+            yield Ended(Tokens(self.tokens - 1, 1))
+        finally:
+            self.closed += 1
+
+    async def close(self) -> None: ...

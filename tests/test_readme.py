@@ -11,6 +11,7 @@ import pytest
 from httpx import AsyncClient
 from pydantic_core import PydanticUndefined
 
+from app.api.answer_bodies import AnswerRequest
 from app.api.dialects.native import NativeRequest
 from app.api.problems import TYPES
 from app.errors import LoadFailed
@@ -84,6 +85,11 @@ def test_every_field_of_a_request_is_in_the_readme() -> None:
 def test_every_problem_type_is_in_the_readme() -> None:
     text = README.read_text()
     assert [name for name in TYPES if f"`{name}`" not in text] == []
+
+
+def test_every_field_of_a_question_is_in_the_readme() -> None:
+    text = README.read_text().split("## Answering")[1].split("## Models")[0]
+    assert [name for name in AnswerRequest.model_fields if f"| `{name}` |" not in text] == []
 
 
 @pytest.mark.anyio

@@ -92,3 +92,45 @@ def test_every_setting_says_what_it_is_for() -> None:
 def test_settings_cannot_be_changed_later() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(Settings(), "port", 1)  # noqa: B010 (what a type checker would refuse)
+
+
+def test_a_language_model_is_an_address_and_a_name() -> None:
+    settings = Settings(llm="http://localhost:8080/v1#m, anthropic:https://a.example/v1#claude:1")
+    assert settings.llm_addresses == [
+        ("openai", "http://localhost:8080/v1", "m"),
+        ("anthropic", "https://a.example/v1", "claude:1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "llm",
+    ["gpt", "http://localhost/v1", "ftp://a#m", "http://user:hunter2@a/v1#m", "cohere:http://a#m"],
+)
+def test_what_is_no_address_of_a_language_model_is_refused_and_not_shown(llm: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(llm=f"http://a#m,{llm}")
+    (error,) = caught.value.errors()
+    assert "llm: number 2 is not an address and a model" in error["msg"]
+    assert "hunter2" not in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"llm": "http://a#m,http://b#m", "llm_keys": "one"}, "llm_keys holds 1 keys for 2 of llm"),
+        ({"llm_max_tokens": 9000}, "leaves no room for a prompt"),
+        ({"llm_daily_tokens": 10}, "llm_daily_tokens needs llm_budget_file"),
+        ({"llm_listwise": True}, "llm_listwise needs llm"),
+        ({"trace_content": True}, "trace_content needs traces"),
+    ],
+)
+def test_settings_of_answers_that_do_not_go_together_are_refused(
+    settings: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ValidationError, match=says):
+        load({}, **settings)
+
+
+def test_a_temperature_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANKD_LLM_TEMPERATURE", "")
+    assert load({}).llm_temperature is None

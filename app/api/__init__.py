@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import models, openapi, operations, problems, routes
+from app.api import answer, models, openapi, operations, problems, routes
 from app.api.access import Access
 from app.api.disconnect import CancelOnDisconnect
 from app.api.limits import RequestLimits
@@ -34,6 +34,7 @@ def build_api(
     app.state.limits = limits
     app.state.keys = keys
     app.include_router(routes.router)
+    app.include_router(answer.router)
     app.include_router(operations.router)
     app.include_router(models.router)
     problems.install(app)

@@ -18,21 +18,21 @@ class RequestLimits:
     def check(self, queries: list[Query]) -> list[Query]:
         """What one request asks for, in all."""
         documents = sum(len(query.documents) for query in queries)
-        self._most("documents", documents, self.documents, "documents")
+        self.most("documents", documents, self.documents, "documents")
         for query in queries:
             self._check_texts(query)
         return queries
 
     def _check_texts(self, query: Query) -> None:
-        self._most("query", len(query.text), self.query_chars, "characters")
-        self._most("instruction", len(query.instruction or ""), self.query_chars, "characters")
+        self.most("query", len(query.text), self.query_chars, "characters")
+        self.most("instruction", len(query.instruction or ""), self.query_chars, "characters")
         for index, document in enumerate(query.documents):
             if len(document.text) > self.document_chars:
                 field = f"documents[{index}]"
-                self._most(field, len(document.text), self.document_chars, "characters")
+                self.most(field, len(document.text), self.document_chars, "characters")
 
     @staticmethod
-    def _most(field: str, count: int, limit: int, unit: str) -> None:
+    def most(field: str, count: int, limit: int, unit: str) -> None:
         if count > limit:
             raise InvalidRequest(
                 f"{field} holds {count} {unit}, more than the limit of {limit}",

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api.answer_bodies import AnswerRequest, FeedbackRequest
 from app.api.dialects.registry import DIALECTS
 from app.api.dialects.score import ScoreRequest
 from app.api.limits import RequestLimits
@@ -34,7 +35,12 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    requests: set[type[BaseModel]] = {ScoreRequest, *(dialect.request for dialect in DIALECTS)}
+    requests: set[type[BaseModel]] = {
+        AnswerRequest,
+        FeedbackRequest,
+        ScoreRequest,
+        *(dialect.request for dialect in DIALECTS),
+    }
     _, models = models_json_schema(
         [(Problem, "serialization"), *((one, "validation") for one in requests)],
         ref_template="#/components/schemas/{model}",
@@ -42,6 +48,9 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
     document["components"]["schemas"] |= models["$defs"]
     for request in requests:
         bound(document["components"]["schemas"][request.__name__]["properties"], limits)
+    schemas = document["components"]["schemas"]
+    schemas["AnswerRequest"]["properties"]["initial_k"]["maximum"] = limits.documents
+    schemas["TurnBody"]["properties"]["content"]["maxLength"] = limits.query_chars
     return document
 
 

@@ -5,6 +5,7 @@ Nobody is shown the text of something unforeseen: that goes to the log, under th
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
+from app.answer.feedback import FeedbackLost, NoFeedback, UnknownAnswer
+from app.answer.pipeline import NoStore
 from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia
 from app.api.dialects.dialect import Dialect, Refusal
@@ -35,6 +38,9 @@ from app.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+UNFORESEEN = "an unforeseen error; the log has it by request id"
+
+logger = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
@@ -46,12 +52,16 @@ class Kind(NamedTuple):
 KINDS: dict[type[ServiceError], Kind] = {
     MalformedRequest: Kind(400, "malformed", "The body is not JSON"),
     Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
+    NoStore: Kind(404, "no_store", "There is nothing to answer from"),
+    NoFeedback: Kind(404, "no_feedback", "Feedback is not kept here"),
+    UnknownAnswer: Kind(404, "unknown_answer", "There is no such answer"),
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
     InvalidRequest: Kind(422, "invalid", "The request is not valid"),
     TooLong: Kind(422, "too_long", "A document is too long for the model"),
     QueueFull: Kind(429, "overloaded", "Too much work is waiting"),
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
+    FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be kept"),
     Loading: Kind(503, "loading", "The model is not ready"),
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
@@ -106,7 +116,12 @@ def named_by(dialect: Dialect, text: str) -> str:
 
 
 def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
-    problem = Problem(
+    body = to_json(make_problem(request, kind, detail, **more).model_dump(exclude_none=True))
+    return Response(body, kind.status, media_type=MEDIA_TYPE)
+
+
+def make_problem(request: Request, kind: Kind, detail: str, **more: Any) -> Problem:
+    return Problem(
         type=kind.type,
         title=kind.title,
         status=kind.status,
@@ -115,14 +130,30 @@ def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> 
         request_id=request.scope.get("request_id", ""),
         **more,
     )
-    body = to_json(problem.model_dump(exclude_none=True))
-    return Response(body, kind.status, media_type=MEDIA_TYPE)
+
+
+def kind_of(error: Exception) -> Kind:
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
+
+
+def fault_of(error: Exception) -> dict[str, Any]:
+    return {name: getattr(error, name, None) for name in ("field", "limit")}
+
+
+def describe(request: Request, error: Exception) -> Problem:
+    """For an answer that has begun: what went wrong, in its outcome and as a body."""
+    kind = kind_of(error)
+    request.scope["outcome"] = kind.type
+    if isinstance(error, ServiceError):
+        return make_problem(request, kind, str(error) or kind.title, **fault_of(error))
+    fields = {"request_id": request.scope["request_id"]}
+    logger.error("unforeseen", exc_info=error, extra={"fields": fields})
+    return make_problem(request, kind, UNFORESEEN)
 
 
 def on_service_error(request: Request, error: Exception) -> Response:
-    kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
-    more = {name: getattr(error, name, None) for name in ("field", "limit")}
-    response = refuse(request, kind, str(error) or kind.title, **more)
+    kind = kind_of(error)
+    response = refuse(request, kind, str(error) or kind.title, **fault_of(error))
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
@@ -143,7 +174,7 @@ def on_http_error(request: Request, error: Exception) -> Response:
 
 
 def on_unforeseen(request: Request) -> Response:
-    return refuse(request, INTERNAL, "an unforeseen error; the log has it by request id")
+    return refuse(request, INTERNAL, UNFORESEEN)
 
 
 def install(app: FastAPI) -> None:

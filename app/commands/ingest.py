@@ -14,11 +14,12 @@ from pydantic_core import to_json
 
 from app import logs
 from app.answer.opening import FirstStage, open_shelf
+from app.answers import first_stage
 from app.commands.flags import add_flags, settings_from, stop
 from app.commands.measuring import count, positive
 from app.commands.rerank import MODEL_SETTINGS
 from app.errors import LoadFailed, ServiceError
-from app.main import first_stage, load_model
+from app.rankers import load_model
 from app.rerank.engine import Encoder
 from app.settings import Settings
 

@@ -13,8 +13,8 @@ from app.commands.flags import add_flags, stop
 from app.commands.rerank import MODEL_SETTINGS
 from app.errors import ServiceError
 from app.evaluation.problems import BadInput, Problem
-from app.main import open_model
 from app.metrics import Metrics
+from app.rankers import open_model
 from app.settings import Settings
 
 if TYPE_CHECKING:

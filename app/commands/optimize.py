@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from app import logs
 from app.commands.flags import add_flags, settings_from, stop
 from app.errors import LoadFailed
-from app.main import spec_of
+from app.rankers import spec_of
 from app.rerank.engine import LoadedModel
 from app.rerank.engine.contest import AGREEMENT, Result
 

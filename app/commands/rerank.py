@@ -17,8 +17,8 @@ from app.api.dialects.dialect import Label
 from app.api.reading import as_invalid
 from app.commands.flags import add_flags, settings_from, stop
 from app.errors import ServiceError
-from app.main import open_model
 from app.metrics import Metrics
+from app.rankers import open_model
 from app.rerank.query import Query, Ranking
 from app.settings import Settings
 

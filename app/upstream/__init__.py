@@ -45,7 +45,7 @@ def retry_hint(response: httpx.Response) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def worth_another_try(error: Exception) -> bool | float:
+def worth_another_try(error: Exception, patience: float) -> bool | float:
     """Whether to try again, or after how many seconds."""
     if isinstance(error, httpx.HTTPStatusError):
         if error.response.status_code not in RETRIED:
@@ -53,7 +53,7 @@ def worth_another_try(error: Exception) -> bool | float:
         hint = retry_hint(error.response)
         if hint is None:
             return True
-        return hint if hint <= LONGEST_HINT else False
+        return hint if hint <= patience else False
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
 
 
@@ -70,18 +70,20 @@ async def call(
     *,
     attempts: int,
     deadline: float | None = None,
+    patience: float = LONGEST_HINT,
 ) -> Answer:
     """The answer of `attempt`, tried up to `attempts` times, or one error that names the service.
 
-    The time limit is the caller's own: `asyncio.timeout` around this call ends it at any point.
+    The time limit is the caller's own: `asyncio.timeout` around this call ends it at any point. A
+    service that asks to be left alone for longer than `patience` is not waited for.
     """
+
+    def again(error: Exception) -> bool | float:
+        return in_time(worth_another_try(error, patience), deadline)
+
     try:
         async for tried in stamina.retry_context(
-            lambda error: in_time(worth_another_try(error), deadline),
-            attempts=attempts,
-            timeout=None,
-            wait_initial=0.2,
-            wait_max=10.0,
+            again, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=10.0
         ):
             with tried:
                 return await attempt()

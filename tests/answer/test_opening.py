@@ -7,8 +7,8 @@ import pytest
 
 from app.answer.address import read_address
 from app.answer.opening import FirstStage, open_retriever, open_shelf
+from app.answers import first_stage
 from app.errors import LoadFailed
-from app.main import first_stage
 from app.settings import Settings
 from tests.answer.upstreams import EMBEDDER
 

@@ -96,7 +96,7 @@ async def test_labels_come_from_closed_sets(desk: Desk) -> None:
     for _, labels in samples:
         for name, value in labels:
             if name == "outcome":
-                assert value in TYPES | {"ok", "client_gone"}
+                assert value in TYPES | {"ok", "client_gone", "answered", "extractive"}
             if name == "route":
                 assert value in {"/rerank", "/metrics", "other"}
 

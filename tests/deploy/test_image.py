@@ -121,7 +121,7 @@ def test_compose_waits_longer_than_the_service_drains() -> None:
 
 
 def test_images_of_others_are_pinned_to_a_version() -> None:
-    for name in ("prometheus", "grafana"):
+    for name in ("chroma", "prometheus", "grafana"):
         assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"]), name
 
 

@@ -12,8 +12,8 @@ from app.evaluation.judged import Judged
 from app.evaluation.local import LocalScorer
 from app.evaluation.measures import measure
 from app.evaluation.scoring import reorder, score_all
-from app.main import open_model
 from app.metrics import Metrics
+from app.rankers import open_model
 from app.rerank.engine.spec import ModelSpec
 from app.settings import load
 

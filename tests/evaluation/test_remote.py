@@ -13,8 +13,9 @@ from app.errors import LoadFailed
 from app.evaluation.local import LocalScorer
 from app.evaluation.problems import ServerFailed
 from app.evaluation.remote import RemoteScorer, open_remote, pause
-from app.main import create_app, open_model
+from app.main import create_app
 from app.metrics import Metrics
+from app.rankers import open_model
 from app.settings import load
 
 pytestmark = pytest.mark.anyio

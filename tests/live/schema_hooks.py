@@ -2,7 +2,7 @@
 
 A caller who asks for an answer within one millisecond gets a 504, as he should; here every 5xx
 counts as a fault of ours, so time limits are such as a busy machine can keep. Texts that are
-to be paired are made as many on both sides.
+to be paired are made as many on both sides, and final_k less than initial_k.
 """
 
 from __future__ import annotations
@@ -36,3 +36,13 @@ def padded(sides: dict[str, Any]) -> dict[str, Any]:
     lists = {name: side if isinstance(side, list) else [side] for name, side in sides.items()}
     most = max(map(len, lists.values()))
     return {name: side + side[-1:] * (most - len(side)) for name, side in lists.items()}
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    body = case.body
+    if case.operation.path == "/answer" and isinstance(body, dict):
+        initial_k, final_k = body.get("initial_k", 50), body.get("final_k", 5)
+        if all(type(one) is int for one in (initial_k, final_k)) and 2 <= initial_k <= final_k:
+            # One that is too much by itself stays so.
+            case.body = body | {"final_k": 1 if final_k <= 100 else final_k}

@@ -85,6 +85,10 @@ def running(*, wait: bool = True, **settings: object) -> Iterator[LiveService]:
 
 def scrape(client: httpx.Client) -> dict[str, float]:
     """Metric values by their full name, labels and all."""
-    lines = client.get("/metrics").text.splitlines()
+    return scrape_text(client.get("/metrics").text)
+
+
+def scrape_text(text: str) -> dict[str, float]:
+    lines = text.splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in pairs}

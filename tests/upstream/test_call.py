@@ -83,6 +83,14 @@ async def test_a_service_that_asks_for_an_hour_is_taken_as_down() -> None:
 
 
 @in_virtual_time
+async def test_a_caller_may_be_less_patient() -> None:
+    flaky = Flaky([status(429, retry_after="3"), status(429, retry_after="5"), OK])
+    with pytest.raises(UpstreamFailed, match="answered 429"):
+        await call("the store", flaky, attempts=3, patience=4.0)
+    assert now() == 3
+
+
+@in_virtual_time
 async def test_the_last_failure_is_told_without_what_was_sent() -> None:
     flaky = Flaky([status(500)] * 3)
     with pytest.raises(UpstreamFailed) as caught:

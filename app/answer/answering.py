@@ -1,0 +1,130 @@
+"""Opens all that `/answer` needs, from plain values."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from app.answer.answered import Answer
+from app.answer.cache import Recent
+from app.answer.feedback import Feedback
+from app.answer.llm.anthropic import Anthropic
+from app.answer.llm.breaker import Breaker
+from app.answer.llm.budget import Budget
+from app.answer.llm.chain import Called, Chain, Link
+from app.answer.llm.client import Asking, Client, Format
+from app.answer.llm.openai import OpenAI
+from app.answer.pipeline import Answerer, Manner, Retrieves
+from app.answer.run import Observe
+from app.answer.tracing import NoTracer, Tracer
+from app.rerank.query import Ranker
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One language model: the format that it speaks, where, as what, and with which key."""
+
+    format: str
+    url: str
+    model: str
+    key: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is decided before the first question."""
+
+    llms: Sequence[Address] = ()
+    asking: Asking = field(default_factory=Asking)
+    connect: float = 3.0  # seconds
+    concurrency: int = 8
+    daily_tokens: int = 0
+    budget_file: Path | None = None
+    manner: Manner = field(default_factory=Manner)
+    cache_seconds: float = 0.0
+    feedback_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    answerer: Answerer
+    chain: Chain | None
+    feedback: Feedback | None
+
+
+@asynccontextmanager
+async def open_answering(
+    plan: Plan,
+    retriever: Retrieves,
+    reranker: Ranker,
+    *,
+    tracer: Tracer | None = None,
+    observe: Observe = lambda event: None,
+    observe_llm: Callable[[Called], None] = lambda called: None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Answering]:
+    clock = asyncio.get_running_loop().time
+    tracer = tracer or NoTracer()
+    chain = open_chain(plan, observe_llm, transport) if plan.llms else None
+    cache: Recent[Answer] = Recent(plan.cache_seconds, clock)
+    feedback = Feedback(plan.feedback_file, clock) if plan.feedback_file else None
+    answerer = Answerer(
+        retriever, reranker, chain, plan.manner, cache=cache, tracer=tracer, observe=observe
+    )
+    try:
+        yield Answering(answerer, chain, feedback)
+    finally:
+        if chain is not None:
+            await chain.close()
+        await asyncio.to_thread(tracer.close)
+
+
+def open_chain(
+    plan: Plan, observe: Callable[[Called], None], transport: httpx.AsyncBaseTransport | None
+) -> Chain:
+    clock = asyncio.get_running_loop().time
+    names = distinct([one.model for one in plan.llms])
+    links = [
+        Link(open_client(plan, one, name, transport), Breaker(clock))
+        for one, name in zip(plan.llms, names, strict=True)
+    ]
+    return Chain(
+        links,
+        Budget(plan.daily_tokens, plan.budget_file),
+        max_tokens=plan.asking.max_tokens,
+        concurrency=plan.concurrency,
+        observe=observe,
+    )
+
+
+def open_client(
+    plan: Plan, address: Address, name: str, transport: httpx.AsyncBaseTransport | None
+) -> Client:
+    """The limit on reading is the client's own, by the clock; httpx's would count each piece."""
+    http = httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=plan.connect),
+        limits=httpx.Limits(max_connections=None),
+        transport=transport,
+    )
+    spoken = format_of(address)
+    return Client(name, spoken, address.url, address.model, address.key, http, plan.asking)
+
+
+def format_of(address: Address) -> Format:
+    if address.format == "anthropic":
+        return Anthropic()
+    return OpenAI(newest=httpx.URL(address.url).host == "api.openai.com")
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Two addresses of one model are told apart by their place."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({place})"
+        for place, name in enumerate(names, 1)
+    ]

@@ -1,0 +1,58 @@
+"""An answer without a language model: the passages' own best sentences, by the same reranker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.answer.citations import Citation
+from app.rerank.query import Document, Query, Ranker
+from app.rerank.spans import sentences
+
+MOST = 3  # sentences
+SHARE = 0.5  # of the best one's score, that another needs
+SHORT = 20  # characters; without an end mark that is a heading, most likely
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    text: str
+    citations: Sequence[Citation]
+
+
+async def extract(
+    reranker: Ranker, question: str, passages: Sequence[str], limit: float | None
+) -> Extract:
+    """`limit`: seconds that it may take."""
+    parts = statements(passages)
+    documents = [Document(text) for text in parts]
+    ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=limit))
+    least = SHARE * ranking.results[0].score if ranking.results else 0.0
+    chosen = [one.index for one in ranking.results if one.score >= least]
+    return joined(parts, [documents[index].text for index in sorted(chosen)])
+
+
+def statements(passages: Sequence[str]) -> dict[str, list[int]]:
+    """Each sentence once, in the order read, with the places of the passages that hold it."""
+    found: dict[str, list[int]] = {}
+    for place, passage in enumerate(passages, 1):
+        for start, end in sentences(passage):
+            places = found.setdefault(" ".join(passage[start:end].split()), [])
+            if place not in places:
+                places.append(place)
+    telling = {text: places for text, places in found.items() if tells(text)}
+    return telling or found
+
+
+def tells(text: str) -> bool:
+    return len(text) >= SHORT or text[-1] in ".!?。！？"  # noqa: RUF001
+
+
+def joined(parts: Mapping[str, Sequence[int]], chosen: Sequence[str]) -> Extract:
+    text, citations = "", []
+    for sentence in chosen:
+        start = len(text) + bool(text)
+        marks = "".join(f"[{place}]" for place in parts[sentence])
+        text += f"{' ' * bool(text)}{sentence} {marks}"
+        citations.append(Citation(start, start + len(sentence), tuple(parts[sentence])))
+    return Extract(text, citations)

@@ -1,0 +1,79 @@
+"""Language models: what they are given, and what comes back from them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from app.answer.question import Turn
+
+AROUND = 8  # tokens that mark a turn
+Finish = Literal["stop", "length", "filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The fixed part comes first, so that a provider's prompt cache can hold it."""
+
+    system: str
+    turns: Sequence[Turn]  # the last is the user's
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    prompt: int = 0
+    completion: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(self.prompt + other.prompt, self.completion + other.completion)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """After the last word. Without `tokens` the service told none."""
+
+    tokens: Tokens | None = None
+    finish: Finish = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """After `Ended`: which model it was, what it cost, and which were passed over for it."""
+
+    llm: str
+    tokens: Tokens
+    finish: Finish = "stop"
+    passed_over: Sequence[str] = ()
+
+
+class LLM(Protocol):
+    """Fails with UpstreamFailed or UpstreamTimeout, and nothing else."""
+
+    name: str
+
+    def words(self, prompt: Prompt, *, stream: bool) -> AsyncGenerator[str | Ended]:
+        """The answer, in one piece or many, and at last `Ended`."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def estimate(text: str) -> int:
+    """Tokens that a text takes at most, nearly: three bytes each.
+
+    English has over four to a token, Chinese three; so prompts come out short rather than long.
+    """
+    return -(-len(text.encode("utf-8", "replace")) // 3)
+
+
+def estimate_turn(turn: Turn) -> int:
+    return estimate(turn.text) + AROUND
+
+
+def estimate_prompt(prompt: Prompt) -> int:
+    return estimate(prompt.system) + AROUND + sum(map(estimate_turn, prompt.turns))

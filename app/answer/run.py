@@ -1,0 +1,76 @@
+"""One question on its way: its time limit, what each stage took, and what there is to warn of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from app.answer.answered import Answer, StageDone
+from app.answer.llm import Tokens
+from app.answer.question import Question
+from app.answer.tracing import Kind, Span, Tracer
+from app.errors import DeadlineExceeded, UpstreamTimeout
+
+Piece = TypeVar("Piece")
+Observe = Callable[[StageDone | Answer], None]
+
+LEAST = 0.001  # seconds; 0 would mean no limit of its own
+KEPT_BACK = 0.1  # of the time limit, and a second at most: for an extract when models are too slow
+
+
+class Run:
+    def __init__(
+        self, question: Question, limit: float, tracer: Tracer, root: Span, observe: Observe
+    ) -> None:
+        self.question = question
+        self.warnings = question.warnings
+        self.times: dict[str, float] = {}
+        self.tokens = Tokens()
+        self._limit = limit
+        self._tracer = tracer
+        self._root = root
+        self._observe = observe
+        self._now = asyncio.get_running_loop().time
+        self._started = self._now()
+        self._due = self._started + limit
+        self._llm_due = self._due - min(1.0, KEPT_BACK * limit)
+
+    @property
+    def remaining(self) -> float:
+        return max(LEAST, self._due - self._now())
+
+    @property
+    def elapsed(self) -> float:
+        return self._now() - self._started
+
+    @contextmanager
+    def stage(self, name: str, kind: Kind) -> Iterator[Span]:
+        started, outcome = self._now(), "client_gone"
+        try:
+            with self._tracer.span(name, kind, self._root) as span:
+                yield span
+            outcome = "ok"
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            seconds = self._now() - started
+            self.times[name] = self.times.get(name, 0.0) + seconds
+            self._observe(StageDone(name, outcome, seconds))
+
+    def within(self) -> asyncio.Timeout:
+        return asyncio.timeout_at(self._due)
+
+    def late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"not answered within {self._limit * 1000:.0f} ms")
+
+    async def next_of(self, words: AsyncGenerator[Piece]) -> Piece:
+        """Early enough that an extract can still be made."""
+        try:
+            async with asyncio.timeout_at(self._llm_due):
+                return await anext(words)
+        except TimeoutError as error:
+            sentence = "the language models did not answer within the time limit"
+            raise UpstreamTimeout(sentence, upstream="llm") from error

@@ -1,0 +1,229 @@
+"""The bodies of `/answer`: what is read, and what is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from app.answer.answered import Answer, Found
+from app.answer.question import Question, Turn
+from app.api.dialects.fields import WHOLE, Lenient
+
+MOST_FINAL = 100
+MOST_TURNS = 50
+QUERY = "how long may I keep the book"
+EXAMPLES: dict[str, Any] = {
+    "question": {"summary": "The least: a question", "value": {"query": QUERY}},
+    "strict": {
+        "summary": "From 20 candidates the 3 best, and only good ones, with their texts",
+        "value": {
+            "query": QUERY,
+            "initial_k": 20,
+            "final_k": 3,
+            "min_score": 0.2,
+            "return_documents": True,
+        },
+    },
+    "conversation": {
+        "summary": "A question that needs the one before it",
+        "value": {
+            "query": "and a film?",
+            "conversation": [
+                {"role": "user", "content": QUERY},
+                {"role": "assistant", "content": "Four weeks [1]."},
+            ],
+        },
+    },
+}
+EXAMPLE_ANSWER: JsonDict = {
+    "id": "5f0c6a1e0a8f4d0b9a3c",
+    "outcome": "answered",
+    "answer": "You may keep it for four weeks [1].",
+    "citations": [
+        {"start": 0, "end": 30, "text": "You may keep it for four weeks", "sources": [1]}
+    ],
+    "invented_citations": [],
+    "sources": [
+        {
+            "number": 1,
+            "id": "rules-7",
+            "metadata": {"source": "rules.md", "section": "Loans"},
+            "first_stage_score": 7.1,
+            "first_stage_rank": 4,
+            "rerank_score": 0.93,
+            "rerank_rank": 1,
+        }
+    ],
+    "retrieved_count": 50,
+    "used_count": 1,
+    "llm": "my-model",
+    "cached": False,
+    "usage": {
+        "prompt_tokens": 310,
+        "completion_tokens": 12,
+        "total_tokens": 322,
+        "rerank_tokens": 4100,
+    },
+    "times_ms": {"retrieve": 8.1, "rerank": 95.0, "llm": 640.2, "total": 744.0},
+    "warnings": [],
+}
+
+
+class TurnBody(Lenient):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class AnswerRequest(Lenient):
+    query: Annotated[str, Field(pattern=r"\S", description="The question")]
+    initial_k: Annotated[int, Field(ge=2), WHOLE] = Field(
+        50, description="Candidates that the first stage gives"
+    )
+    final_k: Annotated[int, Field(ge=1, le=MOST_FINAL), WHOLE] = Field(
+        5, description="Passages that are used after reranking; less than `initial_k`"
+    )
+    min_score: float | None = Field(
+        None, description="Use no passage that scores less; the service's own by default"
+    )
+    filters: dict[str, str | bool | int | float] | None = Field(
+        None, description="Metadata that a passage must have, by name"
+    )
+    collection: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="Where to search, if not in the default"
+    )
+    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS)] = Field(
+        default_factory=list, description="What was said before, oldest first"
+    )
+    stream: bool = Field(False, description="Send events while the answer is written")
+    return_documents: bool = Field(False, description="Give the text of each source")
+    timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
+        None, description="Answer within, or 504"
+    )
+    diagnostics: bool = Field(False, description="Tell what was searched, and all candidates")
+
+    def question(self) -> Question:
+        return Question(
+            self.query,
+            self.initial_k,
+            self.final_k,
+            self.min_score,
+            self.filters or {},
+            self.collection,
+            [Turn(one.role, one.content) for one in self.conversation],
+            self.timeout_ms / 1000 if self.timeout_ms else None,
+            self.return_documents,
+            self.diagnostics,
+        )
+
+
+class FeedbackRequest(Lenient):
+    useful: Literal["up", "down"]
+    source: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="The id of the candidate that holds the right answer"
+    )
+    comment: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class CitationBody(BaseModel):
+    start: int = Field(description="In code points of `answer`")
+    end: int
+    text: str = Field(description="The part of the answer that these sources support")
+    sources: list[int] = Field(description="`number` of each")
+
+
+class SourceBody(BaseModel):
+    number: int = Field(description="What `[1]` in the answer means")
+    id: str
+    metadata: dict[str, Any]
+    text: str | None = None
+    first_stage_score: float | None = None
+    first_stage_rank: int
+    rerank_score: float
+    rerank_rank: int
+
+
+class AnswerUsage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    rerank_tokens: int
+
+
+class AnswerDiagnostics(BaseModel):
+    queries: list[str]
+    candidates: list[str] = Field(description="Ids, in the first stage's order")
+
+
+class AnswerBody(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ANSWER]})
+
+    id: str
+    outcome: Literal["answered", "extractive", "not_found"]
+    answer: str
+    citations: list[CitationBody]
+    invented_citations: list[int] = Field(
+        description="Numbers that the language model cited and that are not there; not in `answer`"
+    )
+    sources: list[SourceBody]
+    retrieved_count: int
+    used_count: int = Field(description="Sources that the answer was made from")
+    llm: str | None = None
+    cached: bool
+    usage: AnswerUsage
+    times_ms: dict[str, float]
+    warnings: list[str]
+    diagnostics: AnswerDiagnostics | None = None
+
+
+def render(name: str, answer: Answer) -> dict[str, Any]:
+    found, question = answer.found, answer.question
+    body: dict[str, Any] = {
+        "id": name,
+        "outcome": answer.outcome,
+        "answer": answer.text,
+        "citations": [
+            {
+                "start": one.start,
+                "end": one.end,
+                "text": answer.text[one.start : one.end],
+                "sources": list(one.sources),
+            }
+            for one in answer.citations
+        ],
+        "invented_citations": list(answer.invented),
+        "sources": render_sources(found, texts=question.return_documents),
+        "retrieved_count": len(found.candidates),
+        "used_count": answer.used,
+        **({"llm": answer.llm} if answer.llm else {}),
+        "cached": answer.cached,
+        "usage": {
+            "prompt_tokens": answer.tokens.prompt,
+            "completion_tokens": answer.tokens.completion,
+            "total_tokens": answer.tokens.total,
+            "rerank_tokens": found.rerank_tokens,
+        },
+        "times_ms": {stage: round(1000 * each, 2) for stage, each in answer.times.items()},
+        "warnings": list(answer.warnings),
+    }
+    if question.diagnostics:
+        ids = [one.id for one in found.candidates]
+        body["diagnostics"] = {"queries": question.queries, "candidates": ids}
+    return body
+
+
+def render_sources(found: Found, *, texts: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": number,
+            "id": one.candidate.id,
+            "metadata": dict(one.candidate.metadata),
+            **({"text": one.candidate.text} if texts else {}),
+            "first_stage_score": one.candidate.score,
+            "first_stage_rank": one.first_rank,
+            "rerank_score": one.score,
+            "rerank_rank": one.rank,
+        }
+        for number, one in enumerate(found.sources, 1)
+    ]

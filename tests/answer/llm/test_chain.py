@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import date
+
+import pytest
+
+from app.answer.llm import LLM, Prompt, Spoken, Tokens
+from app.answer.llm.breaker import FAILURES, REST, Breaker
+from app.answer.llm.budget import Budget
+from app.answer.llm.chain import AllFailed, Called, Chain, Link
+from app.answer.question import Turn
+from app.errors import UpstreamFailed, UpstreamTimeout
+from tests.fakes import ScriptedLLM
+from tests.virtual_time import in_virtual_time, now
+
+PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
+DOWN = UpstreamFailed("a is down", upstream="a", status=500)
+SLOW = UpstreamTimeout("a did not answer in time", upstream="a")
+
+
+class Watched(Chain):
+    def __init__(self, *llms: LLM, limit: int = 0, concurrency: int = 8) -> None:
+        self.calls: list[Called] = []
+        clock = asyncio.get_running_loop().time
+        super().__init__(
+            [Link(one, Breaker(clock)) for one in llms],
+            Budget(limit, None, lambda: date(2026, 11, 23)),
+            max_tokens=50,
+            concurrency=concurrency,
+            observe=self.calls.append,
+        )
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        return [(call.llm, call.outcome) for call in self.calls]
+
+
+async def hear(chain: Chain) -> tuple[str, Spoken]:
+    text = ""
+    async with aclosing(chain.words(PROMPT, stream=True)) as words:
+        async for piece in words:
+            if isinstance(piece, Spoken):
+                return text, piece
+            text += piece
+    raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(DOWN, "failed"), (SLOW, "timeout")])
+def test_the_next_is_asked_when_one_fails_and_it_is_said_why(
+    error: UpstreamFailed, outcome: str
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        chain = Watched(ScriptedLLM("a", error), ScriptedLLM("b", "Four."))
+        text, spoken = await hear(chain)
+        assert text == "Four."
+        assert spoken == Spoken("b", Tokens(9, 1), "stop", (str(error),))
+        assert chain.outcomes == [("a", outcome), ("b", "ok")]
+
+    test()
+
+
+@in_virtual_time
+async def test_after_the_first_word_nobody_else_is_asked() -> None:
+    other = ScriptedLLM("b", "Five.")
+    chain = Watched(ScriptedLLM("a", "Four ", DOWN), other)
+    with pytest.raises(UpstreamFailed, match="a is down"):
+        await hear(chain)
+    assert other.prompts == []
+
+
+@in_virtual_time
+async def test_when_all_fail_each_reason_is_told() -> None:
+    with pytest.raises(AllFailed) as caught:
+        await hear(Watched(ScriptedLLM("a", DOWN), ScriptedLLM("b", SLOW)))
+    assert list(caught.value.reasons) == ["a is down", "a did not answer in time"]
+
+
+@in_virtual_time
+async def test_one_that_keeps_failing_is_passed_over_until_it_has_rested() -> None:
+    down = ScriptedLLM("a", DOWN)
+    chain = Watched(down, ScriptedLLM("b", "Four."))
+    for _ in range(FAILURES + 3):
+        await hear(chain)
+    assert len(down.prompts) == FAILURES
+    assert chain.outcomes[-2:] == [("a", "passed_over"), ("b", "ok")]
+    await asyncio.sleep(REST)
+    await hear(chain)
+    assert len(down.prompts) == FAILURES + 1
+
+
+@in_virtual_time
+async def test_what_the_request_is_at_fault_for_does_not_count_against_the_model() -> None:
+    refusing = ScriptedLLM("a", UpstreamFailed("a answered 400", upstream="a", status=400))
+    chain = Watched(refusing, ScriptedLLM("b", "Four."))
+    for _ in range(2 * FAILURES):
+        await hear(chain)
+    assert len(refusing.prompts) == 2 * FAILURES
+
+
+@in_virtual_time
+async def test_a_spent_budget_ends_the_asking_before_it_starts() -> None:
+    llm = ScriptedLLM("a", "Four.", tokens=100)
+    chain = Watched(llm, limit=170)
+    await hear(chain)
+    assert chain.budget.left == 70
+    with pytest.raises(AllFailed, match="tokens for today are spent"):
+        await hear(chain)
+    assert len(llm.prompts) == 1
+
+
+@in_virtual_time
+async def test_only_so_many_are_asked_at_once() -> None:
+    chain = Watched(ScriptedLLM("a", 1.0, "Four."), concurrency=2)
+    await asyncio.gather(*(hear(chain) for _ in range(6)))
+    assert now() == 3
+
+
+@in_virtual_time
+async def test_whoever_goes_away_frees_the_place_and_counts_as_nobodys_fault() -> None:
+    llm = ScriptedLLM("a", "Four ", 60.0, "weeks.")
+    chain = Watched(llm, limit=1000, concurrency=1)
+    async with aclosing(chain.words(PROMPT, stream=True)) as words:
+        assert await anext(words) == "Four "
+    assert chain.outcomes == [("a", "client_gone")]
+    assert llm.closed == 1
+    assert 900 < chain.budget.left < 1000  # what was heard is charged, what was held is not
+    await hear(chain)

@@ -1,0 +1,266 @@
+"""A model over real HTTP, well and misbehaving."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.answer.llm import Ended, Prompt, Tokens
+from app.answer.llm.anthropic import Anthropic
+from app.answer.llm.client import Asking, Client, Format
+from app.answer.llm.openai import OpenAI
+from app.answer.question import Turn
+from app.errors import UpstreamFailed, UpstreamTimeout
+from tests.answer.llm.server import (
+    LLMServer,
+    breaks_off,
+    delta,
+    llm_server,
+    refuses,
+    says,
+    sends,
+)
+from tests.virtual_time import in_virtual_time, now
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
+QUICK = Asking(max_tokens=50, attempts=2, first_token=0.2, total=0.3)
+KEY = SecretStr("sk-secret")
+
+
+def client(
+    server: LLMServer,
+    asking: Asking = Asking(),  # noqa: B008 (frozen)
+    spoken: Format | None = None,
+) -> Client:
+    http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=1.0))
+    spoken = spoken or OpenAI(newest=False)
+    return Client("m", spoken, server.url, "model-1", KEY, http, asking)
+
+
+async def listen(one: Client, *, stream: bool) -> tuple[list[str], Ended]:
+    pieces: list[str] = []
+    try:
+        async for piece in one.words(PROMPT, stream=stream):
+            if isinstance(piece, Ended):
+                return pieces, piece
+            pieces.append(piece)
+    finally:
+        await one.close()
+    raise AssertionError("it never ended")
+
+
+async def test_an_answer_comes_whole_with_what_it_cost() -> None:
+    async with llm_server(says("Four ", "weeks.")) as server:
+        assert await listen(client(server), stream=False) == (
+            ["Four weeks."],
+            Ended(Tokens(90, 10)),
+        )
+    (asked,) = server.asked
+    assert asked.headers["authorization"] == "Bearer sk-secret"
+    assert asked.body == {
+        "model": "model-1",
+        "messages": [
+            {"role": "system", "content": "Rules."},
+            {"role": "user", "content": "How long?"},
+        ],
+        "max_tokens": 1024,
+        "temperature": 0.1,
+    }
+
+
+async def test_an_answer_comes_in_pieces_and_says_why_it_ended() -> None:
+    async with llm_server(says("Four ", "we\u2028eks.", finish="length")) as server:
+        pieces, ended = await listen(client(server), stream=True)
+    assert pieces == ["Four ", "we\u2028eks."]
+    assert ended == Ended(Tokens(90, 10), "length")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_service_that_tells_no_usage_is_no_fault(stream: bool) -> None:
+    async with llm_server(says("Four.", usage=None)) as server:
+        assert (await listen(client(server), stream=stream))[1] == Ended(None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_hangs_is_given_up_in_time_and_hung_up_on(stream: bool) -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs()]
+        with pytest.raises(UpstreamTimeout, match=r"^m did not answer in time$"):
+            await listen(client(server, QUICK), stream=stream)
+        await server.gone.wait()
+
+
+async def test_one_that_hangs_in_the_middle_is_given_up_in_time() -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs_in_the_middle("Four ")]
+        with pytest.raises(UpstreamTimeout):
+            await listen(client(server, QUICK), stream=True)
+        await server.gone.wait()
+
+
+async def test_whoever_stops_listening_ends_the_call() -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs_in_the_middle("Four ")]
+        one = client(server)
+        async with aclosing(one.words(PROMPT, stream=True)) as words:
+            assert await anext(words) == "Four "
+        await asyncio.wait_for(server.gone.wait(), 5)
+        await one.close()
+
+
+@pytest.mark.parametrize(
+    ("stream", "behave"),
+    [
+        (False, sends(b"<html>")),
+        (False, sends(b"[]")),
+        (False, sends(b'{"choices": []}')),
+        (False, sends(b'{"choices": [{"message": {"content": null}}]}')),
+        (False, says(" ")),
+        (True, sends(b"data: {broken\n\n")),
+        (True, sends(b'data: {"choices": 7}\n\n')),
+        (True, sends(b'data: {"error": {"message": "secret"}}\n\n')),
+        (True, sends(b"")),
+        (True, breaks_off("Four ")),
+        (True, says()),
+    ],
+)
+async def test_junk_is_one_error_that_tells_nothing_of_it(stream: bool, behave: Any) -> None:
+    async with llm_server(behave) as server:
+        with pytest.raises(UpstreamFailed, match=r"^m (broke off|sent|gave)") as caught:
+            await listen(client(server), stream=stream)
+    assert "secret" not in str(caught.value)
+
+
+async def test_what_may_pass_is_tried_again() -> None:
+    async with llm_server(refuses(500), says("Four.")) as server:
+        assert (await listen(client(server), stream=True))[0] == ["Four."]
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+    async with llm_server(refuses(status), says("Four.")) as server:
+        with pytest.raises(UpstreamFailed, match=f"^m answered {status}$"):
+            await listen(client(server), stream=False)
+    assert len(server.asked) == 1
+
+
+def mocked(outcomes: list[httpx.Response], asking: Asking) -> Client:
+    transport = httpx.MockTransport(lambda request: outcomes.pop(0))
+    http = httpx.AsyncClient(transport=transport)
+    return Client("m", OpenAI(newest=True), "https://llm.example", "m", KEY, http, asking)
+
+
+WHOLE = {"choices": [{"message": {"content": "Four."}}], "usage": None}
+
+
+def test_a_hint_is_waited_for() -> None:
+    @in_virtual_time
+    async def test() -> None:
+        busy = httpx.Response(429, headers={"retry-after": "7"})
+        one = mocked([busy, httpx.Response(200, json=WHOLE)], Asking(first_token=10))
+        assert (await listen(one, stream=False))[0] == ["Four."]
+        assert now() == 7
+
+    test()
+
+
+def test_a_hint_beyond_the_time_for_a_first_word_is_not_waited_for() -> None:
+    @in_virtual_time
+    async def test() -> None:
+        busy = httpx.Response(429, headers={"retry-after": "20"})
+        with pytest.raises(UpstreamFailed, match="answered 429"):
+            await listen(mocked([busy], Asking(first_token=10)), stream=True)
+        assert now() == 0
+
+    test()
+
+
+def test_without_a_hint_the_pause_is_short() -> None:
+    @in_virtual_time
+    async def test() -> None:
+        one = mocked([httpx.Response(429), httpx.Response(200, json=WHOLE)], Asking())
+        assert (await listen(one, stream=False))[0] == ["Four."]
+        assert 0 < now() < 2
+
+    test()
+
+
+async def test_one_that_is_not_there_is_an_error() -> None:
+    nobody = LLMServer("http://127.0.0.1:9/v1")
+    with pytest.raises(UpstreamFailed, match=r"^m cannot be reached$"):
+        await listen(client(nobody, Asking(attempts=1)), stream=False)
+
+
+# --- Anthropic's messages ---------------------------------------------------------------------
+
+
+async def test_anthropics_messages_come_whole() -> None:
+    body = (
+        b'{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Four."}],'
+        b'"stop_reason": "end_turn", "usage": {"input_tokens": 5, "cache_read_input_tokens": 80,'
+        b'"output_tokens": 3}}'
+    )
+    async with llm_server(sends(body)) as server:
+        heard = await listen(client(server, spoken=Anthropic()), stream=False)
+    assert heard == (["Four."], Ended(Tokens(85, 3)))
+    (asked,) = server.asked
+    assert asked.headers["x-api-key"] == "sk-secret"
+    assert "anthropic-version" in asked.headers
+    assert asked.body["system"] == "Rules."
+    assert asked.body["messages"] == [{"role": "user", "content": "How long?"}]
+
+
+async def test_anthropics_messages_come_in_pieces() -> None:
+    async def behave(exchange: Any) -> None:
+        await exchange.begin()
+        for event in (
+            {"type": "message_start", "message": {"usage": {"input_tokens": 85}}},
+            {"type": "ping"},
+            {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "x"}},
+            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Four "}},
+            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "weeks."}},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "max_tokens"},
+                "usage": {"output_tokens": 3},
+            },
+            {"type": "message_stop"},
+        ):
+            await exchange.event(event)
+        await exchange.end()
+
+    async with llm_server(behave) as server:
+        heard = await listen(client(server, spoken=Anthropic()), stream=True)
+    assert heard == (["Four ", "weeks."], Ended(Tokens(85, 3), "length"))
+
+
+@pytest.mark.parametrize("error", [True, False])
+async def test_anthropics_stream_that_stops_early_is_a_failure(error: bool) -> None:
+    async def behave(exchange: Any) -> None:
+        await exchange.begin()
+        await exchange.event(
+            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Four "}}
+        )
+        if error:
+            await exchange.event({"type": "error", "error": {"type": "overloaded_error"}})
+        await exchange.end()
+
+    async with llm_server(behave) as server:
+        with pytest.raises(UpstreamFailed, match="broke off"):
+            await listen(client(server, spoken=Anthropic()), stream=True)
+
+
+def test_openais_own_service_takes_its_newest_names_and_no_temperature_where_none_is_set() -> None:
+    body = OpenAI(newest=True).body(PROMPT, "m", max_tokens=9, temperature=None, stream=True)
+    assert body["max_completion_tokens"] == 9
+    assert body["stream_options"] == {"include_usage": True}
+    assert not {"max_tokens", "temperature"} & body.keys()
+    assert delta("x")["choices"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.answer.citations import Reader
+
+
+def read(*pieces: str, sources: int = 3) -> Reader:
+    reader = Reader(sources)
+    shown = "".join(reader.feed(piece) for piece in pieces) + reader.end()
+    assert shown == reader.text
+    return reader
+
+
+def spans(reader: Reader) -> list[tuple[str, tuple[int, ...]]]:
+    return [(reader.text[one.start : one.end], tuple(one.sources)) for one in reader.citations]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Four weeks [1].", [("Four weeks", (1,))]),
+        ("Four weeks. [1]", [("Four weeks.", (1,))]),
+        ("Hello. Four weeks [1].", [("Four weeks", (1,))]),
+        ("Four weeks [1][3].", [("Four weeks", (1, 3))]),
+        ("Four weeks [1, 3].", [("Four weeks", (1, 3))]),
+        ("Books four [1], films one [2].", [("Books four", (1,)), ("films one", (2,))]),
+        ("It takes 2.5 weeks [1].", [("It takes 2.5 weeks", (1,))]),
+        ("四週間です【2】。", [("四週間です", (2,))]),
+        ("[1]", []),
+        ("In [2024] it was (see [a]).", []),
+    ],
+)
+def test_each_marker_supports_the_clause_before_it(text: str, found: list[object]) -> None:
+    assert spans(read(text)) == found
+
+
+def test_a_marker_that_was_made_up_is_taken_out_and_told() -> None:
+    reader = read("Four weeks [9]. Or five [2, 7].")
+    assert reader.text == "Four weeks. Or five [2]."
+    assert reader.invented == [9, 7]
+    assert spans(reader) == [("Or five", (2,))]
+
+
+@given(st.lists(st.sampled_from(["[", "]", "1", "9", ",", " ", "a", ".", "\n", "【", "】"])))
+def test_however_the_words_are_cut_the_answer_is_the_same(letters: list[str]) -> None:
+    whole, pieces = read("".join(letters)), read(*letters)
+    assert (whole.text, whole.invented) == (pieces.text, pieces.invented)
+    assert whole.citations == pieces.citations
+
+
+def test_words_are_held_back_only_while_they_may_be_a_marker() -> None:
+    reader = Reader(3)
+    assert reader.feed("Four weeks [1") == "Four weeks"
+    assert reader.feed("] or") == " [1] or"
+    assert reader.feed(" [see") == " [see"

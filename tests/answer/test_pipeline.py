@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from app.answer.answered import Answer, Found, StageDone
+from app.answer.cache import Recent
+from app.answer.candidate import Candidate
+from app.answer.llm import LLM
+from app.answer.llm.breaker import Breaker
+from app.answer.llm.budget import Budget
+from app.answer.llm.chain import Chain, Link
+from app.answer.pipeline import Answerer, Manner
+from app.answer.question import Question, Turn
+from app.errors import DeadlineExceeded, UpstreamFailed
+from tests.fakes import FakeRetriever, OverlapReranker, ScriptedLLM
+from tests.virtual_time import in_virtual_time, now
+
+TEXTS = (
+    "The library opens at nine in the morning.",
+    "A film is lent for one week only.",
+    "A book is lent for four weeks in all.",
+    "Bananas are rich in potassium.",
+)
+ASKED = Question("how long is a book lent", initial_k=4, final_k=2)
+DOWN = UpstreamFailed("m is down", upstream="m")
+
+
+class Room:
+    """An answerer and all that it was built from."""
+
+    def __init__(self, *llms: LLM, cache: float = 0.0, **manner: Any) -> None:
+        clock = asyncio.get_running_loop().time
+        self.retriever = FakeRetriever(*TEXTS)
+        self.reranker = OverlapReranker()
+        self.seen: list[Answer | StageDone] = []
+        links = [Link(one, Breaker(clock)) for one in llms]
+        budget = Budget(0, None, lambda: date(2026, 11, 23))
+        chain = Chain(links, budget, max_tokens=50, concurrency=8) if llms else None
+        self.answerer = Answerer(
+            self.retriever,
+            self.reranker,
+            chain,
+            Manner(**manner),
+            cache=Recent(cache, clock),
+            observe=self.seen.append,
+            fence=lambda: "c0de",
+        )
+
+    async def ask(self, question: Question = ASKED) -> Answer:
+        return await self.answerer.answer(question)
+
+    async def listen(self, question: Question = ASKED) -> list[Any]:
+        async with aclosing(self.answerer.events(question, stream=True)) as events:
+            return [event async for event in events]
+
+    @property
+    def stages(self) -> list[tuple[str, str]]:
+        return [(one.stage, one.outcome) for one in self.seen if isinstance(one, StageDone)]
+
+
+def ids(answer: Answer) -> list[str]:
+    return [one.candidate.id for one in answer.found.sources]
+
+
+@in_virtual_time
+async def test_the_best_passages_are_given_to_the_model_and_cited() -> None:
+    llm = ScriptedLLM("m", "Four ", "weeks [1]", ".")
+    room = Room(llm)
+    answer = await room.ask()
+    assert (answer.outcome, answer.text, answer.llm) == ("answered", "Four weeks [1].", "m")
+    assert ids(answer) == ["p3", "p2"]
+    assert [(one.first_rank, one.rank) for one in answer.found.sources] == [(3, 1), (2, 2)]
+    (citation,) = answer.citations
+    assert answer.text[citation.start : citation.end] == "Four weeks"
+    assert (len(answer.found.candidates), answer.used, answer.tokens.total) == (4, 2, 10)
+    assert "A book is lent for four weeks" in llm.prompts[0].turns[-1].text
+    assert "Bananas" not in llm.prompts[0].turns[-1].text
+    assert room.stages == [("retrieve", "ok"), ("rerank", "ok"), ("llm", "ok")]
+    assert answer.warnings == (
+        "initial_k (4) is less than 4 times final_k (2): reranking has little to choose from",
+    )
+
+
+@in_virtual_time
+async def test_the_retriever_is_asked_for_what_the_caller_wants() -> None:
+    room = Room()
+    await room.ask(replace(ASKED, filters={"source": "a.md"}, collection="rules"))
+    assert room.retriever.asked == [
+        {
+            "queries": ["how long is a book lent"],
+            "k": 4,
+            "filters": {"source": "a.md"},
+            "collection": "rules",
+        }
+    ]
+
+
+@in_virtual_time
+async def test_a_follow_up_is_searched_and_ranked_with_what_was_said_before() -> None:
+    room = Room(ScriptedLLM("m", "One week [1]."))
+    said = [Turn("user", "how long is a book lent"), Turn("assistant", "Four weeks.")]
+    answer = await room.ask(replace(ASKED, text="and a film?", conversation=said))
+    assert room.retriever.asked[0]["queries"][1] == "how long is a book lent\nand a film?"
+    assert room.reranker.queries[0].text == "how long is a book lent\nand a film?"
+    assert set(ids(answer)) == {"p2", "p3"}
+
+
+@in_virtual_time
+async def test_found_comes_first_then_the_words_then_the_answer() -> None:
+    found, *words, answer = await Room(ScriptedLLM("m", "Four ", "weeks [1].")).listen()
+    assert isinstance(found, Found)
+    assert "".join(words) == answer.text == "Four weeks [1]."
+
+
+@in_virtual_time
+async def test_without_a_model_the_answer_is_extracted() -> None:
+    answer = await Room().ask()
+    assert (answer.outcome, answer.llm) == ("extractive", None)
+    assert answer.text.startswith("A book is lent for four weeks in all. [1]")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_when_all_models_fail_the_answer_is_extracted_and_says_why(stream: bool) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        room = Room(ScriptedLLM("m", DOWN))
+        answer = (await room.listen())[-1] if stream else await room.ask()
+        assert answer.outcome == "extractive"
+        assert "extracted, not written: m is down" in answer.warnings
+        assert ("llm", "failed") in room.stages
+
+    test()
+
+
+@in_virtual_time
+async def test_a_fallback_is_warned_of() -> None:
+    answer = await Room(ScriptedLLM("m", DOWN), ScriptedLLM("n", "Four [1].")).ask()
+    assert (answer.outcome, answer.llm) == ("answered", "n")
+    assert "m is down" in answer.warnings
+
+
+@in_virtual_time
+async def test_models_that_are_too_slow_leave_time_for_an_extract() -> None:
+    answer = await Room(ScriptedLLM("m", 100.0, "Four.")).ask(replace(ASKED, timeout=5.0))
+    assert answer.outcome == "extractive"
+    assert 4 < now() < 5
+
+
+@in_virtual_time
+async def test_a_stream_that_stalls_ends_with_an_error_and_not_with_another_answer() -> None:
+    room = Room(ScriptedLLM("m", "Four ", 100.0))
+    with pytest.raises(UpstreamFailed):
+        await room.listen(replace(ASKED, timeout=5.0))
+    assert now() < 5
+
+
+@in_virtual_time
+async def test_a_slow_store_is_not_waited_for_beyond_the_limit() -> None:
+    room = Room()
+    room.retriever.seconds = 60
+    with pytest.raises(DeadlineExceeded, match="not answered within 2000 ms"):
+        await room.ask(replace(ASKED, timeout=2.0))
+    assert now() == 2
+
+
+@in_virtual_time
+async def test_a_store_that_fails_is_a_clear_error() -> None:
+    room = Room()
+    room.retriever.error = UpstreamFailed("chroma answered 500", upstream="chroma")
+    with pytest.raises(UpstreamFailed, match="chroma answered 500"):
+        await room.ask()
+    assert room.stages == [("retrieve", "failed")]
+
+
+@pytest.mark.parametrize("filters", [{}, {"source": "none.md"}])
+def test_where_nothing_was_retrieved_no_model_is_asked(filters: dict[str, str]) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        llm = ScriptedLLM("m", "I made this up.")
+        room = Room(llm)
+        room.retriever.candidates = []
+        answer = await room.ask(replace(ASKED, filters=filters))
+        assert (answer.outcome, answer.text) == ("not_found", "I don't know.")
+        assert any(one.startswith("nothing was retrieved") for one in answer.warnings)
+        assert llm.prompts == []
+
+    test()
+
+
+@in_virtual_time
+async def test_where_nothing_is_good_enough_no_model_is_asked() -> None:
+    llm = ScriptedLLM("m", "I made this up.")
+    answer = await Room(llm).ask(replace(ASKED, min_score=0.99))
+    assert (answer.outcome, answer.used, llm.prompts) == ("not_found", 0, [])
+    assert "no passage scored 0.99 or more; the best has 0.667" in answer.warnings
+
+
+@in_virtual_time
+async def test_a_model_that_does_not_know_is_not_an_answer() -> None:
+    answer = await Room(ScriptedLLM("m", "I don't know.")).ask()
+    assert (answer.outcome, answer.llm) == ("not_found", "m")
+
+
+@in_virtual_time
+async def test_made_up_citations_are_dropped_and_told() -> None:
+    answer = await Room(ScriptedLLM("m", "Four [7].")).ask()
+    assert (answer.text, answer.invented) == ("Four.", (7,))
+    assert "citations of passages that are not there were dropped: [7]" in answer.warnings
+    assert "the answer cites no passage" in answer.warnings
+
+
+@in_virtual_time
+async def test_a_model_that_only_cites_what_is_not_there_has_said_nothing() -> None:
+    assert (await Room(ScriptedLLM("m", "[7]")).ask()).outcome == "extractive"
+
+
+# --- listwise ---------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_the_model_may_order_the_best_again() -> None:
+    room = Room(ScriptedLLM("m", "2 > 1"), listwise=True)
+    answer = await room.ask()
+    assert ids(answer) == ["p2", "p3"]
+    assert [one.rank for one in answer.found.sources] == [2, 1]
+    assert answer.tokens.total == 20
+
+
+@pytest.mark.parametrize("said", ["Passage 2 is best.", "2 > 2", "9 > 1", "", DOWN])
+def test_an_order_that_is_none_leaves_the_rerankers_and_warns(said: str | Exception) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        pieces: Sequence[str | Exception] = [said]
+        answer = await Room(ScriptedLLM("m", *pieces), listwise=True).ask()
+        assert ids(answer) == ["p3", "p2"]
+        assert any(one.startswith("the order is the reranker's") for one in answer.warnings)
+
+    test()
+
+
+# --- the cache --------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_the_same_question_on_the_same_passages_is_answered_again_for_nothing() -> None:
+    llm = ScriptedLLM("m", "Four [1].")
+    room = Room(llm, cache=60)
+    first = await room.ask()
+    again = await room.ask()
+    assert (again.text, again.citations) == (first.text, first.citations)
+    assert (again.cached, again.tokens.total, len(llm.prompts)) == (True, 0, 1)
+    assert ids(again) == ids(first)
+    assert (await room.listen())[1:-1] == ["Four [1]."]
+
+
+@in_virtual_time
+async def test_a_changed_passage_a_new_question_or_a_day_later_is_asked_anew() -> None:
+    llm = ScriptedLLM("m", "Four [1].")
+    room = Room(llm, cache=60)
+    await room.ask()
+    room.retriever.candidates[2] = Candidate("p3", "A book is lent for five weeks in all.")
+    assert not (await room.ask()).cached
+    assert not (await room.ask(replace(ASKED, text="how long is a film lent"))).cached
+    await asyncio.sleep(61)
+    assert not (await room.ask()).cached
+    assert len(llm.prompts) == 4
+
+
+@in_virtual_time
+async def test_what_was_extracted_for_want_of_a_model_is_not_kept() -> None:
+    room = Room(ScriptedLLM("m", DOWN), cache=60)
+    await room.ask()
+    assert not (await room.ask()).cached
+
+
+@in_virtual_time
+async def test_by_default_nothing_is_kept() -> None:
+    llm = ScriptedLLM("m", "Four [1].")
+    room = Room(llm)
+    await room.ask()
+    await room.ask()
+    assert len(llm.prompts) == 2
