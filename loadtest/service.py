@@ -17,8 +17,7 @@ from typing import Any
 import httpx
 
 START_SECONDS = 300
-# The same for all: threads that wait sleep, which helps every server whose client is near.
-EVERYONES = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+EVERYONES = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 PORT = "{port}"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 LARGEST_HEAD = 2**16
+IDLE_SECONDS = 2.0  # servers close connections that are idle for longer than a few
 
 
 class ServerFailed(Exception):
@@ -56,15 +57,13 @@ class Client:
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
         self._host, self._port = place.hostname or "127.0.0.1", place.port or 80
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[float, Connection]] = []
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        for connection in self._idle:
+    async def __aexit__(self, *exc_info: object) -> None:
+        for _, connection in self._idle:
             connection.close()
 
     async def post(self, path: str, body: bytes) -> Answer:
@@ -78,14 +77,24 @@ class Client:
         return await self._exchange(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
 
     async def _exchange(self, message: bytes) -> Answer:
-        connection = self._idle.pop() if self._idle else await self._connect()
+        connection = self._take_idle() or await self._connect()
         try:
             answer = await connection.exchange(message)
         except BaseException:
             connection.close()
             raise
-        self._idle.append(connection)
+        self._idle.append((time.monotonic(), connection))
         return answer
+
+    def _take_idle(self) -> Connection | None:
+        """The one used last; the others have been idle for longer than it."""
+        oldest = time.monotonic() - IDLE_SECONDS
+        if self._idle and self._idle[-1][0] > oldest:
+            return self._idle.pop()[1]
+        for _, connection in self._idle:
+            connection.close()
+        self._idle.clear()
+        return None
 
     async def _connect(self) -> Connection:
         try:
