@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from sentence_transformers import CrossEncoder
 
+from loadtest.turns import Turn
 from loadtest.workload import Request
 
 BATCH = 32
@@ -23,12 +24,13 @@ class Predict:
     def scores(self, request: Request) -> list[float]:
         return self._predict(request.pairs)
 
-    def pairs_per_second(self, requests: Sequence[Request]) -> float:
+    def turn(self, requests: Sequence[Request]) -> Turn:
         """All pairs in one call, which sorts them by length: the least padding it can have."""
         pairs = [pair for request in requests for pair in request.pairs]
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         self._predict(pairs)
-        return len(pairs) / (time.perf_counter() - started)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        return Turn(len(pairs) / seconds, len(pairs) / cpu)
 
     def _predict(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         scores = self._model.predict(list(pairs), batch_size=BATCH, show_progress_bar=False)

@@ -134,16 +134,14 @@ def against_fifo(row: Row, rows: Sequence[Row]) -> str:
 
 
 def draw(rows: Sequence[Row]) -> Figure:
-    figure = report.figure(len(DOCUMENTS))
-    panels = figure.subplots(1, len(DOCUMENTS))
+    figure, panels = report.panels(len(DOCUMENTS))
     for panel, (size, documents) in zip(panels, DOCUMENTS.items(), strict=True):
-        for order, style in ((OURS, "o-"), (FIFO, "s--")):
+        for color, order in enumerate((OURS, FIFO)):
             line = [row for row in rows if (row.size, row.order) == (size, order) and row.latency]
             loads = [row.load * 100 for row in line]
-            for share in ("p50", "p95"):
+            for share, style in (("p50", "o--"), ("p95", "o-")):
                 times = [getattr(row.latency, share) / 1000 for row in line]
-                faint = 1.0 if share == "p95" else 0.4
-                panel.plot(loads, times, style, label=f"{order}, {share}", alpha=faint)
+                panel.plot(loads, times, style, color=f"C{color}", label=f"{order}, {share}")
         panel.set_title(f"{size}: {documents} documents")
         panel.set_xlabel("load, % of capacity")
         panel.set_ylabel("seconds")

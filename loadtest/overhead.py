@@ -169,8 +169,7 @@ def tabulate(told: dict[str, Any]) -> Table:
 
 
 def draw(told: dict[str, Any]) -> Figure:
-    figure = report.figure(2)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = report.panels(2)
     small, edge = told["small"], told["json"]
     left.bar(["bare engine", "service"], [small["engine_ms"], small["served_ms"]])
     left.set_ylabel(f"milliseconds, {SMALL} documents")

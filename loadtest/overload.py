@@ -187,8 +187,7 @@ def tabulate(told: dict[str, Any]) -> Table:
 
 
 def draw(outcome: Outcome) -> Figure:
-    figure = report.figure(2)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = report.panels(2)
     for status, name in ((200, "answered"), (REFUSED, "refused")):
         ended = [one.ended for one in outcome.sent if one.status == status]
         left.hist(ended, bins=40, histtype="step", label=name)
@@ -196,7 +195,7 @@ def draw(outcome: Outcome) -> Figure:
     left.set_ylabel("requests")
     left.legend()
     right.plot(*zip(*outcome.memory, strict=True))
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.3 * max(mib for _, mib in outcome.memory))
     right.set_xlabel("seconds")
     right.set_ylabel("memory, MiB")
     return figure

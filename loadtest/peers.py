@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from loadtest.baseline import Predict
 from loadtest.report import Table
 from loadtest.service import NotStarted, Server
 from loadtest.traffic import PATH, closed_loop, pairs_per_second
-from loadtest.turns import Ratio, take_turns
+from loadtest.turns import Ratio, Turn, take_turns
 from loadtest.weights import minilm
 from loadtest.wire import Client
 from loadtest.workload import KINDS, SHORT, Kind, Request, Texts
@@ -35,6 +35,8 @@ OURS = "rerankd"
 INFINITY = "Infinity"
 PLAIN = "FastAPI + predict"
 CHECK_SEED = 99
+
+Turns = dict[str, dict[str, list[Turn]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +101,16 @@ def requests_of(kind: Kind, number: int, plan: Plan) -> Callable[[], Request]:
     return lambda: texts.request(plan.documents)
 
 
-def rate_of(server: Server, kind: Kind, plan: Plan, number: int) -> float:
-    async def measure() -> float:
+def turn_of(server: Server, kind: Kind, plan: Plan, number: int) -> Turn:
+    async def measure() -> Turn:
+        cpu = server.cpu_seconds()
         async with Client(server.url) as client:
             make = requests_of(kind, number, plan)
             sent = await closed_loop(client, make, plan.callers, plan.seconds)
         if bad := [one.status for one in sent if one.status != 200]:
             raise SystemExit(f"{server.name} answered {bad[0] or 'nothing'}: no figure is right")
-        return pairs_per_second(sent)
+        pairs = sum(one.documents for one in sent)
+        return Turn(pairs_per_second(sent), pairs / (server.cpu_seconds() - cpu))
 
     server.resume()
     try:
@@ -130,23 +134,23 @@ def scores_of(server: Server, request: Request) -> list[float]:
     return [float(result["relevance_score"]) for result in in_order]
 
 
-def measure(servers: Mapping[str, Server], predict: Predict, plan: Plan) -> dict[str, Any]:
-    """Pairs a second by kind and contender, round by round."""
-    rates: dict[str, Any] = {}
+def measure(servers: Mapping[str, Server], predict: Predict, plan: Plan) -> Turns:
+    """By kind and contender, round by round."""
+    turns: Turns = {}
     for kind in KINDS:
 
-        def baseline(number: int, kind: Kind = kind) -> float:
+        def baseline(number: int, kind: Kind = kind) -> Turn:
             make = requests_of(kind, number, plan)
-            return predict.pairs_per_second([make() for _ in range(plan.callers)])
+            return predict.turn([make() for _ in range(plan.callers)])
 
-        def asked(server: Server, kind: Kind = kind) -> Callable[[int], float]:
-            return lambda number: rate_of(server, kind, plan, number)
+        def asked(server: Server, kind: Kind = kind) -> Callable[[int], Turn]:
+            return lambda number: turn_of(server, kind, plan, number)
 
         contenders = {PREDICT: baseline} | {name: asked(one) for name, one in servers.items()}
         for contender in contenders.values():
             contender(-1)  # warm
-        rates[kind.name] = take_turns(contenders, plan.rounds)
-    return rates
+        turns[kind.name] = take_turns(contenders, plan.rounds)
+    return turns
 
 
 def differences(servers: Mapping[str, Server], predict: Predict) -> dict[str, float]:
@@ -159,40 +163,46 @@ def differences(servers: Mapping[str, Server], predict: Predict) -> dict[str, fl
     }
 
 
-def tabulate(rates: dict[str, Any], apart: dict[str, float], missing: dict[str, str]) -> Table:
+def tabulate(turns: Turns, apart: dict[str, float], missing: dict[str, str]) -> Table:
     headings = ["contender", "score off by"]
-    for kind in rates:
-        headings += [f"{kind}, pairs/s", "x predict", "x Infinity"]
+    for kind in turns:
+        headings += [f"{kind}, pairs/s", "x predict", "x Infinity", "pairs/core-s"]
     rows = [
         [name, f"{apart.get(name, 0):.4f}"]
-        + [cell for by_name in rates.values() for cell in cells(by_name, name)]
-        for name in next(iter(rates.values()))
+        + [cell for by_name in turns.values() for cell in cells(by_name, name)]
+        for name in next(iter(turns.values()))
     ]
     blank = ["-"] * (len(headings) - 1)
     return Table(headings, [*rows, *([f"{name}: not started", *blank] for name in missing)])
 
 
-def cells(by_name: Mapping[str, list[float]], name: str) -> list[str]:
-    return [
-        f"{median(by_name[name]):.0f}",
-        times(by_name, name, PREDICT),
-        times(by_name, name, INFINITY),
+def cells(by_name: Mapping[str, Sequence[Turn]], name: str) -> list[str]:
+    rates = {name: [turn.pairs_per_second for turn in turns] for name, turns in by_name.items()}
+    ratios = [
+        str(Ratio.of(rates[name], rates[other])) if other in rates else "-"
+        for other in (PREDICT, INFINITY)
     ]
+    per_core = median(turn.pairs_per_core_second for turn in by_name[name])
+    return [f"{median(rates[name]):.0f}", *ratios, f"{per_core:.0f}"]
 
 
-def times(by_name: Mapping[str, list[float]], name: str, other: str) -> str:
-    return str(Ratio.of(by_name[name], by_name[other])) if other in by_name else "-"
+def as_json(turns: Turns) -> dict[str, Any]:
+    return {
+        kind: {name: [turn._asdict() for turn in each] for name, each in by_name.items()}
+        for kind, by_name in turns.items()
+    }
 
 
-def draw(rates: dict[str, Any]) -> Figure:
-    figure = report.figure(len(rates))
-    for panel, (kind, by_name) in zip(figure.subplots(1, len(rates)), rates.items(), strict=True):
+def draw(turns: Turns) -> Figure:
+    figure, panels = report.panels(len(turns))
+    for panel, (kind, by_name) in zip(panels, turns.items(), strict=True):
         for place, each in enumerate(by_name.values()):
-            panel.barh(place, sum(each) / len(each), color=f"C{place}")
-            panel.plot(each, [place] * len(each), "k|")
+            rates = [turn.pairs_per_second for turn in each]
+            panel.barh(place, median(rates), color=f"C{place}")
+            panel.plot(rates, [place] * len(rates), "k|")
         panel.set_yticks(range(len(by_name)), list(by_name))
         panel.invert_yaxis()
-        panel.set_xlabel("pairs a second; each mark is a round")
+        panel.set_xlabel("pairs a second: the median, and a mark for each round")
         panel.set_title(kind)
     return figure
 
@@ -205,17 +215,17 @@ def main() -> None:
         servers, missing = start_all(model, stack)
         predict = Predict(model, service.device())
         apart = differences(servers, predict)
-        rates = measure(servers, predict, plan)
+        turns = measure(servers, predict, plan)
         servers[OURS].resume()
         served = service.info(servers[OURS].url)
     results = {
         "plan": plan,
         "service": served,
-        "pairs_per_second": rates,
+        "turns": as_json(turns),
         "score_off_by": apart,
         "missing": missing,
     }
-    report.publish("peers", asked, results, tabulate(rates, apart, missing), draw(rates))
+    report.publish("peers", asked, results, tabulate(turns, apart, missing), draw(turns))
 
 
 if __name__ == "__main__":

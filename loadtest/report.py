@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from app.evaluation.pictures import DOTS_PER_INCH, png
@@ -50,8 +51,10 @@ def flags(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def figure(panels: int) -> Figure:
-    return Figure(figsize=(5.6 * panels, 4.4), dpi=DOTS_PER_INCH, layout="constrained")
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A picture with panels side by side."""
+    figure = Figure(figsize=(5.6 * count, 4.4), dpi=DOTS_PER_INCH, layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def tell(progress: str) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
-def take_turns(
-    contenders: Mapping[str, Callable[[int], float]], rounds: int
-) -> dict[str, list[float]]:
+def take_turns(contenders: Mapping[str, Callable[[int], T]], rounds: int) -> dict[str, list[T]]:
     """What each measures in each round; every other round goes backwards.
 
     A contender is told the number of the round, so that all can use the same texts in it.
     """
-    measured: dict[str, list[float]] = {name: [] for name in contenders}
+    measured: dict[str, list[T]] = {name: [] for name in contenders}
     order = list(contenders)
     for number in range(rounds):
         for name in order:
             measured[name].append(contenders[name](number))
         order.reverse()
     return measured
+
+
+class Turn(NamedTuple):
+    """The second figure holds on a busy machine too, where the first is a share of what is left."""
+
+    pairs_per_second: float
+    pairs_per_core_second: float  # of processor time, all threads together
 
 
 class Ratio(NamedTuple):

@@ -22,6 +22,7 @@ QUERY_WORDS = 10
 MARKERS = 3  # [CLS], and a [SEP] after each text
 SPREAD = 0.4  # of the logarithm of a document's length
 MOST_WORDS = 480
+STREAM = 100_000  # random words that texts are cut from: cheaper than drawing each word
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Texts:
     def __init__(self, kind: Kind, seed: int) -> None:
         self._mean_words = kind.tokens - MARKERS - QUERY_WORDS
         self._chance = random.Random(seed)
+        self._stream = self._chance.choices(WORDS, k=STREAM)
 
     def request(self, documents: int) -> Request:
         texts = tuple(self._words(self._length()) for _ in range(documents))
@@ -67,4 +69,5 @@ class Texts:
         return max(1, min(MOST_WORDS, round(self._mean_words * math.exp(spread))))
 
     def _words(self, count: int) -> str:
-        return " ".join(self._chance.choices(WORDS, k=count))
+        start = self._chance.randrange(STREAM - count)
+        return " ".join(self._stream[start : start + count])

@@ -24,7 +24,7 @@ def test_a_result_is_printed_and_written_with_its_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = argparse.Namespace(out=tmp_path / "new", where=machine.describe())
-    drawn = report.figure(1)
+    drawn, _ = report.panels(1)
     report.publish("peers", asked, {"pairs": [1.5]}, Table(["name"], [["us"]]), drawn)
     assert "| us   |" in capsys.readouterr().out
     told = from_json((tmp_path / "new" / "peers.json").read_bytes())
