@@ -11,7 +11,7 @@ import itertools
 
 from locust import HttpUser, constant_throughput, task
 
-from loadtest.mixed import source
+from loadtest.workload import mixture
 
 seeds = itertools.count()
 
@@ -22,7 +22,7 @@ class Searcher(HttpUser):
     wait_time = constant_throughput(1)
 
     def on_start(self) -> None:
-        self.make = source(next(seeds))
+        self.make = mixture(next(seeds))
 
     @task
     def rerank(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -22,15 +22,20 @@ from loadtest.report import Table
 from loadtest.service import Server
 from loadtest.traffic import Sent, answered, closed_loop, open_loop, poisson_arrivals, steady_rate
 from loadtest.wire import Client
-from loadtest.workload import SHORT, Request, Texts
+from loadtest.workload import (
+    DOCUMENTS,
+    MEAN_DOCUMENTS,
+    ONE_IN,
+    SHORT,
+    SMALL,
+    Texts,
+    mixture,
+    sizes,
+)
 
 OURS = "ours"
 FIFO = "first come"
-SMALL, LARGE = "small", "large"
-DOCUMENTS = {SMALL: 10, LARGE: 200}
-ONE_IN = 10  # is large
 CALLERS = 8  # while the capacity is measured
-MEAN_DOCUMENTS = (DOCUMENTS[SMALL] * (ONE_IN - 1) + DOCUMENTS[LARGE]) / ONE_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +59,10 @@ class Row:
     latency: Latency | None  # milliseconds; None without a single answer
 
 
-def sizes(count: int, chance: random.Random) -> list[str]:
-    """Exactly one in ten is large, at any place: the load is what it is said to be."""
-    large = round(count / ONE_IN)
-    mixed = [LARGE] * large + [SMALL] * (count - large)
-    chance.shuffle(mixed)
-    return mixed
-
-
-def source(seed: int) -> Callable[[], Request]:
-    """Requests of both sizes without end, ten at a time in their proportion."""
-    texts, chance, waiting = Texts(SHORT, seed), random.Random(seed), list[str]()
-
-    def make() -> Request:
-        if not waiting:
-            waiting.extend(sizes(ONE_IN, chance))
-        return texts.request(DOCUMENTS[waiting.pop()])
-
-    return make
-
-
 async def capacity(url: str, seconds: float) -> float:
     """Pairs a second of the same mix, with callers enough to keep the queue full."""
     async with Client(url) as client:
-        sent = await closed_loop(client, source(seed=0), CALLERS, seconds)
+        sent = await closed_loop(client, mixture(seed=0), CALLERS, seconds)
     return steady_rate(sent, max(one.ended for one in sent))
 
 

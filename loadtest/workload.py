@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,11 @@ MARKERS = 3  # [CLS], and a [SEP] after each text
 SPREAD = 0.4  # of the logarithm of a document's length
 MOST_WORDS = 480
 STREAM = 100_000  # random words that texts are cut from: cheaper than drawing each word
+
+SMALL, LARGE = "small", "large"
+DOCUMENTS = {SMALL: 10, LARGE: 200}
+ONE_IN = 10  # is large
+MEAN_DOCUMENTS = (DOCUMENTS[SMALL] * (ONE_IN - 1) + DOCUMENTS[LARGE]) / ONE_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +77,23 @@ class Texts:
     def _words(self, count: int) -> str:
         start = self._chance.randrange(STREAM - count)
         return " ".join(self._stream[start : start + count])
+
+
+def sizes(count: int, chance: random.Random) -> list[str]:
+    """Exactly one in ten is large, at any place: the load is what it is said to be."""
+    large = round(count / ONE_IN)
+    mixed = [LARGE] * large + [SMALL] * (count - large)
+    chance.shuffle(mixed)
+    return mixed
+
+
+def mixture(seed: int) -> Callable[[], Request]:
+    """Short requests of both sizes without end, ten at a time in their proportion."""
+    texts, chance, waiting = Texts(SHORT, seed), random.Random(seed), list[str]()
+
+    def make() -> Request:
+        if not waiting:
+            waiting.extend(sizes(ONE_IN, chance))
+        return texts.request(DOCUMENTS[waiting.pop()])
+
+    return make

@@ -10,10 +10,10 @@ import pytest
 from app.main import load_model
 from app.settings import Settings
 from loadtest import mixed, overhead, overload, service
-from loadtest.mixed import FIFO, LARGE, OURS, SMALL
+from loadtest.mixed import FIFO, OURS
 from loadtest.traffic import PATH
 from loadtest.wire import Client, ServerFailed
-from loadtest.workload import SHORT, Texts
+from loadtest.workload import LARGE, SHORT, SMALL, Texts
 
 
 def test_mixed_tells_both_sizes_in_both_orders(urls: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.rerank.engine.loading import BUNDLED_FOLDER
-from loadtest.workload import KINDS, SHORT, WORDS, Kind, Texts
+from loadtest.workload import KINDS, SHORT, WORDS, Kind, Texts, mixture
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +43,10 @@ def test_the_body_is_what_every_contender_understands() -> None:
         "query": request.query,
         "documents": list(request.documents),
     }
+
+
+def test_of_ten_mixed_requests_one_is_large_at_a_place_that_varies() -> None:
+    make = mixture(seed=1)
+    tens = [[len(make().documents) for _ in range(10)] for _ in range(5)]
+    assert all(sorted(ten) == [10] * 9 + [200] for ten in tens)
+    assert len({ten.index(200) for ten in tens}) > 1
