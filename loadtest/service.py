@@ -1,0 +1,120 @@
+"""Servers as their users start them: processes of their own, on free ports of this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_SECONDS = 300
+EVERYONES = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+PORT = "{port}"
+
+
+class NotStarted(Exception):
+    """It ended, or was not ready in time; the text has the end of its log."""
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    url: str
+    ready: str
+    process: subprocess.Popen[bytes]
+    log: Any
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                raise NotStarted(f"{self.name} did not start: {self.log.read().decode()[-2000:]}")
+            time.sleep(0.1)
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(self.url + self.ready).status_code == 200
+        return False
+
+    def cpu_seconds(self) -> float:
+        """Of its process so far, all threads; not a number where that is not Linux."""
+        told = Path(f"/proc/{self.process.pid}/stat")
+        if not told.is_file():
+            return math.nan
+        user, system = told.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def pause(self) -> None:
+        """Nobody's turn but another's: it may not even poll."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def started(
+    name: str, command: Sequence[object], ready: str, environ: dict[str, str]
+) -> Iterator[Server]:
+    """Start `command`, in which {port} stands for a free port; it need not be ready yet."""
+    port = free_port()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [str(part).replace(PORT, str(port)) for part in command],
+            env=os.environ | EVERYONES | environ,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield Server(name, f"http://127.0.0.1:{port}", ready, process, log)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def rerankd(*, fifo: bool = False, **settings: object) -> Iterator[Server]:
+    """The service with these settings, which go before those in the environment; no cache."""
+    ours = {"cache_mb": 0, "log_level": "warning", "device": device()} | settings
+    with started(
+        "rerankd, first come first served" if fifo else "rerankd",
+        [sys.executable, "-m", "loadtest.fifo" if fifo else "app.cli", "serve", "--port", PORT],
+        "/readyz",
+        {f"RERANKD_{name.upper()}": str(value) for name, value in ours.items()},
+    ) as server:
+        yield server
+
+
+def device() -> str:
+    return os.environ.get("RERANKD_DEVICE", "cpu")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def info(url: str) -> dict[str, Any]:
+    """What the service tells of its model and engine."""
+    told: dict[str, Any] = httpx.get(f"{url}/info").raise_for_status().json()
+    return told
+
+
+def metrics(exposition: str) -> dict[str, float]:
+    """Values by their full name, labels and all."""
+    lines = [line for line in exposition.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}

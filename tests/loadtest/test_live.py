@@ -1,0 +1,81 @@
+"""Each load test once against a live service: a few seconds, a tiny model, no figure of worth."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from app.main import load_model
+from app.settings import Settings
+from loadtest import mixed, overhead, overload, service
+from loadtest.mixed import FIFO, OURS
+from loadtest.traffic import PATH
+from loadtest.wire import Client, ServerFailed
+from loadtest.workload import LARGE, SHORT, SMALL, Texts
+
+
+def test_mixed_tells_both_sizes_in_both_orders(urls: dict[str, str]) -> None:
+    plan = mixed.Plan(capacity_seconds=0.5, seconds=0.5, loads=(0.3,))
+    full, rows = mixed.measure(urls, plan)
+    assert full > 0
+    assert {(row.order, row.size) for row in rows} == {
+        (order, size) for order in (OURS, FIFO) for size in (SMALL, LARGE)
+    }
+    assert all(row.failed == 0 and row.latency is not None for row in rows)
+    assert "first come" in str(mixed.tabulate(rows))
+    assert mixed.draw(rows).axes
+
+
+def test_overload_counts_answers_refusals_and_memory(urls: dict[str, str]) -> None:
+    plan = overload.Plan(times=10, peak_seconds=0.5, seconds=1, documents=32, pool=3)
+    outcome = asyncio.run(overload.run(urls[OURS], plan))
+    told = overload.summary(outcome)
+    assert told["answered"] > 0 < told["refused"]
+    assert told["answered"] + told["refused"] == told["requests"]
+    assert told["wrong"] == told["broken"] == 0
+    assert told["memory_most_mib"] >= told["memory_first_mib"] > 0
+    assert "wrong answers" in str(overload.tabulate(told))
+    assert overload.draw(outcome).axes
+
+
+def test_a_wrong_score_is_noticed(urls: dict[str, str]) -> None:
+    plan = overload.Plan(times=1, peak_seconds=0.2, seconds=0.2, documents=4, pool=2)
+    outcome = asyncio.run(overload.run(urls[OURS], plan))
+    known = {one.request: [0.0] * 4 for one in outcome.sent}
+    right = {one.request: overload.scores_of(one.body) for one in outcome.sent}
+    assert overload.wrong_among(outcome.sent, known, 1e-6) == len(outcome.sent)
+    assert overload.wrong_among(outcome.sent, right, 1.0) == 0
+
+
+def test_overhead_compares_the_service_with_its_engine(urls: dict[str, str], model: Path) -> None:
+    plan = overhead.Plan(seconds=0.3, small=2, large=1, large_documents=100, repeats=1)
+    loaded = load_model(Settings(model=str(model), device="cpu"))
+    told = overhead.measure(urls[OURS], loaded, plan)
+    assert told["saturation"]["engine_seconds"] < told["saturation"]["wall_seconds"]
+    assert told["small"]["ratio"] > 0
+    assert "bare engine" in str(overhead.tabulate(told))
+
+
+def test_a_client_uses_a_connection_again_and_tells_a_broken_one(urls: dict[str, str]) -> None:
+    async def ask() -> None:
+        async with Client(urls[OURS]) as client:
+            request = Texts(SHORT, 1).request(2)
+            answers = [await client.post(PATH, request.body) for _ in range(3)]
+            assert [answer.status for answer in answers] == [200] * 3
+            assert overload.scores_of(answers[0].body) == overload.scores_of(answers[2].body)
+            assert len(client._idle) == 1
+        async with Client(f"http://127.0.0.1:{service.free_port()}") as nobody:
+            with pytest.raises(ServerFailed, match="no connection"):
+                await nobody.get("/healthz")
+
+    asyncio.run(ask())
+
+
+def test_a_server_that_ends_says_why() -> None:
+    with (
+        service.rerankd(max_batch_tokens=-1) as server,
+        pytest.raises(service.NotStarted, match="max_batch_tokens"),
+    ):
+        server.wait_until_ready()
