@@ -24,7 +24,7 @@ from app import settings
 from app.api.dialects.dialect import Label
 from app.api.dialects.native import NATIVE
 from app.api.limits import RequestLimits
-from app.main import load_model
+from app.rankers import load_model
 from app.rerank.engine import LoadedModel
 from app.rerank.query import Ranking, Result
 from loadtest import report, service

@@ -1,0 +1,216 @@
+"""Every engine against `CrossEncoder.predict`, in this process, in turn; and whether they agree.
+
+    python -m loadtest.engines --quick
+    python -m loadtest.engines --sets data/scifact data/nfcorpus --sample 20
+
+`--sets` takes folders in BEIR's layout: BM25's best 50 are ranked by each engine, and compared with
+torch float32 by nDCG@10 and by Kendall's tau.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, median
+from typing import Any, NamedTuple
+
+from app.evaluation.first_stage import candidates
+from app.evaluation.measures import measure
+from app.evaluation.sources import read_judged
+from app.rerank.engine import LoadedModel
+from app.rerank.engine.contest import tau
+from app.rerank.engine.loading import contest, load
+from app.rerank.engine.spec import BUNDLED, ModelSpec
+from loadtest import report
+from loadtest.baseline import Predict
+from loadtest.report import Table
+from loadtest.turns import Ratio, Turn, take_turns
+from loadtest.workload import KINDS, Kind, Request, Texts
+
+PREDICT = "CrossEncoder.predict float32"
+REFERENCE = "torch float32"
+DEPTH = 50
+DOCUMENTS = 32
+
+
+class Plan(NamedTuple):
+    requests: int  # of 32 documents, a turn
+    rounds: int
+
+
+FULL, QUICK = Plan(8, 3), Plan(1, 2)
+
+
+class Fidelity(NamedTuple):
+    ndcg: float
+    difference: float  # from torch float32
+    tau: float
+
+
+def open_all(spec: ModelSpec) -> dict[str, LoadedModel]:
+    load(spec, report.tell)
+    return {
+        f"{one.engine} {one.dtype}": load(replace(spec, engine=one.engine, dtype=one.dtype))
+        for one in contest(spec)
+    }
+
+
+def scores(model: LoadedModel, query: str, documents: Sequence[str]) -> list[float]:
+    encoded = model.encoder.encode(query, documents, instruction=None, cut="right")
+    return model.engine.score([one.pair for one in encoded])
+
+
+def turn_of(model: LoadedModel, requests: Sequence[Request]) -> Turn:
+    """As the service does it: query and documents tokenized, then scored in slices."""
+    started, cpu = time.perf_counter(), time.process_time()
+    for request in requests:
+        scores(model, request.query, request.documents)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    pairs = sum(len(request.documents) for request in requests)
+    return Turn(pairs / seconds, pairs / cpu)
+
+
+def requests_of(kind: Kind, number: int, plan: Plan) -> list[Request]:
+    texts = Texts(kind, seed=number)
+    return [texts.request(DOCUMENTS) for _ in range(plan.requests)]
+
+
+def race(
+    predict: Predict, models: Mapping[str, LoadedModel], plan: Plan
+) -> dict[str, dict[str, list[Turn]]]:
+    turns = {}
+    for kind in KINDS:
+
+        def predicted(number: int, kind: Kind = kind) -> Turn:
+            return predict.turn(requests_of(kind, number, plan))
+
+        def scored(number: int, kind: Kind = kind, *, model: LoadedModel) -> Turn:
+            return turn_of(model, requests_of(kind, number, plan))
+
+        contenders: dict[str, Callable[[int], Turn]] = {PREDICT: predicted}
+        contenders |= {name: partial(scored, model=model) for name, model in models.items()}
+        for contender in contenders.values():
+            contender(99)  # the first calls of a shape are slow
+        turns[kind.name] = take_turns(contenders, plan.rounds)
+        report.tell(f"{kind.name}: all have had their turns")
+    return turns
+
+
+def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dict[str, Fidelity]:
+    """Each engine's order of the same candidates."""
+    judged = read_judged(folder).sample(sample, seed=0)
+    found = candidates(judged, DEPTH, "english", given=False)
+    logits = {
+        name: {
+            query: scores(model, text, judged.texts(found[query]))
+            for query, text in judged.queries.items()
+        }
+        for name, model in models.items()
+    }
+    values = {}
+    for name, by_query in logits.items():
+        orders = {
+            query: [found[query][place] for place in sorted(range(len(row)), key=lambda n: -row[n])]
+            for query, row in by_query.items()
+        }
+        taus = [tau(logits[REFERENCE][query], row) for query, row in by_query.items()]
+        values[name] = (measure(judged, orders, 10).mean("nDCG@10"), mean(taus))
+        report.tell(f"{judged.name}: {name}")
+    exact = values[REFERENCE][0]
+    return {name: Fidelity(ndcg, ndcg - exact, agrees) for name, (ndcg, agrees) in values.items()}
+
+
+def table_of(
+    turns: Mapping[str, Mapping[str, Sequence[Turn]]], sets: Mapping[str, Mapping[str, Fidelity]]
+) -> Table:
+    headings = ["engine"]
+    for kind in turns:
+        headings += [f"{kind}, pairs/s", "against predict"]
+    if sets:
+        headings += ["worst nDCG@10", "mean tau"]
+    rows = []
+    for name in next(iter(turns.values())):
+        row = [name]
+        for by_name in turns.values():
+            ours = [turn.pairs_per_second for turn in by_name[name]]
+            theirs = [turn.pairs_per_second for turn in by_name[PREDICT]]
+            row += [f"{median(ours):.1f}", str(Ratio.of(ours, theirs))]
+        if sets:
+            measured = [by_name[name] for by_name in sets.values() if name in by_name]
+            row += (
+                [
+                    f"{min(one.difference for one in measured):+.4f}",
+                    f"{mean(one.tau for one in measured):.4f}",
+                ]
+                if measured
+                else ["", ""]
+            )
+        rows.append(row)
+    return Table(headings, rows)
+
+
+def sets_table(sets: Mapping[str, Mapping[str, Fidelity]]) -> Table:
+    names = [name for name in next(iter(sets.values())) if name != REFERENCE]
+    headings = ["set", f"{REFERENCE}, nDCG@10"]
+    for name in names:
+        headings += [name, "tau"]
+    rows = []
+    for label, by_name in sets.items():
+        row = [label, f"{by_name[REFERENCE].ndcg:.4f}"]
+        for name in names:
+            row += [f"{by_name[name].difference:+.4f}", f"{by_name[name].tau:.4f}"]
+        rows.append(row)
+    return Table(headings, rows)
+
+
+def draw(turns: Mapping[str, Mapping[str, Sequence[Turn]]]) -> Any:
+    figure, axes = report.panels(len(turns))
+    for panel, (kind, by_name) in zip(axes, turns.items(), strict=True):
+        names = list(by_name)
+        panel.barh(
+            names[::-1],
+            [median(turn.pairs_per_second for turn in by_name[name]) for name in names[::-1]],
+        )
+        panel.set_title(f"{kind}: pairs a second")
+    return figure
+
+
+def main() -> int:
+    parser = report.flags(__doc__)
+    parser.add_argument("--model", default=BUNDLED, help="a folder or hub name [bundled]")
+    parser.add_argument("--sets", type=Path, nargs="*", default=[], help="BEIR folders")
+    parser.add_argument("--sample", type=int, default=20, help="queries of each set [20]")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as engines:
+        results, drawn, table = run(asked, Path(engines))
+    report.publish("engines", asked, results, table, drawn)
+    return 0
+
+
+def run(asked: argparse.Namespace, engines: Path) -> tuple[dict[str, Any], Any, Table]:
+    spec = ModelSpec(asked.model, device="cpu", engine="auto", engines=engines)
+    models = open_all(spec)
+    turns = race(Predict(spec.source), models, QUICK if asked.quick else FULL)
+    sets = {folder.name: compare(folder, models, asked.sample) for folder in asked.sets}
+    if sets:
+        print(f"{sets_table(sets)}\n")
+    told = {
+        "turns": {
+            kind: {name: [turn._asdict() for turn in one] for name, one in by_name.items()}
+            for kind, by_name in turns.items()
+        },
+        "sets": {
+            label: {name: one._asdict() for name, one in by_name.items()}
+            for label, by_name in sets.items()
+        },
+    }
+    return told, draw(turns), table_of(turns, sets)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
