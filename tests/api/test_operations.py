@@ -78,7 +78,7 @@ async def test_what_a_request_came_to_is_counted(desk: Desk) -> None:
     assert grown("score_count") == 10
     assert grown("batch_pairs_sum") == 3
     assert grown("tokens_total", kind="text") > 64
-    assert grown("tokens_total", kind="padding") > 64
+    assert 0 < grown("tokens_total", kind="padding") <= 64  # slices of like length
     for stage in ("tokenize", "queue", "compute"):
         assert grown(f"{stage}_seconds_count") == 2
     assert after["rerankd_ready", ()] == 1
