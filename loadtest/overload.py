@@ -129,7 +129,8 @@ async def run(url: str, plan: Plan, tolerance: float = TOLERANCE) -> Outcome:
         sent = await open_loop(client, requests, arrivals)
         client_cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
         await asyncio.sleep(SETTLE_SECONDS)
-        watching.cancel()
+        if not watching.cancel():  # it had ended, so it failed
+            watching.result()
     return Outcome(
         peak=peak,
         offered=count * plan.documents / plan.seconds,
