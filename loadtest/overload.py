@@ -119,6 +119,8 @@ async def run(url: str, plan: Plan, tolerance: float = TOLERANCE) -> Outcome:
         again = itertools.cycle(pool)
         before = await closed_loop(client, lambda: next(again), CALLERS, plan.peak_seconds)
         peak = steady_rate(before, plan.peak_seconds)
+        if not peak:
+            raise SystemExit("fewer than two answers while the peak was measured: too slow")
         report.tell(f"peak {peak:.0f} pairs/s")
         count = round(plan.times * peak / plan.documents * plan.seconds)
         requests = list(itertools.islice(again, count))
