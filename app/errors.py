@@ -12,7 +12,8 @@ ServiceError
 ├── ScoringFailed         the engine could not score a single document
 ├── UpstreamFailed        another service that we asked refused, failed or sent junk
 │   ├── UpstreamBusy      it takes no more requests for now
-│   └── UpstreamTimeout   it did not answer in time
+│   ├── UpstreamTimeout   it did not answer in time
+│   └── NoStore           there is none yet, so there is nothing to answer from
 └── LoadFailed            the model cannot be served; the process ends
 """
 
@@ -87,6 +88,10 @@ class UpstreamBusy(UpstreamFailed):
 
 class UpstreamTimeout(UpstreamFailed):
     """No answer, or no next word of it, within the limit."""
+
+
+class NoStore(UpstreamFailed):
+    """There is nothing yet to find candidates in."""
 
 
 class LoadFailed(ServiceError):

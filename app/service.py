@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.answer.answering import Answering
-from app.answer.pipeline import NoStore
-from app.errors import Draining, LoadFailed, Loading
+from app.errors import Draining, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
 from app.rerank.query import Ranker
@@ -125,7 +124,7 @@ class Service:
             raise Draining(DRAINING, retry_after=1.0)
         answering = self._ready().answering
         if answering is None:
-            raise NoStore("no store is configured here: there is nothing to answer from")
+            raise NoStore("no store is configured here", upstream="store")
         return answering
 
     def reranker(self) -> Ranker:

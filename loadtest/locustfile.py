@@ -1,8 +1,10 @@
-"""The mix of `mixed` from Locust's web page, against a service of your own.
+"""The mixture of `mixed` from Locust's web page, against a service of your own.
 
-pip install locust
-RERANKD_CACHE_MB=0 rerankd serve
-locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
+    pip install locust
+    RERANKD_CACHE_MB=0 rerankd serve
+    PYTHONPATH=. locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
+
+Each user asks once a second; set as many as you want.
 """
 
 from __future__ import annotations

@@ -87,18 +87,19 @@ def rows_of(load: float, order: str, sent: Sequence[Sent]) -> list[Row]:
 def measure(urls: Mapping[str, str], plan: Plan) -> tuple[float, list[Row]]:
     full = asyncio.run(capacity(urls[OURS], plan.capacity_seconds))
     report.tell(f"capacity {full:.0f} pairs/s")
-    rows = []
+    rows, turns = list[Row](), list(urls.items())
     for seed, load in enumerate(plan.loads, start=1):
-        for order, url in urls.items():
+        for order, url in turns:
             sent = asyncio.run(offer(url, load * full, plan.seconds, seed))
             rows += rows_of(load, order, sent)
             report.tell(f"{load:.0%}: {order} has had its turn")
+        turns.reverse()
     return full, rows
 
 
 def tabulate(rows: Sequence[Row]) -> Table:
     headings = ["load", "size", "order", "requests", "failed", "p50 ms", "p95 ms", "p99 ms"]
-    by_size = sorted(rows, key=lambda row: (row.load, row.size != SMALL))
+    by_size = sorted(rows, key=lambda row: (row.load, row.size != SMALL, row.order == FIFO))
     cells = []
     for row in by_size:
         latency = row.latency

@@ -2,7 +2,8 @@
 
     python -m loadtest.overhead --quick
 
-- Saturation: how much of the time the engine was busy, by the service's own metrics.
+- Saturation: pairs a second of the service against those of the bare engine here, in turn, with the
+  same pairs in the same kind of batches; and how long the engine was not busy, by the metrics.
 - One request of 10 short documents on the idle service, against the bare engine call here.
 - JSON: reading, checking and rendering 1,000 documents, against the whole request.
 """
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from pydantic_core import from_json, to_json
@@ -25,11 +26,13 @@ from app.api.dialects.dialect import Label
 from app.api.dialects.native import NATIVE
 from app.api.limits import RequestLimits
 from app.rankers import load_model
-from app.rerank.engine import LoadedModel
+from app.rerank.engine import LoadedModel, Pair
 from app.rerank.query import Ranking, Result
+from app.rerank.scheduler import Job, Scheduler
 from loadtest import report, service
 from loadtest.report import Table
-from loadtest.traffic import PATH, closed_loop, pairs_per_second
+from loadtest.traffic import PATH
+from loadtest.turns import Ratio, take_turns
 from loadtest.wire import Answer, Client
 from loadtest.workload import SHORT, Request, Texts
 
@@ -41,30 +44,80 @@ BUSY = "rerankd_batch_seconds_sum"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    seconds: float  # of saturation
+    requests: int  # of saturation, in each round
+    rounds: int
     small: int  # requests, one after the other
     large: int
     large_documents: int  # in each of these
     repeats: int  # of the work on JSON
 
 
-FULL = Plan(seconds=30, small=100, large=3, large_documents=1000, repeats=30)
-QUICK = Plan(seconds=6, small=20, large=1, large_documents=1000, repeats=10)
+FULL = Plan(requests=40, rounds=4, small=100, large=3, large_documents=1000, repeats=30)
+QUICK = Plan(requests=8, rounds=2, small=20, large=1, large_documents=1000, repeats=10)
 
 
-async def saturate(url: str, seconds: float) -> dict[str, float]:
-    texts = Texts(SHORT, seed=1)
+class Saturated(NamedTuple):
+    pairs_per_second: float
+    beside: float  # time in which the engine did not compute, to that in which it did
+
+
+async def saturate(url: str, requests: Sequence[Request]) -> Saturated:
     async with Client(url) as client:
-        before, started = await busy(client), time.perf_counter()
-        sent = await closed_loop(client, lambda: texts.request(DOCUMENTS), CALLERS, seconds)
+        before, left, started = await busy(client), iter(requests), time.perf_counter()
+
+        async def call() -> None:
+            for request in left:  # shared: each takes the next
+                await ask(client, request)
+
+        await asyncio.gather(*(call() for _ in range(CALLERS)))
         wall = time.perf_counter() - started
-        engine = await busy(client) - before
+        return Saturated(pairs_in(requests) / wall, wall / (await busy(client) - before) - 1)
+
+
+def bare_rate(model: LoadedModel, requests: Sequence[Request], budget: int) -> float:
+    """Pairs a second of the engine alone, in the batches that the scheduler makes of them."""
+    scheduler, taken = Scheduler[Job](), 0.0
+    for place, request in enumerate(requests):
+        scheduler.add(Job(encoded(model, request), place, place))
+    while batch := scheduler.take(budget):
+        started = time.perf_counter()
+        model.engine.score([slot.pair for slot in batch])
+        taken += time.perf_counter() - started
+    return pairs_in(requests) / taken
+
+
+def saturation(url: str, model: LoadedModel, plan: Plan, budget: int) -> dict[str, Any]:
+    """The service and the bare engine in turn, with the same texts in each round."""
+
+    def texts(number: int) -> list[Request]:
+        source = Texts(SHORT, seed=10 + number)
+        return [source.request(DOCUMENTS) for _ in range(plan.requests)]
+
+    beside: list[float] = []
+
+    def served(number: int) -> float:
+        found = asyncio.run(saturate(url, texts(number)))
+        beside.append(found.beside)
+        return found.pairs_per_second
+
+    turns = take_turns(
+        {"served": served, "engine": lambda number: bare_rate(model, texts(number), budget)},
+        plan.rounds,
+    )
     return {
-        "pairs_per_second": pairs_per_second(sent),
-        "wall_seconds": wall,
-        "engine_seconds": engine,
-        "overhead": wall / engine - 1,
+        **turns,
+        "ratio": Ratio.of(turns["served"], turns["engine"]),
+        "beside": median(beside),
     }
+
+
+def pairs_in(requests: Sequence[Request]) -> int:
+    return sum(len(request.documents) for request in requests)
+
+
+def encoded(model: LoadedModel, request: Request) -> list[Pair]:
+    found = model.encoder.encode(request.query, request.documents, instruction=None, cut="right")
+    return [one.pair for one in found]
 
 
 async def busy(client: Client) -> float:
@@ -88,8 +141,7 @@ async def alone(url: str, requests: Sequence[Request]) -> list[float]:
 
 def bare(model: LoadedModel, request: Request) -> float:
     """Seconds of the engine alone: the pairs are tokenized before the clock runs."""
-    encoded = model.encoder.encode(request.query, request.documents, instruction=None, cut="right")
-    pairs = [one.pair for one in encoded]
+    pairs = encoded(model, request)
     started = time.perf_counter()
     model.engine.score(pairs)
     return time.perf_counter() - started
@@ -136,31 +188,33 @@ def median_ms(step: Callable[[], object], repeats: int) -> float:
 
 
 def measure(url: str, model: LoadedModel, plan: Plan) -> dict[str, Any]:
-    texts = Texts(SHORT, seed=4)
+    source = Texts(SHORT, seed=4)
     small = one_small(url, model, plan.small)
     report.tell("one small request: done")
-    saturation = asyncio.run(saturate(url, plan.seconds))
+    full = saturation(url, model, plan, service.info(url)["max_batch_tokens"])
     report.tell("saturation: done")
-    requests = [texts.request(plan.large_documents) for _ in range(plan.large)]
+    requests = [source.request(plan.large_documents) for _ in range(plan.large)]
     large = median(asyncio.run(alone(url, requests))) * 1000
     steps = json_edge(plan.large_documents, plan.repeats)
     edge = {"documents": plan.large_documents, "steps_ms": steps, "request_ms": large}
     return {
-        "saturation": saturation,
+        "saturation": full,
         "small": small,
         "json": edge | {"share": sum(steps.values()) / large},
     }
 
 
 def tabulate(told: dict[str, Any]) -> Table:
-    saturation, small, edge = told["saturation"], told["small"], told["json"]
+    full, small, edge = told["saturation"], told["small"], told["json"]
     large = f"{edge['documents']} documents"
     rows = [
-        ["saturation, pairs/s", f"{saturation['pairs_per_second']:.0f}"],
-        ["saturation, time beside the engine's", f"{saturation['overhead']:.1%}"],
+        ["saturation, service, pairs/s", f"{median(full['served']):.0f}"],
+        ["saturation, bare engine, pairs/s", f"{median(full['engine']):.0f}"],
+        ["service to bare engine", str(full["ratio"])],
+        ["time beside the engine's", f"{full['beside']:.1%}"],
         [f"{SMALL} documents, idle service, ms", f"{small['served_ms']:.1f}"],
         [f"{SMALL} documents, bare engine, ms", f"{small['engine_ms']:.1f}"],
-        ["service to engine", f"{small['ratio']:.2f}"],
+        ["service to bare engine, time", f"{small['ratio']:.2f}"],
         *([f"{large}, {step}, ms", f"{ms:.2f}"] for step, ms in edge["steps_ms"].items()),
         [f"{large}, whole request, ms", f"{edge['request_ms']:.0f}"],
         ["JSON, share of it", f"{edge['share']:.2%}"],

@@ -119,6 +119,8 @@ async def run(url: str, plan: Plan, tolerance: float = TOLERANCE) -> Outcome:
         again = itertools.cycle(pool)
         before = await closed_loop(client, lambda: next(again), CALLERS, plan.peak_seconds)
         peak = steady_rate(before, plan.peak_seconds)
+        if not peak:
+            raise SystemExit("fewer than two answers while the peak was measured: too slow")
         report.tell(f"peak {peak:.0f} pairs/s")
         count = round(plan.times * peak / plan.documents * plan.seconds)
         requests = list(itertools.islice(again, count))
@@ -129,7 +131,8 @@ async def run(url: str, plan: Plan, tolerance: float = TOLERANCE) -> Outcome:
         sent = await open_loop(client, requests, arrivals)
         client_cores = (time.process_time() - cpu) / (time.perf_counter() - wall)
         await asyncio.sleep(SETTLE_SECONDS)
-        watching.cancel()
+        if not watching.cancel():  # it had ended, so it failed
+            watching.result()
     return Outcome(
         peak=peak,
         offered=count * plan.documents / plan.seconds,

@@ -59,6 +59,7 @@ class Server:
     def pause(self) -> None:
         """Nobody's turn but another's: it may not even poll."""
         os.killpg(self.process.pid, signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)  # until it has stopped
 
     def resume(self) -> None:
         os.killpg(self.process.pid, signal.SIGCONT)

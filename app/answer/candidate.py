@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+COLLECTION = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

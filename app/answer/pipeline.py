@@ -31,16 +31,12 @@ from app.answer.tracing import (
     tell_spoken,
 )
 from app.answer.writing import answer_key, written
-from app.errors import ServiceError, UpstreamFailed
+from app.errors import UpstreamFailed
 from app.rerank.query import Document, Query, Ranker, Ranking
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
 NOTHING_MATCHED = "nothing was retrieved with these filters"
 Event = Found | str | Answer
-
-
-class NoStore(ServiceError):
-    """There is no first stage, so there is nothing to answer from."""
 
 
 class Retrieved(Protocol):

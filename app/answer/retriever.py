@@ -8,12 +8,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from app.answer.candidate import Candidate, Search, Store
+from app.answer.candidate import COLLECTION, Candidate, Search, Store
 from app.answer.embedder import Embedder
 from app.answer.fusion import fuse
 from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
 
-COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+NAMED = re.compile(COLLECTION)
 Vectors = asyncio.Task[list[list[float]]]
 Observe = Callable[[str, str, float], None]  # who was asked, the outcome, seconds
 Answer = TypeVar("Answer")
@@ -105,7 +105,7 @@ class Retriever:
 
 def check(filters: Mapping[str, Any], collection: str | None) -> None:
     """Names go into addresses and statements of stores; values are compared as they are."""
-    if collection is not None and not COLLECTION.fullmatch(collection):
+    if collection is not None and not NAMED.fullmatch(collection):
         raise InvalidRequest(
             "collection: at most 128 letters, digits, dots, hyphens and underscores, the first a "
             "letter or digit",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.answer.answered import Answer, Found
+from app.answer.candidate import COLLECTION
 from app.answer.question import Question, Turn
 from app.api.dialects.fields import WHOLE, Lenient
 
@@ -90,7 +91,7 @@ class AnswerRequest(Lenient):
     filters: dict[str, str | bool | int | float] | None = Field(
         None, description="Metadata that a passage must have, by name"
     )
-    collection: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
         None, description="Where to search, if not in the default"
     )
     conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS)] = Field(

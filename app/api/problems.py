@@ -17,7 +17,6 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from app.answer.feedback import FeedbackLost, NoFeedback, UnknownAnswer
-from app.answer.pipeline import NoStore
 from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia
 from app.api.dialects.dialect import Dialect, Refusal
@@ -28,6 +27,7 @@ from app.errors import (
     InvalidRequest,
     Loading,
     MalformedRequest,
+    NoStore,
     QueueFull,
     ScoringFailed,
     ServiceError,

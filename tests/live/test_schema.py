@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import main
 from tests.live.service import running
 
 ROOT = str(Path(__file__).parents[2])
@@ -28,7 +29,9 @@ def test_schemathesis_finds_no_fault_in_the_dialects_either(tmp_path: Path) -> N
 
 
 def explore(tmp_path: Path, key: str | None, *how: str) -> None:
-    with running(api_keys=key or "") as service:
+    store = f"sqlite:{tmp_path}/store.db"
+    assert main(["ingest", f"{ROOT}/docs/decisions", "--store", store]) == 0
+    with running(api_keys=key or "", store=store) as service:
         ended = subprocess.run(
             [
                 str(Path(sys.executable).with_name("schemathesis")),

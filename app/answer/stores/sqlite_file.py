@@ -11,7 +11,7 @@ from typing import TypeVar
 import apsw
 import sqlite_vec
 
-from app.errors import UpstreamFailed, UpstreamTimeout
+from app.errors import NoStore, UpstreamFailed, UpstreamTimeout
 
 Answer = TypeVar("Answer")
 
@@ -81,7 +81,7 @@ class Database:
     def _open(self) -> apsw.Connection:
         if self._connection is None:
             if not self._writes and not self._path.exists():
-                raise UpstreamFailed(
+                raise NoStore(
                     f"sqlite: there is no {self._path.name} yet: `rerankd ingest` makes it",
                     upstream="sqlite",
                 )

@@ -220,7 +220,7 @@ def test_a_chat_template_needs_torch(tmp_path: Path) -> None:
     ("asked", "sentence"),
     [
         ({"engine": "openvino", "device": "mps"}, "engine openvino is for a CPU"),
-        ({"dtype": "int8", "device": "cuda"}, "dtype int8 is for a CPU"),
+        ({"engine": "auto", "dtype": "int8", "device": "cuda"}, "dtype int8 is for a CPU"),
         ({"engine": "torch", "dtype": "int8"}, "dtype int8 is openvino's"),
     ],
 )
