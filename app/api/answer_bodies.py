@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from app.answer.answered import Answer, Found
@@ -72,6 +72,14 @@ EXAMPLE_ANSWER: JsonDict = {
 }
 
 
+# What stores can compare; the first stage says so itself, in words.
+EDGE = 2**63
+Whole = Annotated[int, WithJsonSchema({"type": "integer", "minimum": -EDGE, "maximum": EDGE - 1})]
+Number = Annotated[
+    float, WithJsonSchema({"type": "number", "minimum": -EDGE, "exclusiveMaximum": EDGE})
+]
+
+
 class TurnBody(Lenient):
     role: Literal["user", "assistant"]
     content: str
@@ -88,7 +96,7 @@ class AnswerRequest(Lenient):
     min_score: float | None = Field(
         None, description="Use no passage that scores less; the service's own by default"
     )
-    filters: dict[str, str | bool | int | float] | None = Field(
+    filters: dict[str, str | bool | Whole | Number] | None = Field(
         None, description="Metadata that a passage must have, by name"
     )
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(

@@ -7,7 +7,7 @@ to be paired are made as many on both sides, and final_k less than initial_k.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import schemathesis
 
@@ -43,9 +43,14 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     body = case.body
     if case.operation.path == "/answer" and isinstance(body, dict):
         limit = body.get("timeout_ms")
-        if type(limit) is int and 0 < limit < 60_000:
+        if whole(limit) and 0 < limit < 60_000:
             body = case.body = body | {"timeout_ms": limit + 60_000}
         initial_k, final_k = body.get("initial_k", 50), body.get("final_k", 5)
-        if all(type(one) is int for one in (initial_k, final_k)) and 2 <= initial_k <= final_k:
+        if whole(initial_k) and whole(final_k) and 2 <= initial_k <= final_k:
             # One that is too much by itself stays so.
             case.body = body | {"final_k": 1 if final_k <= 100 else final_k}
+
+
+def whole(value: Any) -> TypeGuard[float]:
+    """A whole number, as JSON has them: 77.0 is one."""
+    return type(value) in {int, float} and value == int(value)
