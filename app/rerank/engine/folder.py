@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b, file_digest
@@ -29,6 +30,8 @@ FORMAT = 1  # of the folder, and of what is done to a model on its way there
 LIBRARIES = ("openvino", "torch", "transformers", "sentence-transformers", "tokenizers")
 MODEL_FILES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
 TOKENIZER, CARD = "tokenizer.json", "card.json"
+UNFINISHED = ".new-"
+HOUR = 3600
 
 
 class Card(BaseModel):
@@ -79,12 +82,24 @@ def digest_of(file: Path) -> str:
 def written_aside(folder: Path) -> Iterator[Path]:
     """A new folder, which becomes `folder` once all is in it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as made:
+    remove_left_over(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as made:
         aside = Path(made) / folder.name
         aside.mkdir()
         yield aside
         shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
+        try:
+            aside.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+
+
+def remove_left_over(parent: Path) -> None:
+    """What a process that was killed could not remove."""
+    for folder in parent.glob(f"{UNFINISHED}*"):
+        if time.time() - folder.stat().st_mtime > HOUR:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_card(

@@ -41,7 +41,7 @@ def load(spec: ModelSpec, step: Step = logger.info, *, again: bool = False) -> L
     """
     started = time.perf_counter()
     refuse_contradictions(spec)
-    if spec.engine == "torch" or spec.dtype == "float16" or not on_cpu(spec):
+    if not may_be_converted(spec):
         return load_torch(spec)
     folder = None if again else converted(spec)
     if folder is not None and (model := reopen(spec, folder)) is not None:
@@ -50,6 +50,12 @@ def load(spec: ModelSpec, step: Step = logger.info, *, again: bool = False) -> L
 
     model = make(spec, step)
     return replace(model, seconds=time.perf_counter() - started)
+
+
+def may_be_converted(spec: ModelSpec) -> bool:
+    """Code that ships with a model is run as it is, unless openvino is asked for by name."""
+    foreign = spec.trust_remote_code and spec.engine == "auto"
+    return on_cpu(spec) and not foreign and spec.engine != "torch" and spec.dtype != "float16"
 
 
 def refuse_contradictions(spec: ModelSpec) -> None:

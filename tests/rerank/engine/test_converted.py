@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from app.errors import LoadFailed
 from app.rerank.engine import LoadedModel, processors
 from app.rerank.engine.contest import tau
-from app.rerank.engine.folder import fingerprint
+from app.rerank.engine.folder import fingerprint, written_aside
 from app.rerank.engine.loading import contest, converted, load
 from app.rerank.engine.probe import QUESTIONS, lists, passages
 from app.rerank.engine.spec import ModelSpec
@@ -174,6 +175,34 @@ def test_a_folder_half_written_is_never_seen(
         load(fresh)
     assert fresh.engines is not None
     assert list(fresh.engines.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    for name in (".new-old", ".new-now"):
+        (tmp_path / name / "model").mkdir(parents=True)
+    os.utime(tmp_path / ".new-old", (0, 0))
+    with written_aside(tmp_path / "model") as aside:
+        (aside / "file").write_text("all of it")
+        assert not (tmp_path / "model").exists()
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".new-now", "model"]
+    assert (tmp_path / "model" / "file").read_text() == "all of it"
+
+
+def test_another_process_may_be_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rename(*_: object) -> None:
+        (tmp_path / "model").mkdir()
+        raise OSError("Directory not empty")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with written_aside(tmp_path / "model"):
+        pass
+    assert (tmp_path / "model").is_dir()
+
+
+def test_code_that_ships_with_a_model_runs_on_torch(fresh: ModelSpec) -> None:
+    assert load(replace(fresh, engine="auto", trust_remote_code=True)).engine.name == "torch"
 
 
 def test_another_model_under_the_same_path_is_converted_anew(tmp_path: Path) -> None:
