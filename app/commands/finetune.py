@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
 from app.commands.flags import add_flags, settings_from
 from app.commands.measuring import Task, open_scorer, plainly, positive
 from app.commands.rerank import MODEL_SETTINGS
+from app.rankers import spec_of
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -108,12 +109,7 @@ def tune(
 ) -> list[float]:
     from app.evaluation.mining import mine  # noqa: PLC0415
     from app.evaluation.tuning import Recipe, Tuner  # noqa: PLC0415
-    from app.rerank.engine.spec import ModelSpec  # noqa: PLC0415
 
-    fields: dict[str, Any] = {
-        name: getattr(settings, "model" if name == "name" else name)
-        for name in ("name", "revision", "device", "threads", "offline", "trust_remote_code")
-    }
     recipe = Recipe(
         epochs=arguments.epochs,
         batch=arguments.batch,
@@ -122,7 +118,7 @@ def tune(
         length=settings.max_length,
         seed=arguments.seed,
     )
-    tuner = Tuner(ModelSpec(**fields), recipe)
+    tuner = Tuner(spec_of(settings), recipe)
     score = tuner.score if arguments.guard else None
     groups = mine(train.judged, train.found, arguments.negatives, arguments.seed, score)
     return tuner.tune(groups, validation.judged, validation.found, folder)
