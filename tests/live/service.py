@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from pydantic_core import from_json
 
-START_SECONDS = 120
+START_SECONDS = 300  # the first start of all converts the model and holds the contest
 STOP_SECONDS = 60
 
 
