@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
-from app.answer.endpoint import (
-    Endpoint,
-    as_id,
-    as_mapping,
-    as_number,
-    as_text,
-    reading,
-    walk,
-)
+from app.answer.endpoint import Endpoint, as_candidate, reading
 
 LOST = "it has no such index: set RERANKD_COLLECTION"
 CANDIDATES = 10  # looked at for each neighbour that is wanted
@@ -64,11 +56,7 @@ class ElasticsearchStore:
         return {"knn": near}
 
     def _candidate(self, hit: Any) -> Candidate:
-        fields = as_mapping(hit["_source"])
-        facts = as_mapping(fields.get(self._metadata)) if self._metadata else fields
-        own = {name: value for name, value in facts.items() if name != self._text}
-        text = as_text(walk(fields, self._text))
-        return Candidate(as_id(hit["_id"]), text, own, as_number(hit["_score"]))
+        return as_candidate(hit["_id"], hit["_source"], hit["_score"], self._text, self._metadata)
 
     async def close(self) -> None:
         await self._endpoint.close()

@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
-from app.answer.endpoint import (
-    Endpoint,
-    as_id,
-    as_mapping,
-    as_number,
-    as_text,
-    reading,
-    walk,
-)
+from app.answer.endpoint import Endpoint, as_candidate, reading
 
 LOST = "it has no such collection: set RERANKD_COLLECTION"
 
@@ -49,11 +41,9 @@ class QdrantStore:
             return [self._candidate(point) for point in answer["result"]["points"]]
 
     def _candidate(self, point: Any) -> Candidate:
-        payload = as_mapping(point["payload"])
-        facts = as_mapping(payload.get(self._metadata)) if self._metadata else payload
-        own = {name: value for name, value in facts.items() if name != self._text}
-        text = as_text(walk(payload, self._text))
-        return Candidate(as_id(point["id"]), text, own, as_number(point["score"]))
+        return as_candidate(
+            point["id"], point["payload"], point["score"], self._text, self._metadata
+        )
 
     async def close(self) -> None:
         await self._endpoint.close()

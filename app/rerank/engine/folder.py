@@ -7,7 +7,6 @@ noticed by its digests.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from hashlib import blake2b, file_digest
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -167,8 +165,6 @@ def read_results(folder: Path, kind: str) -> list[Result] | None:
 
 
 def write_results(folder: Path, kind: str, results: Sequence[Result]) -> None:
-    rows: list[dict[str, Any]] = [one._asdict() for one in results]
-    file = folder / f"contest-{kind}.json"
-    aside = file.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps(rows, indent=1))
-    aside.replace(file)
+    """Into a folder that is still written aside."""
+    rows = [one._asdict() for one in results]
+    (folder / f"contest-{kind}.json").write_text(json.dumps(rows, indent=1))

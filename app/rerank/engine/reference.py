@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -31,14 +33,10 @@ def load_reference(spec: ModelSpec) -> LoadedModel:
     started = time.perf_counter()
     torch.set_num_threads(spec.threads or processors.available())
     device = pick_device(spec.device)
-    try:
-        model = open_original(spec, device)
+    with explained(spec):
+        model = _cross_encoder(spec, device)
         encoder = _encoder(model, spec)
         engine = TorchEngine(model)
-    except LoadFailed:
-        raise
-    except Exception as error:
-        raise LoadFailed(_explain(error, spec)) from error
     return LoadedModel(
         name=spec.label,
         revision=spec.revision,
@@ -51,8 +49,15 @@ def load_reference(spec: ModelSpec) -> LoadedModel:
 
 def open_original(spec: ModelSpec, device: str) -> CrossEncoder:
     """The model as sentence-transformers has it, checked to be a reranker."""
-    try:
+    with explained(spec):
         return _cross_encoder(spec, device)
+
+
+@contextmanager
+def explained(spec: ModelSpec) -> Iterator[None]:
+    """Whatever goes wrong, in one sentence."""
+    try:
+        yield
     except LoadFailed:
         raise
     except Exception as error:
