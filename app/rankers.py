@@ -75,7 +75,8 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
         slicing = model.engine.slicing
         limits = Limits(
             max_batch_tokens=min(
-                settings.max_batch_tokens or max(LEAST_BATCH_TOKENS, slicing.tokens),
+                settings.max_batch_tokens
+                or max(LEAST_BATCH_TOKENS, slicing.streams * slicing.tokens),
                 settings.max_queue_tokens,  # more than may wait would not come together
             ),
             max_queue_tokens=settings.max_queue_tokens,

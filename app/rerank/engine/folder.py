@@ -24,7 +24,7 @@ from app.rerank.engine.contest import Result
 from app.rerank.engine.encoders import SplitEncoder, Template
 from app.rerank.engine.layout import Layout
 
-FORMAT = 1  # of the folder, and of what is done to a model on its way there
+FORMAT = 2  # of the folder, and of what is done to a model on its way there
 LIBRARIES = ("openvino", "torch", "transformers", "sentence-transformers", "tokenizers")
 MODEL_FILES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
 TOKENIZER, CARD = "tokenizer.json", "card.json"
@@ -91,6 +91,18 @@ def written_aside(folder: Path) -> Iterator[Path]:
         except OSError:
             if not folder.is_dir():  # else another process was faster
                 raise
+
+
+def take_over(folder: Path, aside: Path) -> None:
+    """What was converted before, and found on other kinds of processor, if it is whole."""
+    try:
+        card = read_card(folder)
+        if card is None:
+            return
+        verify(folder, card, list(card.digests))
+    except Damaged:
+        return
+    shutil.copytree(folder, aside, dirs_exist_ok=True)
 
 
 def remove_left_over(parent: Path) -> None:

@@ -48,7 +48,7 @@ def load(spec: ModelSpec, step: Step = logger.info, *, again: bool = False) -> L
         return replace(model, seconds=time.perf_counter() - started)
     from app.rerank.engine.making import make  # noqa: PLC0415 (torch takes seconds)
 
-    model = make(spec, step)
+    model = make(spec, step, again=again)
     return replace(model, seconds=time.perf_counter() - started)
 
 
@@ -157,7 +157,15 @@ def open_converted(spec: ModelSpec, folder: Path, card: Card, best: Result) -> L
         )
     threads = spec.threads or processors.available()
     try:
-        engine = OpenVinoEngine(folder, stem, best.dtype, card.layout, best.tokens, threads)
+        engine = OpenVinoEngine(
+            folder,
+            stem,
+            best.dtype,
+            card.layout,
+            tokens=best.tokens,
+            streams=min(best.streams, threads),
+            threads=threads,
+        )
     except (RuntimeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:300]
         raise LoadFailed(f"model {spec.label} cannot be opened by openvino: {reason}") from error

@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from app.errors import LoadFailed
-from app.rerank.engine import LoadedModel, processors
-from app.rerank.engine.contest import MEASURED, SIZES, Result, enter, logits, pace
+from app.rerank.engine import LoadedModel, Pair, processors
+from app.rerank.engine.contest import SIZES, Result, enter, logits, pace, ways
 from app.rerank.engine.conversion import convert, to_eight_bits
 from app.rerank.engine.encoders import SplitEncoder
-from app.rerank.engine.folder import read_card, write_card, write_results, written_aside
+from app.rerank.engine.folder import (
+    read_card,
+    take_over,
+    write_card,
+    write_results,
+    written_aside,
+)
 from app.rerank.engine.loading import FILES, Step, choose, converted, load_torch, open_converted
 from app.rerank.engine.openvino_engine import OpenVinoEngine, can_bfloat16
 from app.rerank.engine.probe import lists
@@ -28,8 +34,11 @@ logger = logging.getLogger(__name__)
 EXAMPLES = 3  # pairs that the tracer follows
 
 
-def make(spec: ModelSpec, step: Step) -> LoadedModel:
-    """Convert the model, hold the contest, and open what was asked for."""
+def make(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel:
+    """Convert the model, hold the contest, and open what was asked for.
+
+    What was converted on another kind of processor is taken over, unless it is to be made `again`.
+    """
     original = replace(spec, engine="torch", dtype="float32", max_length=0, device="cpu")
     step("loading the model")
     model = load_reference(original)
@@ -38,7 +47,10 @@ def make(spec: ModelSpec, step: Step) -> LoadedModel:
         if spec.engine == "openvino":
             raise LoadFailed(f"model {spec.label} renders a chat template: torch has to run it")
         return load_torch(replace(spec, engine="torch"))
-    with home(converted(spec)) as folder:
+    kept = converted(spec)
+    with home(kept) as folder:
+        if kept is not None and not again:
+            take_over(kept, folder)
         results = hold(original, model.engine, encoder, folder, step)
         card = read_card(folder)
         best = choose(spec, results)
@@ -74,34 +86,51 @@ def hold(
 ) -> list[Result]:
     """The contest; `folder` then has the converted model, its card and the results."""
     questions = lists(encoder)
-    architecture = type(engine.model[0].model).__name__
-    layout = engine.layout
     step("measuring torch float32")
     reference = logits(engine, questions)
-    speed = pace(engine, questions[:MEASURED])
-    results = [Result("torch", "float32", engine.slicing.tokens, speed, 1.0)]
-    try:
-        for stem, change in (("float", None), ("int8", to_eight_bits)):
-            step(f"converting to {stem}")
-            if change is not None:
-                change(engine.model)
-            convert(engine, questions[0][:EXAMPLES], folder, stem)
-    except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
-        logger.warning("the model cannot be converted: %s", " ".join(str(error).split())[:300])
-        for file in folder.iterdir():
-            file.unlink()
-    del engine  # its weights are eight-bit by now
-    write_card(folder, architecture=architecture, encoder=encoder, layout=layout)
+    speed = pace(engine, questions)
+    results = [Result("torch", "float32", 1, engine.slicing.tokens, speed, 1.0)]
+    layout = engine.layout
+    if read_card(folder) is None:
+        architecture = type(engine.model[0].model).__name__
+        convert_all(engine, questions[0][:EXAMPLES], folder, step)
+        write_card(folder, architecture=architecture, encoder=encoder, layout=layout)
+    del engine  # its weights may be eight-bit by now
     threads = original.threads or processors.available()
     halves = ("bfloat16",) if can_bfloat16() else ()
     for dtype in ("float32", *halves, "int8"):
         if (folder / f"{FILES[dtype]}.xml").exists():
             step(f"measuring openvino {dtype}")
-            entrant = OpenVinoEngine(folder, FILES[dtype], dtype, layout, SIZES[-1], threads)
-            results.append(enter(entrant, questions, reference))
+            entrants = (
+                OpenVinoEngine(
+                    folder,
+                    FILES[dtype],
+                    dtype,
+                    layout,
+                    tokens=SIZES[-1],
+                    streams=streams,
+                    threads=threads,
+                )
+                for streams in ways(threads)
+            )
+            results.append(enter(entrants, questions, reference))
     for dtype in halves:
         step(f"measuring torch {dtype}")
         half = load_reference(replace(original, dtype=dtype)).engine
-        results.append(enter(half, questions, reference))
+        results.append(enter([half], questions, reference))
     write_results(folder, processors.kind(), results)
     return results
+
+
+def convert_all(engine: TorchEngine, examples: Sequence[Pair], folder: Path, step: Step) -> None:
+    """Every file or none. The model's weights are eight-bit afterwards."""
+    try:
+        for stem, change in (("float", None), ("int8", to_eight_bits)):
+            step(f"converting to {stem}")
+            if change is not None:
+                change(engine.model)
+            convert(engine, examples, folder, stem)
+    except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
+        logger.warning("the model cannot be converted: %s", " ".join(str(error).split())[:300])
+        for file in folder.iterdir():
+            file.unlink()

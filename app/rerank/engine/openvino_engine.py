@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import openvino as ov
 
@@ -29,28 +31,62 @@ class OpenVinoEngine:
     device = "cpu"
 
     def __init__(
-        self, folder: Path, stem: str, dtype: str, layout: Layout, tokens: int, threads: int
+        self,
+        folder: Path,
+        stem: str,
+        dtype: str,
+        layout: Layout,
+        *,
+        tokens: int,
+        streams: int,
+        threads: int,
     ) -> None:
         self.dtype = dtype
-        self.slicing = Slicing(tokens, WASTE, MULTIPLE)
-        self._layout = layout
+        self.slicing = Slicing(tokens, WASTE, MULTIPLE, streams)
         # Between its eight-bit products the fastest float that the processor has.
         between = "bfloat16" if dtype == "int8" and can_bfloat16() else dtype
         row = ROW if dtype == "int8" else 0
-        self._body = open_file(folder / f"{stem}.xml", between, threads, row)
-        tail = folder / TAIL
-        self._tail = open_file(tail, "float32", threads, 0) if tail.exists() else None
+        body = open_file(folder / f"{stem}.xml", between, streams, threads, row)
+        tail = None
+        if (folder / TAIL).exists():
+            tail = open_file(folder / TAIL, "float32", streams, threads, 0)
+        self._idle: SimpleQueue[Stream] = SimpleQueue()
+        for _ in range(streams):
+            self._idle.put(Stream(body, tail, layout))
+        self._threads = ThreadPoolExecutor(streams, thread_name_prefix="stream")
 
     def score(self, batch: Sequence[Pair]) -> list[float]:
         logits = [0.0] * len(batch)
-        for places in self.slicing.cut(batch):
-            scores = self._score([batch[place] for place in places])
+        slices = self.slicing.cut(batch)
+        together = ([batch[place] for place in places] for places in slices)
+        for places, scores in zip(slices, self._threads.map(self._score, together), strict=True):
             for place, score in zip(places, scores, strict=True):
                 logits[place] = score
         return logits
 
     def _score(self, pairs: Sequence[Pair]) -> list[float]:
-        arrays = self._layout.arrays(pairs, self.slicing.width(pairs[0].tokens))
+        stream = self._idle.get()
+        try:
+            return stream.score(pairs, self.slicing.width(pairs[0].tokens))
+        finally:
+            self._idle.put(stream)
+
+    def memory(self) -> int:
+        return 0
+
+
+class Stream:
+    """Room for one slice at a time."""
+
+    def __init__(
+        self, body: ov.CompiledModel, tail: ov.CompiledModel | None, layout: Layout
+    ) -> None:
+        self._body = body.create_infer_request()
+        self._tail = tail.create_infer_request() if tail else None
+        self._layout = layout
+
+    def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
+        arrays = self._layout.arrays(pairs, width)
         try:
             last = self._body
             last.infer(arrays, share_inputs=True)
@@ -65,16 +101,14 @@ class OpenVinoEngine:
         scores = last.get_output_tensor(0).data.reshape(len(pairs))
         return [float(score) for score in scores]
 
-    def memory(self) -> int:
-        return 0
 
-
-def open_file(file: Path, dtype: str, threads: int, row: int) -> ov.InferRequest:
+def open_file(file: Path, dtype: str, streams: int, threads: int, row: int) -> ov.CompiledModel:
     settings = {
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,  # a neighbour would be pinned to the same processors
         "INFERENCE_PRECISION_HINT": HINTS.get(dtype, "f32"),
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": row,
         "CPU_RUNTIME_CACHE_CAPACITY": SHAPES,
     }
-    return ov.Core().compile_model(file, "CPU", settings).create_infer_request()
+    return ov.Core().compile_model(file, "CPU", settings)

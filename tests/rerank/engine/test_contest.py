@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from scipy.stats import kendalltau
 
 from app.rerank.engine import Pair
-from app.rerank.engine.contest import Result, agree, enter, tau, winner
+from app.rerank.engine import contest as module
+from app.rerank.engine.contest import Result, agree, enter, tau, ways, winner
 from app.rerank.engine.slices import WHOLE
 from tests.fakes import pair
 
@@ -16,8 +18,8 @@ class Scorer:
 
     name, device, dtype = "scorer", "cpu", "int8"
 
-    def __init__(self, sign: int = 1) -> None:
-        self.slicing = WHOLE
+    def __init__(self, sign: int = 1, streams: int = 1) -> None:
+        self.slicing = replace(WHOLE, streams=streams)
         self.sign = sign
 
     def score(self, batch: Sequence[Pair]) -> list[float]:
@@ -28,7 +30,7 @@ class Scorer:
 
 
 def result(engine: str, pace: float, agreement: float = 1.0) -> Result:
-    return Result(engine, "int8", 512, pace, agreement)
+    return Result(engine, "int8", 1, 512, pace, agreement)
 
 
 LISTS = [[pair(8, mark) for mark in (3, 1, 2)], [pair(9, mark) for mark in (1, 5, 9)]]
@@ -44,15 +46,29 @@ def test_the_fastest_does_not_win_if_it_ranks_otherwise_than_the_reference() -> 
 
 
 def test_an_engine_that_agrees_enters_with_the_size_of_slice_it_likes_best() -> None:
-    entered = enter(Scorer(), LISTS, REFERENCE)
+    entered = enter([Scorer()], LISTS, REFERENCE)
     assert (entered.engine, entered.agreement, entered.faithful) == ("scorer", 1.0, True)
     assert entered.tokens in {512, 1024}
     assert entered.pairs_per_second > 0
 
 
 def test_an_engine_that_ranks_backwards_is_not_faithful() -> None:
-    entered = enter(Scorer(sign=-1), LISTS, REFERENCE)
+    entered = enter([Scorer(sign=-1)], LISTS, REFERENCE)
     assert (entered.agreement, entered.faithful) == (-1.0, False)
+
+
+def test_an_engine_enters_with_the_streams_it_is_fastest_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paces = {1: 10.0, 2: 30.0, 4: 20.0}
+    monkeypatch.setattr(module, "pace", lambda engine, lists: paces[engine.slicing.streams])
+    engines = [Scorer(streams=streams) for streams in paces]
+    entered = enter(engines, LISTS, REFERENCE)
+    assert (entered.streams, entered.pairs_per_second) == (2, 30)
+
+
+def test_one_slice_may_have_all_threads_or_one_each() -> None:
+    assert [ways(threads) for threads in (1, 2, 8)] == [[1], [1, 2], [1, 2, 4, 8]]
 
 
 def test_agreement_is_the_mean_over_the_lists() -> None:

@@ -164,6 +164,22 @@ def test_what_was_damaged_is_made_anew(
     assert caplog.text.count("is damaged") == 1
 
 
+def test_another_kind_of_processor_holds_its_own_contest_over_the_same_files(
+    bert: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    here = processors.kind()
+    monkeypatch.setattr(processors, "kind", lambda: "elsewhere")
+    load(bert, steps.append)
+    assert not [step for step in steps if step.startswith("converting")]
+    assert "measuring openvino int8" in steps
+    contests = {one.name for one in folder_of(bert).glob("contest-*.json")}
+    assert contests == {"contest-elsewhere.json", f"contest-{here}.json"}
+    steps.clear()
+    load(bert, steps.append, again=True)
+    assert "converting to int8" in steps
+
+
 def test_a_folder_half_written_is_never_seen(
     fresh: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,11 +40,11 @@ def test_a_batch_may_stay_whole() -> None:
     assert WHOLE.cost([pair(1), pair(500)]) == 1000
 
 
-@given(LENGTHS, st.integers(64, 2048), st.integers(0, 300))
+@given(LENGTHS, st.integers(64, 2048), st.integers(0, 300), st.integers(1, 8))
 def test_every_pair_is_in_one_slice_and_no_slice_is_over_its_limits(
-    tokens: list[int], limit: int, waste: int
+    tokens: list[int], limit: int, waste: int, streams: int
 ) -> None:
-    slicing = Slicing(limit, waste)
+    slicing = Slicing(limit, waste, streams=streams)
     slices = slicing.cut([*map(pair, tokens)])
     assert sorted(place for places in slices for place in places) == list(range(len(tokens)))
     for places in slices:
@@ -52,3 +52,8 @@ def test_every_pair_is_in_one_slice_and_no_slice_is_over_its_limits(
         assert all(tokens[place] <= width for place in places)
         assert len(places) == 1 or width * len(places) <= limit
         assert sum(width - tokens[place] for place in places) <= waste
+
+
+def test_each_stream_gets_its_share_of_a_batch() -> None:
+    assert lengths(Slicing(1000, 64, streams=2), *[80] * 10) == [[80] * 5, [80] * 5]
+    assert lengths(Slicing(400, 64, streams=2), *[80] * 16) == [[80] * 4] * 4
