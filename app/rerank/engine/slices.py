@@ -45,8 +45,8 @@ class Slicing:
         """Of a slice, if each stream is to have as many slices."""
         if self.streams == 1:
             return self.tokens
-        slices = self.streams * -(-tokens // (self.streams * self.tokens))
-        return -(-tokens // slices)
+        rounds = -(-tokens // (self.streams * self.tokens)) or 1
+        return -(-tokens // (self.streams * rounds))
 
     def cost(self, batch: Sequence[Pair]) -> int:
         """Tokens computed for a batch, padding included."""

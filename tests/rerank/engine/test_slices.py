@@ -57,3 +57,4 @@ def test_every_pair_is_in_one_slice_and_no_slice_is_over_its_limits(
 def test_each_stream_gets_its_share_of_a_batch() -> None:
     assert lengths(Slicing(1000, 64, streams=2), *[80] * 10) == [[80] * 5, [80] * 5]
     assert lengths(Slicing(400, 64, streams=2), *[80] * 16) == [[80] * 4] * 4
+    assert lengths(Slicing(400, 64, streams=2)) == []
