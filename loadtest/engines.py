@@ -118,7 +118,7 @@ def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dic
             query: [found[query][place] for place in sorted(range(len(row)), key=lambda n: -row[n])]
             for query, row in by_query.items()
         }
-        taus = [tau(logits[REFERENCE][query], row) for query, row in by_query.items()]
+        taus = [tau(logits[REFERENCE][query], row) for query, row in by_query.items() if row]
         values[name] = (measure(judged, orders, 10).mean("nDCG@10"), mean(taus))
         report.tell(f"{judged.name}: {name}")
     exact = values[REFERENCE][0]

@@ -30,6 +30,7 @@ MODEL_SETTINGS = (
     "dtype",
     "engines",
     "max_length",
+    "long_documents",
     "threads",
     "offline",
     "trust_remote_code",

@@ -40,8 +40,11 @@ class Bm25:
         return [self._names[place] for place in order if scores[place] > 0]
 
     def sort(self, query: str, pool: Sequence[str], depth: int) -> list[str]:
-        scores = self._scores(query)
-        return sorted(pool, key=lambda name: -scores[self._places[name]])[:depth]
+        order = np.argsort(-self.scores(query, pool), kind="stable")[:depth]
+        return [pool[place] for place in order]
+
+    def scores(self, query: str, pool: Sequence[str]) -> np.ndarray:
+        return self._scores(query)[[self._places[name] for name in pool]]
 
     def _scores(self, query: str) -> np.ndarray:
         words = self._words([query])[0]
