@@ -20,6 +20,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from pydantic_core import from_json
 
+from app.rerank.engine.spec import ModelSpec
 from loadtest import environment, report, service
 from loadtest.baseline import Predict
 from loadtest.report import Table
@@ -208,9 +209,13 @@ def draw(turns: Turns) -> Figure:
 
 
 def main() -> None:
-    asked = report.flags(__doc__).parse_args()
+    parser = report.flags(__doc__)
+    parser.add_argument(
+        "--model", help="a folder, or `bundled` [a plain BERT of the same size, which all can load]"
+    )
+    asked = parser.parse_args()
     plan = QUICK if asked.quick else FULL
-    model = minilm()
+    model = Path(ModelSpec(asked.model).source) if asked.model else minilm()
     with ExitStack() as stack:
         servers, missing = start_all(model, stack)
         predict = Predict(model, service.device())
