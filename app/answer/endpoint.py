@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from app.answer.candidate import Candidate
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
 
@@ -120,11 +119,3 @@ def walk(value: Any, path: str) -> Any:
     for step in filter(None, path.split(".")):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
-
-
-def as_candidate(place: Any, fields: Any, score: Any, text: str, metadata: str) -> Candidate:
-    """`text` is the path of the passage in its fields; `metadata` names what holds the rest."""
-    known = as_mapping(fields)
-    facts = as_mapping(known.get(metadata)) if metadata else known
-    own = {name: value for name, value in facts.items() if name != text}
-    return Candidate(as_id(place), as_text(walk(known, text)), own, as_number(score))
