@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
 import httpx
+from pydantic_core import to_json
 
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
@@ -36,11 +37,14 @@ class Endpoint:
         self._lost = lost
         self._key = key
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of the answer."""
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, lines: Sequence[Any] = ()
+    ) -> Any:
+        """The JSON of the answer. `lines` are sent in a body's place, each as JSON of its own."""
+        sent = as_lines(lines) if lines else {"json": body}
 
         async def attempt() -> httpx.Response:
-            response = await self._client.request(method, path, json=body)
+            response = await self._client.request(method, path, **sent)
             return response.raise_for_status()
 
         try:
@@ -75,6 +79,11 @@ class Endpoint:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def as_lines(values: Sequence[Any]) -> dict[str, Any]:
+    content = b"".join(to_json(one) + b"\n" for one in values)
+    return {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from app.answer.endpoint import Endpoint
 from app.answer.ingest.shelf import Shelf
 from app.answer.retriever import Observe, Retriever
 from app.answer.stores import chroma, elasticsearch, qdrant
+from app.answer.stores.elasticsearch_shelf import ElasticsearchShelf
 from app.answer.stores.layout import layout_of, layout_to_fill
 from app.answer.stores.sqlite import SqliteShelf, SqliteStore
 from app.answer.stores.sqlite_file import Database
@@ -151,10 +152,13 @@ class Opening:
                 server = pgvector.Postgres(dsn(address), self._seconds)
                 shelf: Shelf = pgvector.PgvectorShelf(server, collection)
                 return shelf
-        raise LoadFailed(
-            f"setting store: {address.kind} is searched but not written: fill it with its own "
-            "tools, or ingest into another store"
-        )
+            case "template":
+                raise LoadFailed(
+                    "setting store: template is searched but not written: fill it with its own "
+                    "tools, or ingest into another store"
+                )
+        layout = layout_to_fill(options)
+        return ElasticsearchShelf(self._elasticsearch(address), collection, layout)
 
     @property
     def _seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Qdrant filled by `rerankd ingest`, by a server in their place."""
+"""Qdrant, Elasticsearch and OpenSearch filled by `rerankd ingest`, by a server in their place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.answer.ingest.chunking import Chunking
 from app.answer.ingest.shelf import Held
 from app.answer.ingest.syncing import Sync
 from app.answer.opening import open_shelf
-from app.answer.stores import qdrant
+from app.answer.stores import elasticsearch_shelf, qdrant
 from app.errors import UpstreamFailed
 from tests.answer.stand_ins.filling import (
     TLS,
@@ -35,6 +35,7 @@ def rows(number: int) -> list[Candidate]:
 
 async def test_all_pages_are_listed(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qdrant, "PAGE", 3)
+    monkeypatch.setattr(elasticsearch_shelf, "PAGE", 3)
     async with shelf_at(with_vectors(store_url)) as shelf:
         for number in (3, 7):
             await put(shelf, *rows(number))

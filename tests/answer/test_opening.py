@@ -54,7 +54,7 @@ async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> N
     with pytest.raises(LoadFailed, match="setting embedder: store qdrant reads vectors"):
         async with open_retriever(stage):
             pass
-    for url in ("chroma://host", "qdrant://host"):
+    for url in ("chroma://host", "qdrant://host", "elasticsearch://host?vector=embedding"):
         with pytest.raises(LoadFailed, match=r"setting embedder: store \w+ holds vectors"):
             async with open_shelf(FirstStage(stores=[url])):
                 pass
@@ -63,10 +63,10 @@ async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> N
 @pytest.mark.parametrize(
     ("stores", "reason"),
     [
-        (["opensearch://host"], "opensearch is searched but not written"),
+        (["template:a.json"], "template is searched but not written"),
         (["qdrant://host?text=doc.body"], "name different fields, and no paths"),
-        (["qdrant://host?vector=text"], "name different fields, and no paths"),
-        (["qdrant://host?text="], "name different fields, and no paths"),
+        (["elasticsearch://host?vector=text"], "name different fields, and no paths"),
+        (["opensearch://host?text="], "name different fields, and no paths"),
         (["sqlite:a.db", "sqlite:b.db"], "names several stores: choose one with --store"),
     ],
 )

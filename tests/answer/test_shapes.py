@@ -83,6 +83,7 @@ async def test_elasticsearch_matches_words(kind: str) -> None:
     match = {"match": {"text": {"query": "cats"}}}
     assert upstream.body == {
         "size": 7,
+        "_source": {"excludes": ["embedding"]},
         "query": {"bool": {"must": [match], "filter": TERMS}},
     }
 

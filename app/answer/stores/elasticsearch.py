@@ -11,9 +11,10 @@ from app.answer.candidate import Candidate, Search
 from app.answer.endpoint import Endpoint, reading
 from app.answer.stores.layout import Layout
 
-LOST = "it has no such index: set RERANKD_COLLECTION"
+LOST = "it has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 CANDIDATES = 10  # looked at for each neighbour that is wanted
 MOST_CANDIDATES = 10_000  # that Elasticsearch allows
+USUAL = "embedding"  # where vectors may lie that a search for words knows nothing of
 
 
 class ElasticsearchStore:
@@ -25,9 +26,8 @@ class ElasticsearchStore:
         self._layout = layout
 
     async def search(self, search: Search) -> list[Candidate]:
-        body = {"size": search.k, **self._question(search)}
-        if self._layout.vector:
-            body["_source"] = {"excludes": [self._layout.vector]}
+        unread = {"excludes": [self._layout.vector or USUAL]}
+        body = {"size": search.k, "_source": unread, **self._question(search)}
         path = f"/{search.collection or self._collection}/_search"
         answer = await self._endpoint.ask("POST", path, body)
         with reading(self.name):

@@ -12,6 +12,7 @@ import httpx
 from app.answer.candidate import Candidate
 from app.answer.ingest.shelf import Shelf
 from app.answer.opening import FirstStage, open_retriever, open_shelf
+from tests.answer.stand_ins.elasticsearch import Elasticsearch, OpenSearch
 from tests.answer.stand_ins.qdrant import Qdrant
 from tests.answer.stand_ins.serving import StandIn
 from tests.answer.upstreams import EMBEDDER, EMBEDDING
@@ -20,6 +21,8 @@ TLS = ssl.create_default_context()  # made once, because it takes long
 
 MAKERS: dict[str, Callable[[], StandIn]] = {
     "qdrant": Qdrant,
+    "elasticsearch": Elasticsearch,
+    "opensearch": OpenSearch,
 }
 
 
