@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
 import httpx
+from pydantic_core import to_json
 
-from app.answer.candidate import Candidate
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
 
@@ -37,11 +37,14 @@ class Endpoint:
         self._lost = lost
         self._key = key
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON of the answer."""
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, lines: Sequence[Any] = ()
+    ) -> Any:
+        """The JSON of the answer. `lines` are sent in a body's place, each as JSON of its own."""
+        sent = as_lines(lines) if lines else {"json": body}
 
         async def attempt() -> httpx.Response:
-            response = await self._client.request(method, path, json=body)
+            response = await self._client.request(method, path, **sent)
             return response.raise_for_status()
 
         try:
@@ -76,6 +79,11 @@ class Endpoint:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def as_lines(values: Sequence[Any]) -> dict[str, Any]:
+    content = b"".join(to_json(one) + b"\n" for one in values)
+    return {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}
 
 
 @contextmanager
@@ -120,11 +128,3 @@ def walk(value: Any, path: str) -> Any:
     for step in filter(None, path.split(".")):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
-
-
-def as_candidate(place: Any, fields: Any, score: Any, text: str, metadata: str) -> Candidate:
-    """`text` is the path of the passage in its fields; `metadata` names what holds the rest."""
-    known = as_mapping(fields)
-    facts = as_mapping(known.get(metadata)) if metadata else known
-    own = {name: value for name, value in facts.items() if name != text}
-    return Candidate(as_id(place), as_text(walk(known, text)), own, as_number(score))

@@ -19,6 +19,8 @@ from app.answer.endpoint import Endpoint
 from app.answer.ingest.shelf import Shelf
 from app.answer.retriever import Observe, Retriever
 from app.answer.stores import chroma, elasticsearch, qdrant
+from app.answer.stores.elasticsearch_shelf import ElasticsearchShelf
+from app.answer.stores.layout import layout_of, layout_to_fill
 from app.answer.stores.sqlite import SqliteShelf, SqliteStore
 from app.answer.stores.sqlite_file import Database
 from app.answer.stores.template import TemplateStore, read_template
@@ -122,8 +124,7 @@ class Opening:
             case "chroma":
                 store = chroma.ChromaStore(self._collections(address), collection)
             case "qdrant":
-                endpoint = self._endpoint(address, {"api-key": "{}"}, qdrant.LOST)
-                store = qdrant.QdrantStore(endpoint, collection, options)
+                store = qdrant.QdrantStore(self._qdrant(address), collection, layout_of(options))
             case "postgresql":
                 pgvector = extra("app.answer.stores.pgvector", "postgres")
                 server = pgvector.Postgres(dsn(address), self._seconds)
@@ -131,28 +132,33 @@ class Opening:
             case "template":
                 store = self._template(address)
             case _:
-                headers = {"Authorization": "ApiKey {}"}
-                endpoint = self._endpoint(address, headers, elasticsearch.LOST)
-                store = elasticsearch.ElasticsearchStore(endpoint, collection, options)
+                endpoint, layout = self._elasticsearch(address), layout_of(options)
+                store = elasticsearch.ElasticsearchStore(endpoint, collection, layout)
         return [store]
 
     def shelf(self, address: Address) -> Shelf:
-        collection = self._stage.collection
+        collection, options = self._stage.collection, address.options
         match address.kind:
             case "sqlite":
                 wants = bool(self._stage.embedder)
                 return SqliteShelf(self._database(address), collection, wants_vectors=wants)
             case "chroma":
                 return chroma.ChromaShelf(self._collections(address), collection)
+            case "qdrant":
+                layout = layout_to_fill(options)
+                return qdrant.QdrantShelf(self._qdrant(address), collection, layout)
             case "postgresql":
                 pgvector = extra("app.answer.stores.pgvector", "postgres")
                 server = pgvector.Postgres(dsn(address), self._seconds)
                 shelf: Shelf = pgvector.PgvectorShelf(server, collection)
                 return shelf
-        raise LoadFailed(
-            f"setting store: {address.kind} is searched but not written: fill it with its own "
-            "tools, or ingest into sqlite, chroma or postgresql"
-        )
+            case "template":
+                raise LoadFailed(
+                    "setting store: template is searched but not written: fill it with its own "
+                    "tools, or ingest into another store"
+                )
+        layout = layout_to_fill(options)
+        return ElasticsearchShelf(self._elasticsearch(address), collection, layout)
 
     @property
     def _seconds(self) -> float:
@@ -164,6 +170,12 @@ class Opening:
     def _collections(self, address: Address) -> chroma.Collections:
         headers = {"Authorization": "Bearer {}", "X-Chroma-Token": "{}"}
         return chroma.Collections(self._endpoint(address, headers, chroma.LOST), address.path)
+
+    def _qdrant(self, address: Address) -> Endpoint:
+        return self._endpoint(address, {"api-key": "{}"}, qdrant.LOST)
+
+    def _elasticsearch(self, address: Address) -> Endpoint:
+        return self._endpoint(address, {"Authorization": "ApiKey {}"}, elasticsearch.LOST)
 
     def _endpoint(self, address: Address, headers: dict[str, str], lost: str) -> Endpoint:
         key = self._stage.store_key

@@ -1,4 +1,4 @@
-"""Real servers, once for all tests of `/answer`'s first stage."""
+"""Servers for the tests of `/answer`'s first stage: real ones once for all, and stand-ins."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.answer.stand_ins.filling import MAKERS
+from tests.answer.stand_ins.serving import serving
 from tests.clients.environments import python_of
 
 START_SECONDS = 60
@@ -63,3 +65,16 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+@pytest.fixture(params=MAKERS)
+def store_kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def store_url(store_kind: str) -> Iterator[str]:
+    """A server of our own in the place of a store that cannot be had here."""
+    with serving(MAKERS[store_kind]()) as port:
+        yield f"{store_kind}://127.0.0.1:{port}"

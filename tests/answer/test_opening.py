@@ -54,15 +54,19 @@ async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> N
     with pytest.raises(LoadFailed, match="setting embedder: store qdrant reads vectors"):
         async with open_retriever(stage):
             pass
-    with pytest.raises(LoadFailed, match="setting embedder: store chroma holds vectors"):
-        async with open_shelf(FirstStage(stores=["chroma://host"])):
-            pass
+    for url in ("chroma://host", "qdrant://host", "elasticsearch://host?vector=embedding"):
+        with pytest.raises(LoadFailed, match=r"setting embedder: store \w+ holds vectors"):
+            async with open_shelf(FirstStage(stores=[url])):
+                pass
 
 
 @pytest.mark.parametrize(
     ("stores", "reason"),
     [
-        (["qdrant://host"], "qdrant is searched but not written"),
+        (["template:a.json"], "template is searched but not written"),
+        (["qdrant://host?text=doc.body"], "name different fields, and no paths"),
+        (["elasticsearch://host?vector=text"], "name different fields, and no paths"),
+        (["opensearch://host?text="], "name different fields, and no paths"),
         (["sqlite:a.db", "sqlite:b.db"], "names several stores: choose one with --store"),
     ],
 )

@@ -81,7 +81,11 @@ async def test_elasticsearch_matches_words(kind: str) -> None:
     assert (request.method, str(request.url)) == ("POST", "http://search.test:9200/docs/_search")
     assert request.headers["Authorization"] == "ApiKey s3cret"
     match = {"match": {"text": {"query": "cats"}}}
-    assert upstream.body == {"size": 7, "query": {"bool": {"must": [match], "filter": TERMS}}}
+    assert upstream.body == {
+        "size": 7,
+        "_source": {"excludes": ["embedding"]},
+        "query": {"bool": {"must": [match], "filter": TERMS}},
+    }
 
 
 async def test_elasticsearch_finds_neighbours() -> None:

@@ -1,8 +1,12 @@
-"""What holds for every store that `rerankd ingest` fills, each for real."""
+"""What holds for every store that `rerankd ingest` fills.
+
+SQLite, Chroma and PostgreSQL for real; in the place of the others stands a server of our own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +21,8 @@ from app.answer.ingest.syncing import Sync
 from app.answer.opening import FirstStage, open_retriever, open_shelf
 from app.answer.retriever import Retriever
 from app.errors import UpstreamFailed
+from tests.answer.stand_ins.filling import MAKERS, with_vectors
+from tests.answer.stand_ins.serving import serving
 from tests.answer.stores import MINILM, PASSAGES, fill, filled, ids
 
 pytestmark = pytest.mark.anyio
@@ -24,23 +30,29 @@ pytestmark = pytest.mark.anyio
 Stage = Callable[[], FirstStage]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "chroma", "postgresql"])
-def fresh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+@pytest.fixture(scope="module", params=["sqlite", "chroma", "postgresql", *MAKERS])
+def fresh(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
     """A stage over a collection that nobody has made yet."""
     folder: Path = tmp_path_factory.mktemp("stores")
-
-    def make() -> FirstStage:
-        name = f"c{uuid4().hex}"
+    with ExitStack() as stack:
         match request.param:
             case "sqlite":
-                url = f"sqlite:{folder / name}.db"
+                url = f"sqlite:{folder}/NAME.db"
             case "chroma":
                 url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
-            case _:
+            case "postgresql":
                 url = request.getfixturevalue("postgres_url")
-        return FirstStage(stores=[url], collection=name, embedder=MINILM)
+            case kind:
+                port = stack.enter_context(serving(MAKERS[kind]()))
+                url = with_vectors(f"{kind}://127.0.0.1:{port}")
 
-    return make
+        def stage() -> FirstStage:
+            name = f"c{uuid4().hex}"
+            return FirstStage([url.replace("NAME", name)], collection=name, embedder=MINILM)
+
+        yield stage
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +158,20 @@ async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) 
 
 async def drop(stage: FirstStage) -> None:
     url = stage.stores[0]
-    if url.startswith("chroma"):
-        root = url.replace("chroma", "http") + "/api/v2/tenants/default_tenant"
-        async with httpx.AsyncClient() as client:
-            path = f"{root}/databases/default_database/collections/{stage.collection}"
-            (await client.delete(path)).raise_for_status()
-    elif url.startswith("sqlite"):
+    if url.startswith("sqlite"):
         async with open_shelf(stage) as (shelf, _):
             await shelf.remove([one.id for one in await shelf.held()])
-    else:
+    elif url.startswith("postgres"):
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(f"drop table {stage.collection}")
+    else:
+        kind, _, host = url.partition("?")[0].partition("://")
+        async with httpx.AsyncClient() as client:
+            path = f"http://{host}{PLACES.get(kind, '')}/{stage.collection}"
+            (await client.delete(path)).raise_for_status()
+
+
+PLACES = {
+    "chroma": "/api/v2/tenants/default_tenant/databases/default_database/collections",
+    "qdrant": "/collections",
+}

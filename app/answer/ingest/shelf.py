@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from app.answer.candidate import Candidate
+from app.errors import UpstreamFailed
 
 
 class Held(NamedTuple):
@@ -14,6 +15,25 @@ class Held(NamedTuple):
     id: str
     source: str | None
     parent_doc_id: str | None
+
+
+def held_as(name: str, facts: Mapping[str, Any]) -> Held:
+    """What others wrote may have values of any type under these names."""
+    source, parent = facts.get("source"), facts.get("parent_doc_id")
+    return Held(
+        name,
+        source if isinstance(source, str) else None,
+        parent if isinstance(parent, str) else None,
+    )
+
+
+def check_size(store: str, held: int, given: int) -> None:
+    if held != given:
+        raise UpstreamFailed(
+            f"{store} has vectors of another embedder, of {held} numbers and not {given}: set "
+            "that one as RERANKD_EMBEDDER, or another RERANKD_COLLECTION",
+            upstream=store,
+        )
 
 
 class Shelf(Protocol):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
 from app.answer.endpoint import Endpoint, as_id, as_mapping, as_number, as_text, reading
-from app.answer.ingest.shelf import Held
+from app.answer.ingest.shelf import Held, held_as
 from app.errors import UpstreamFailed
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
@@ -113,14 +113,7 @@ class ChromaShelf:
             answer = await self._collections.ask(self._collection, "get", page)
             with reading(self.name):
                 rows = list(zip(answer["ids"], answer["metadatas"], strict=True))
-                found += [
-                    Held(
-                        as_id(name),
-                        as_mapping(facts).get("source"),
-                        as_mapping(facts).get("parent_doc_id"),
-                    )
-                    for name, facts in rows
-                ]
+                found += [held_as(as_id(name), as_mapping(facts)) for name, facts in rows]
             if len(rows) < PAGE:
                 return found
 

@@ -1,52 +1,54 @@
-"""Elasticsearch and OpenSearch: BM25 by `match`, or, with `?vector=FIELD`, nearest neighbours."""
+"""Elasticsearch and OpenSearch: BM25 by `match`, or, with `?vector=FIELD`, nearest neighbours.
+
+The two differ in how vectors are mapped and asked for, and in nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
-from app.answer.endpoint import Endpoint, as_candidate, reading
+from app.answer.endpoint import Endpoint, reading
+from app.answer.stores.layout import Layout
 
-LOST = "it has no such index: set RERANKD_COLLECTION"
+LOST = "it has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 CANDIDATES = 10  # looked at for each neighbour that is wanted
 MOST_CANDIDATES = 10_000  # that Elasticsearch allows
+USUAL = "embedding"  # where vectors may lie that a search for words knows nothing of
 
 
 class ElasticsearchStore:
-    """The two differ in how they are asked for neighbours, and in nothing else."""
-
-    def __init__(self, endpoint: Endpoint, collection: str, options: Mapping[str, str]) -> None:
+    def __init__(self, endpoint: Endpoint, collection: str, layout: Layout) -> None:
         self.name = endpoint.name
-        self.reads: Literal["words", "vector"] = "vector" if options.get("vector") else "words"
+        self.reads: Literal["words", "vector"] = "vector" if layout.vector else "words"
         self._endpoint = endpoint
         self._collection = collection
-        self._text = options.get("text", "text")
-        self._vector = options.get("vector", "")
-        self._metadata = options.get("metadata", "")
+        self._layout = layout
 
     async def search(self, search: Search) -> list[Candidate]:
-        body = {"size": search.k, **self._question(search)}
-        if self._vector:
-            body["_source"] = {"excludes": [self._vector]}
+        unread = {"excludes": [self._layout.vector or USUAL]}
+        body = {"size": search.k, "_source": unread, **self._question(search)}
         path = f"/{search.collection or self._collection}/_search"
         answer = await self._endpoint.ask("POST", path, body)
         with reading(self.name):
-            return [self._candidate(hit) for hit in answer["hits"]["hits"]]
+            return [
+                self._layout.candidate(hit["_id"], hit["_source"], hit["_score"])
+                for hit in answer["hits"]["hits"]
+            ]
 
     def _question(self, search: Search) -> dict[str, Any]:
-        start = f"{self._metadata}." if self._metadata else ""
-        equal = [{"term": {f"{start}{name}": value}} for name, value in search.filters.items()]
-        if not self._vector:
-            must = [{"match": {self._text: {"query": search.text}}}]
+        layout = self._layout
+        equal = [{"term": {layout.path(name): value}} for name, value in search.filters.items()]
+        if not layout.vector:
+            must = [{"match": {layout.text: {"query": search.text}}}]
             return {"query": {"bool": {"must": must, "filter": equal}}}
         if self.name == "opensearch":
             near: dict[str, Any] = {"vector": search.vector, "k": search.k}
             if equal:
                 near["filter"] = {"bool": {"must": equal}}
-            return {"query": {"knn": {self._vector: near}}}
+            return {"query": {"knn": {layout.vector: near}}}
         near = {
-            "field": self._vector,
+            "field": layout.vector,
             "query_vector": search.vector,
             "k": search.k,
             "num_candidates": max(search.k, min(search.k * CANDIDATES, MOST_CANDIDATES)),
@@ -54,9 +56,6 @@ class ElasticsearchStore:
         if equal:
             near["filter"] = equal
         return {"knn": near}
-
-    def _candidate(self, hit: Any) -> Candidate:
-        return as_candidate(hit["_id"], hit["_source"], hit["_score"], self._text, self._metadata)
 
     async def close(self) -> None:
         await self._endpoint.close()

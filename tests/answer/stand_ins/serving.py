@@ -1,0 +1,119 @@
+"""A server of our own in a store's place. What its documentation does not have, it reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import sqrt
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_json
+
+
+class Strict(BaseModel):
+    """A body as it is documented; anything else in it is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Asked(NamedTuple):
+    method: str
+    path: str
+    params: Mapping[str, str]
+    kind: str  # of the content
+    body: bytes
+
+
+class Answered(NamedTuple):
+    status: int
+    body: Any
+
+
+class Undocumented(Exception):
+    """A request that the real store would not understand, or not as it is meant."""
+
+
+class StandIn(Protocol):
+    def answer(self, asked: Asked) -> Answered: ...
+
+    def left_open(self) -> list[str]:
+        """What a client should have closed."""
+        ...
+
+
+@contextmanager
+def serving(store: StandIn) -> Iterator[int]:
+    """The port. At the end the test fails if anything was asked that is not documented."""
+    complaints: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body leave together, or the second waits for an ACK
+
+        def handle_one_request(self) -> None:
+            self.raw_requestline = self.rfile.readline(65537)
+            if not self.raw_requestline or not self.parse_request():
+                self.close_connection = True
+                return
+            parts = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            params = dict(parse_qsl(parts.query, keep_blank_values=True))
+            kind = self.headers.get("Content-Type", "")
+            try:
+                told = store.answer(Asked(self.command, parts.path, params, kind, body))
+            except (Undocumented, ValidationError) as error:
+                complaints.append(f"{self.command} {self.path}: {error}")
+                told = Answered(501, {})
+            content = to_json(told.body)
+            self.send_response(told.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            self.wfile.flush()
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    if complaints or store.left_open():
+        pytest.fail("\n".join([*complaints, *store.left_open()]))
+
+
+def cosine(left: list[float], right: list[float]) -> float:
+    product = sum(one * other for one, other in zip(left, right, strict=True))
+    return product / (sqrt(sum(x * x for x in left)) * sqrt(sum(x * x for x in right)) or 1.0)
+
+
+def at(fields: Mapping[str, Any], path: str) -> Any:
+    """What stands under a dotted name; None where nothing does."""
+    value: Any = fields
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def only(fields: Mapping[str, Any], paths: list[str]) -> dict[str, Any]:
+    """No more than these dotted names, nested as they were."""
+    kept: dict[str, Any] = {}
+    for path in paths:
+        if at(fields, path) is not None:
+            *above, last = path.split(".")
+            inner = kept
+            for step in above:
+                inner = inner.setdefault(step, {})
+            inner[last] = at(fields, path)
+    return kept
