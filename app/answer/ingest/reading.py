@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ def checked(facts: Any) -> Mapping[str, Any]:
     for name, value in facts.items():
         if not isinstance(value, str | int | float | bool):
             raise BadRow(f"metadata.{name} must be a text, a number or true or false")
+        if isinstance(value, float) and not isfinite(value):
+            raise BadRow(f"metadata.{name} must be a finite number")
     return facts
 
 

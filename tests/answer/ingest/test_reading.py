@@ -107,6 +107,11 @@ def test_rows_of_json_are_documents(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": 1}', 'line 1: is no object with a "text"'),
         ("a.jsonl", b'{"text": "x", "title": 1}', "line 1: title must be a text"),
         ("a.jsonl", b'{"text": "x", "metadata": [1]}', "line 1: metadata must be an object"),
+        (
+            "a.jsonl",
+            b'{"text": "x", "metadata": {"year": NaN}}',
+            "metadata.year must be a finite number",
+        ),
         ("a.jsonl", b'{"text": "x", "metadata": {"a": []}}', r"line 1: metadata\.a must be a"),
         ("a.jsonl", b'{"id": 1, "text": "x"}\n{"id": "1", "text": "y"}', "line 2: id 1 occurs"),
     ],
