@@ -29,12 +29,6 @@ async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterato
 
 
 @asynccontextmanager
-async def no_first_stage(_: Settings, __: Metrics) -> AsyncIterator[None]:
-    """For those who only rank."""
-    yield None
-
-
-@asynccontextmanager
 async def open_answers(
     settings: Settings, metrics: Metrics, first_stage: OpenFirstStage, reranker: Ranker
 ) -> AsyncIterator[Answering | None]:

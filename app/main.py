@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.answers import OpenFirstStage, open_first_stage
+from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
 from app.api.auth import read_keys
 from app.api.limits import RequestLimits
@@ -26,7 +26,11 @@ def create_app(
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics = Metrics()
-    service = Service(lambda: open_model(settings, metrics, first_stage), fatal)
+    service = Service(
+        lambda: open_model(settings, metrics),
+        lambda ranker: open_answers(settings, metrics, first_stage, ranker),
+        fatal,
+    )
     watch(service, metrics)
 
     @asynccontextmanager

@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from typing import Any
 
-from app.answers import OpenFirstStage, no_first_stage, open_answers
 from app.metrics import Metrics
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
@@ -28,10 +26,8 @@ LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as
 
 
 @asynccontextmanager
-async def open_model(
-    settings: Settings, metrics: Metrics, first_stage: OpenFirstStage = no_first_stage
-) -> AsyncIterator[Served]:
-    """The model of this process or another service, and what answers with it."""
+async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+    """The model of this process, or another service."""
     remote = is_remote(settings.model)
     opened = (
         open_remote(settings, settings.model, metrics, settings.model_name)
@@ -41,8 +37,7 @@ async def open_model(
     async with opened as served:
         if remote:
             metrics.loaded(0.0, served.facts)
-        async with open_answers(settings, metrics, first_stage, served.reranker) as answering:
-            yield replace(served, answering=answering)
+        yield served
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.answer.citations import Citation
 from app.rerank.query import Document, Query, Ranker
@@ -18,6 +18,7 @@ SHORT = 20  # characters; without an end mark that is a heading, most likely
 class Extract:
     text: str
     citations: Sequence[Citation]
+    by: str = ""  # who chose the sentences
 
 
 async def extract(
@@ -29,7 +30,8 @@ async def extract(
     ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=limit))
     least = SHARE * ranking.results[0].score if ranking.results else 0.0
     chosen = [one.index for one in ranking.results if one.score >= least]
-    return joined(parts, [documents[index].text for index in sorted(chosen)])
+    made = joined(parts, [documents[index].text for index in sorted(chosen)])
+    return replace(made, by=ranking.by or ranking.model)
 
 
 def statements(passages: Sequence[str]) -> dict[str, list[int]]:

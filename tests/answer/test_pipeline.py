@@ -287,3 +287,12 @@ async def test_by_default_nothing_is_kept() -> None:
     await room.ask()
     await room.ask()
     assert len(llm.prompts) == 2
+
+
+@in_virtual_time
+async def test_an_answer_tells_when_one_ranked_the_passages_and_another_the_sentences() -> None:
+    room = Room()
+    room.reranker.by = ["local", "cohere:m"]
+    answer = await room.ask(replace(ASKED, initial_k=8))
+    assert (answer.found.model, answer.found.by) == ("overlap", "local")
+    assert answer.warnings == ("local ranked the passages, cohere:m chose the sentences",)
