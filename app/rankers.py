@@ -26,11 +26,11 @@ LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as
 
 
 @asynccontextmanager
-async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+async def open_model(settings: Settings, metrics: Metrics, mark: str = "") -> AsyncIterator[Served]:
     """The model of this process, or another service."""
     remote = is_remote(settings.model)
     opened = (
-        open_remote(settings, settings.model, metrics, settings.model_name)
+        open_remote(settings, settings.model, metrics, settings.model_name, mark=mark)
         if remote
         else open_local(settings, metrics)
     )
@@ -42,7 +42,7 @@ async def open_model(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
 
 @asynccontextmanager
 async def open_remote(
-    settings: Settings, model: str, metrics: Metrics, name: str = ""
+    settings: Settings, model: str, metrics: Metrics, name: str = "", *, mark: str = ""
 ) -> AsyncIterator[Served]:
     async with open_client(
         target := find_target(model, settings.upstream_url),
@@ -51,7 +51,7 @@ async def open_remote(
     ) as client:
         limit = settings.timeout_ms / 1000
         observers = (metrics.ranked, metrics.upstream)
-        remote = Remote(target, client, limit, *observers, name=name)
+        remote = Remote(target, client, limit, *observers, name=name, mark=mark)
         yield Served(remote, facts=remote.facts)
 
 

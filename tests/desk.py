@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,14 +47,16 @@ class Desk:
                 yield client
 
     @asynccontextmanager
-    async def listening(self, **settings: Any) -> AsyncIterator[str]:
+    async def listening(
+        self, listener: socket.socket | None = None, **settings: Any
+    ) -> AsyncIterator[str]:
         """Over a real socket, for clients that go away and for other services."""
         async with self.open(**settings):
             config = uvicorn.Config(
                 self.app, port=0, lifespan="off", log_config=None, http="httptools", loop="asyncio"
             )
             server = Announced(config)
-            task = asyncio.create_task(server.serve())
+            task = asyncio.create_task(server.serve([listener] if listener else None))
             await server.up.wait()
             try:
                 yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

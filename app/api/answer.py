@@ -92,7 +92,7 @@ def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
     response_model=AnswerBody,
     responses={
         200: {"content": {"text/event-stream": {"schema": EVENT}}},
-        **documented(400, 401, 404, 413, 415, 422, 429, 500, 502, 503, 504),
+        **documented(400, 401, 404, 413, 415, 422, 429, 500, 502, 503, 504, 508),
     },
     openapi_extra=takes(AnswerRequest, EXAMPLES),
 )

@@ -23,7 +23,7 @@ from app.api.reading import read_queries, read_query
 from app.rerank.query import Query, Ranker, Ranking
 from app.service import Service
 
-ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504)
+ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 
 router = APIRouter(dependencies=[Depends(require_key)])
