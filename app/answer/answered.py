@@ -36,6 +36,10 @@ class Found:
     def texts(self) -> list[str]:
         return [one.candidate.text for one in self.sources]
 
+    @property
+    def bodies(self) -> list[str]:
+        return [one.candidate.body for one in self.sources]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

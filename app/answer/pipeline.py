@@ -189,7 +189,7 @@ class Answerer:
             return Answer(run.question, found, "not_found", NO_ANSWER, tokens=run.tokens)
         with run.stage("extract", "RERANKER"):
             made = await extract(
-                self._reranker, run.question.in_context, found.texts, run.remaining
+                self._reranker, run.question.in_context, found.bodies, run.remaining
             )
         if made.by != (ranker := found.by or found.model):
             run.warnings.append(f"{ranker} ranked the passages, {made.by} chose the sentences")
