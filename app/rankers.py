@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +13,7 @@ from app.metrics import Metrics
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
-from app.rerank.engine import LoadedModel, Pair
+from app.rerank.engine import Encoder, LoadedModel, Pair
 from app.rerank.engine.spec import ModelSpec
 from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
@@ -21,6 +22,8 @@ from app.service import Served
 from app.settings import Settings, is_remote
 from app.upstream.reranking import Remote, open_client
 from app.upstream.wires import find_target
+
+logger = logging.getLogger(__name__)
 
 LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
 
@@ -100,6 +103,22 @@ def load_model(settings: Settings) -> LoadedModel:
     from app.rerank.engine.loading import load  # noqa: PLC0415 (tokenizers takes a while)
 
     return load(spec_of(settings))
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """What counts tokens. Of a model that was converted before, nothing else is opened."""
+    from app.rerank.engine import folder, loading  # noqa: PLC0415 (tokenizers takes a while)
+
+    spec = spec_of(settings)
+    kept = loading.converted(spec) if loading.may_be_converted(spec) else None
+    try:
+        card = folder.read_card(kept) if kept else None
+        if kept and card and spec.max_length <= card.max_tokens:
+            folder.verify(kept, card, [folder.TOKENIZER])
+            return folder.encoder_of(kept, card, spec.max_length)
+    except folder.Damaged as error:
+        logger.warning("the converted model in %s is damaged (%s): opening all of it", kept, error)
+    return loading.load(spec).encoder
 
 
 def spec_of(settings: Settings) -> ModelSpec:
