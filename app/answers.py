@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import SecretStr
 
-from app.answer.answering import Address, Answering, Plan, open_answering
+from app.answer.answering import Answering, KeyedLLM, Plan, open_answering
 from app.answer.llm.client import Asking
 from app.answer.opening import DEFAULT_STORE, FirstStage, open_retriever
 from app.answer.pipeline import Manner, Retrieves
@@ -26,12 +26,6 @@ async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterato
     """What finds candidates for `/answer`."""
     async with open_retriever(first_stage(settings), observe=metrics.searched) as retriever:
         yield retriever
-
-
-@asynccontextmanager
-async def no_first_stage(_: Settings, __: Metrics) -> AsyncIterator[None]:
-    """For those who only rank."""
-    yield None
 
 
 @asynccontextmanager
@@ -58,8 +52,8 @@ def plan_of(settings: Settings) -> Plan:
     keys = [key.get_secret_value() for key in settings.llm_keys] or [NO_KEY] * len(settings.llm)
     return Plan(
         llms=[
-            Address(*one, key=SecretStr("" if key == NO_KEY else key))
-            for one, key in zip(settings.llm_addresses, keys, strict=True)
+            KeyedLLM(*one, key=SecretStr("" if key == NO_KEY else key))
+            for one, key in zip(settings.named_llms, keys, strict=True)
         ],
         asking=Asking(
             max_tokens=settings.llm_max_tokens,

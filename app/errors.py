@@ -13,6 +13,7 @@ ServiceError
 ├── UpstreamFailed        another service that we asked refused, failed or sent junk
 │   ├── UpstreamBusy      it takes no more requests for now
 │   ├── UpstreamTimeout   it did not answer in time
+│   ├── LoopDetected      it asked us in turn, or somebody before us
 │   └── NoStore           there is none yet, so there is nothing to answer from
 └── LoadFailed            the model cannot be served; the process ends
 """
@@ -88,6 +89,10 @@ class UpstreamBusy(UpstreamFailed):
 
 class UpstreamTimeout(UpstreamFailed):
     """No answer, or no next word of it, within the limit."""
+
+
+class LoopDetected(UpstreamFailed):
+    """Services were set up to ask each other in a circle."""
 
 
 class NoStore(UpstreamFailed):

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
-from app.answers import OpenFirstStage, open_first_stage
+from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
 from app.api.auth import read_keys
 from app.api.limits import RequestLimits
@@ -17,6 +17,7 @@ from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
 from app.service import Served, Service
 from app.settings import Settings
+from app.via import new_mark
 
 
 def create_app(
@@ -25,8 +26,12 @@ def create_app(
     first_stage: OpenFirstStage = open_first_stage,
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
-    metrics = Metrics()
-    service = Service(lambda: open_model(settings, metrics, first_stage), fatal)
+    metrics, mark = Metrics(), new_mark()
+    service = Service(
+        lambda: open_model(settings, metrics, mark),
+        lambda ranker: open_answers(settings, metrics, first_stage, ranker),
+        fatal,
+    )
     watch(service, metrics)
 
     @asynccontextmanager
@@ -34,7 +39,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             fallback = None
             if settings.fallback:
-                behind = open_remote(settings, settings.fallback, metrics)
+                behind = open_remote(settings, settings.fallback, metrics, mark=mark)
                 fallback = await stack.enter_async_context(behind)
             service.start(fallback)
             yield
@@ -49,6 +54,7 @@ def create_app(
             document_chars=settings.max_document_chars,
             query_chars=settings.max_query_chars,
         ),
+        mark=mark,
         keys=read_keys(settings.api_keys, settings.api_keys_file),
         cors_origins=settings.cors_origins,
         lifespan=lifespan,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from typing import Any
 
-from app.answers import OpenFirstStage, no_first_stage, open_answers
 from app.metrics import Metrics
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
-from app.rerank.engine import LoadedModel, Pair
+from app.rerank.engine import Encoder, LoadedModel, Pair
 from app.rerank.engine.spec import ModelSpec
 from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
@@ -24,30 +23,29 @@ from app.settings import Settings, is_remote
 from app.upstream.reranking import Remote, open_client
 from app.upstream.wires import find_target
 
+logger = logging.getLogger(__name__)
+
 LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
 
 
 @asynccontextmanager
-async def open_model(
-    settings: Settings, metrics: Metrics, first_stage: OpenFirstStage = no_first_stage
-) -> AsyncIterator[Served]:
-    """The model of this process or another service, and what answers with it."""
+async def open_model(settings: Settings, metrics: Metrics, mark: str = "") -> AsyncIterator[Served]:
+    """The model of this process, or another service."""
     remote = is_remote(settings.model)
     opened = (
-        open_remote(settings, settings.model, metrics, settings.model_name)
+        open_remote(settings, settings.model, metrics, settings.model_name, mark=mark)
         if remote
         else open_local(settings, metrics)
     )
     async with opened as served:
         if remote:
             metrics.loaded(0.0, served.facts)
-        async with open_answers(settings, metrics, first_stage, served.reranker) as answering:
-            yield replace(served, answering=answering)
+        yield served
 
 
 @asynccontextmanager
 async def open_remote(
-    settings: Settings, model: str, metrics: Metrics, name: str = ""
+    settings: Settings, model: str, metrics: Metrics, name: str = "", *, mark: str = ""
 ) -> AsyncIterator[Served]:
     async with open_client(
         target := find_target(model, settings.upstream_url),
@@ -56,7 +54,7 @@ async def open_remote(
     ) as client:
         limit = settings.timeout_ms / 1000
         observers = (metrics.ranked, metrics.upstream)
-        remote = Remote(target, client, limit, *observers, name=name)
+        remote = Remote(target, client, limit, *observers, name=name, mark=mark)
         yield Served(remote, facts=remote.facts)
 
 
@@ -105,6 +103,22 @@ def load_model(settings: Settings) -> LoadedModel:
     from app.rerank.engine.loading import load  # noqa: PLC0415 (tokenizers takes a while)
 
     return load(spec_of(settings))
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """What counts tokens. Of a model that was converted before, nothing else is opened."""
+    from app.rerank.engine import folder, loading  # noqa: PLC0415 (tokenizers takes a while)
+
+    spec = spec_of(settings)
+    kept = loading.converted(spec) if loading.may_be_converted(spec) else None
+    try:
+        card = folder.read_card(kept) if kept else None
+        if kept and card and spec.max_length <= card.max_tokens:
+            folder.verify(kept, card, [folder.TOKENIZER])
+            return folder.encoder_of(kept, card, spec.max_length)
+    except folder.Damaged as error:
+        logger.warning("the converted model in %s is damaged (%s): opening all of it", kept, error)
+    return loading.load(spec).encoder
 
 
 def spec_of(settings: Settings) -> ModelSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from app.answer.answering import Answering
 from app.errors import Draining, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
-from app.rerank.query import Ranker
+from app.rerank.query import Query, Ranker, Ranking
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ class Served:
     batcher: Batcher | None = None  # none where another service scores
     memory: Callable[[], int] = lambda: 0  # bytes on the device
     facts: dict[str, Any] = field(default_factory=dict)
-    answering: Answering | None = None  # where there is a first stage
 
     @property
     def problem(self) -> str | None:
@@ -37,17 +36,20 @@ class Served:
 
 
 class Service:
-    """Holds the model open from start to end; told by `fatal` when it cannot be had."""
+    """Holds the model and `/answer` open from start to end; tells `fatal` of what cannot be had."""
 
     def __init__(
         self,
         open_model: Callable[[], AbstractAsyncContextManager[Served]],
+        open_answers: Callable[[Ranker], AbstractAsyncContextManager[Answering | None]],
         fatal: Callable[[LoadFailed], None],
     ) -> None:
         self._open_model = open_model
+        self._open_answers = open_answers
         self._fatal = fatal
         self._served: Served | None = None
         self._fallback: Served | None = None
+        self._answering: Answering | None = None  # none without a first stage
         self._failure = ""  # why the model cannot be had at all
         self._draining = False
         self._active = 0
@@ -67,19 +69,26 @@ class Service:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        """`/answer` is opened first, and stays when the model fails: a fallback ranks for it."""
         try:
-            async with self._open_model() as served:
-                self._served = served
-                self._settled.set()
-                logger.info("ready", extra={"fields": served.facts})
+            async with AsyncExitStack() as stack:
+                await self._open(stack)
                 await asyncio.Event().wait()
+        finally:
+            self._served = self._answering = None
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        try:
+            self._answering = await stack.enter_async_context(self._open_answers(self))
+            self._served = await stack.enter_async_context(self._open_model())
         except LoadFailed as error:
             self._fail(error)
         except Exception as error:
-            logger.exception("the model could not be kept")
+            logger.exception("the model could not be opened")
             self._fail(LoadFailed(f"unforeseen: {type(error).__name__}; the log has more"))
-        finally:
-            self._served = None
+        else:
+            self._settled.set()
+            logger.info("ready", extra={"fields": self._served.facts})
 
     def _fail(self, error: LoadFailed) -> None:
         """With a fallback the service lives on without its model."""
@@ -119,17 +128,24 @@ class Service:
         return self._failure or (LOADING if self._served is None else self._served.problem)
 
     def answering(self) -> Answering:
-        """Asks the local model only; a fallback takes its place in ranking."""
         if self._draining:
             raise Draining(DRAINING, retry_after=1.0)
-        answering = self._ready().answering
-        if answering is None:
+        if self._answering is None or self._fallback is None:
+            self._ready()
+        if self._answering is None:
             raise NoStore("no store is configured here", upstream="store")
-        return answering
+        return self._answering
 
     def reranker(self) -> Ranker:
         if self._draining:
             raise Draining(DRAINING, retry_after=1.0)
+        return self._ranker()
+
+    async def rank(self, query: Query) -> Ranking:
+        """For `/answer`: by whoever ranks now. What was accepted is ranked during a drain too."""
+        return await self._ranker().rank(query)
+
+    def _ranker(self) -> Ranker:
         if self._fallback is not None:
             return Fallback(self._local, self._fallback.reranker)
         return self._local()

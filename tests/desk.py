@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
@@ -42,3 +45,31 @@ class Desk:
             transport = ASGITransport(self.app)
             async with AsyncClient(transport=transport, base_url="http://test") as client:
                 yield client
+
+    @asynccontextmanager
+    async def listening(
+        self, listener: socket.socket | None = None, **settings: Any
+    ) -> AsyncIterator[str]:
+        """Over a real socket, for clients that go away and for other services."""
+        async with self.open(**settings):
+            config = uvicorn.Config(
+                self.app, port=0, lifespan="off", log_config=None, http="httptools", loop="asyncio"
+            )
+            server = Announced(config)
+            task = asyncio.create_task(server.serve([listener] if listener else None))
+            await server.up.wait()
+            try:
+                yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                await task
+
+
+class Announced(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        self.up.set()

@@ -112,6 +112,7 @@ class OverlapReranker:
 
     def __init__(self) -> None:
         self.queries: list[Query] = []
+        self.by: list[str] = []  # who is said to have ranked, query by query
 
     async def rank(self, query: Query) -> Ranking:
         self.queries.append(query)
@@ -119,7 +120,8 @@ class OverlapReranker:
         scores = [len(asked & words(one.text)) / len(asked) for one in query.documents]
         order = sorted(range(len(scores)), key=lambda index: -scores[index])
         results = [Result(index, scores[index]) for index in order][: query.top_n]
-        return Ranking(query, results, scores)
+        by = self.by.pop(0) if self.by else ""
+        return Ranking(query, results, scores, model=self.name, by=by)
 
 
 def words(text: str) -> set[str]:

@@ -33,7 +33,7 @@ def test_without_keys_none_is_sent() -> None:
     assert OpenAI(newest=False).headers(one.key.get_secret_value()) == {}
 
 
-def test_one_model_at_two_addresses_has_two_names() -> None:
+def test_one_model_at_two_urls_has_two_names() -> None:
     assert distinct(["m", "n", "m"]) == ["m (1)", "n", "m (3)"]
 
 

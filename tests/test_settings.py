@@ -94,9 +94,9 @@ def test_settings_cannot_be_changed_later() -> None:
         setattr(Settings(), "port", 1)  # noqa: B010 (what a type checker would refuse)
 
 
-def test_a_language_model_is_an_address_and_a_name() -> None:
+def test_a_language_model_is_a_url_and_a_name() -> None:
     settings = Settings(llm="http://localhost:8080/v1#m, anthropic:https://a.example/v1#claude:1")
-    assert settings.llm_addresses == [
+    assert settings.named_llms == [
         ("openai", "http://localhost:8080/v1", "m"),
         ("anthropic", "https://a.example/v1", "claude:1"),
     ]
@@ -106,11 +106,11 @@ def test_a_language_model_is_an_address_and_a_name() -> None:
     "llm",
     ["gpt", "http://localhost/v1", "ftp://a#m", "http://user:hunter2@a/v1#m", "cohere:http://a#m"],
 )
-def test_what_is_no_address_of_a_language_model_is_refused_and_not_shown(llm: str) -> None:
+def test_what_is_no_url_of_a_language_model_is_refused_and_not_shown(llm: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(llm=f"http://a#m,{llm}")
     (error,) = caught.value.errors()
-    assert "llm: number 2 is not an address and a model" in error["msg"]
+    assert "llm: number 2 is not a URL and a model" in error["msg"]
     assert "hunter2" not in error["msg"]
 
 

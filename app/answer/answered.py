@@ -29,10 +29,16 @@ class Found:
     sources: Sequence[Source]
     candidates: Sequence[Candidate]  # all, as the first stage ordered them
     rerank_tokens: int = 0
+    model: str = ""  # that reranked; none where there was nothing to rerank
+    by: str = ""  # who reranked, where it was another service
 
     @property
     def texts(self) -> list[str]:
         return [one.candidate.text for one in self.sources]
+
+    @property
+    def bodies(self) -> list[str]:
+        return [one.candidate.body for one in self.sources]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from app.rerank.query import Ranker
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class KeyedLLM:
     """One language model: the format that it speaks, where, as what, and with which key."""
 
     format: str
@@ -40,7 +40,7 @@ class Address:
 class Plan:
     """Everything that is decided before the first question."""
 
-    llms: Sequence[Address] = ()
+    llms: Sequence[KeyedLLM] = ()
     asking: Asking = field(default_factory=Asking)
     connect: float = 3.0  # seconds
     concurrency: int = 8
@@ -104,7 +104,7 @@ def open_chain(
 
 
 def open_client(
-    plan: Plan, address: Address, name: str, transport: httpx.AsyncBaseTransport | None
+    plan: Plan, llm: KeyedLLM, name: str, transport: httpx.AsyncBaseTransport | None
 ) -> Client:
     """The limit on reading is the client's own, by the clock; httpx's would count each piece."""
     http = httpx.AsyncClient(
@@ -112,18 +112,18 @@ def open_client(
         limits=httpx.Limits(max_connections=None),
         transport=transport,
     )
-    spoken = format_of(address)
-    return Client(name, spoken, address.url, address.model, address.key, http, plan.asking)
+    spoken = format_of(llm)
+    return Client(name, spoken, llm.url, llm.model, llm.key, http, plan.asking)
 
 
-def format_of(address: Address) -> Format:
-    if address.format == "anthropic":
+def format_of(llm: KeyedLLM) -> Format:
+    if llm.format == "anthropic":
         return Anthropic()
-    return OpenAI(newest=httpx.URL(address.url).host == "api.openai.com")
+    return OpenAI(newest=httpx.URL(llm.url).host == "api.openai.com")
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Two addresses of one model are told apart by their place."""
+    """One model at two URLs is told apart by its place."""
     return [
         name if names.count(name) == 1 else f"{name} ({place})"
         for place, name in enumerate(names, 1)

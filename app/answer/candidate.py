@@ -18,6 +18,11 @@ class Candidate:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     score: float | None = None  # the store's own; higher is better, whatever its scale
 
+    @property
+    def body(self) -> str:
+        """The text without the titles of its section, which `rerankd ingest` puts above it."""
+        return self.text.removeprefix(f"{self.metadata.get('section', '')}\n\n")
+
 
 @dataclass(frozen=True, slots=True)
 class Search:

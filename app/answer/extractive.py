@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.answer.citations import Citation
 from app.rerank.query import Document, Query, Ranker
@@ -12,12 +13,15 @@ from app.rerank.spans import sentences
 MOST = 3  # sentences
 SHARE = 0.5  # of the best one's score, that another needs
 SHORT = 20  # characters; without an end mark that is a heading, most likely
+LAYOUT = re.compile(r"\s*(?:#{1,6}\s.*|\|.*|[-*_=:|\s]{3,})")  # headings, rows of tables, rules
+FENCE = re.compile(r"\s*(?:```|~~~)(.*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
     text: str
     citations: Sequence[Citation]
+    by: str = ""  # who chose the sentences
 
 
 async def extract(
@@ -29,19 +33,33 @@ async def extract(
     ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=limit))
     least = SHARE * ranking.results[0].score if ranking.results else 0.0
     chosen = [one.index for one in ranking.results if one.score >= least]
-    return joined(parts, [documents[index].text for index in sorted(chosen)])
+    made = joined(parts, [documents[index].text for index in sorted(chosen)])
+    return replace(made, by=ranking.by or ranking.model)
 
 
 def statements(passages: Sequence[str]) -> dict[str, list[int]]:
     """Each sentence once, in the order read, with the places of the passages that hold it."""
     found: dict[str, list[int]] = {}
     for place, passage in enumerate(passages, 1):
-        for start, end in sentences(passage):
-            places = found.setdefault(" ".join(passage[start:end].split()), [])
+        said = prose(passage)
+        for start, end in sentences(said):
+            places = found.setdefault(" ".join(said[start:end].split()), [])
             if place not in places:
                 places.append(place)
     telling = {text: places for text, places in found.items() if tells(text)}
     return telling or found
+
+
+def prose(passage: str) -> str:
+    """The passage without its layout and its code; as it is, if there is nothing else."""
+    said, in_code = [], False
+    for line in passage.splitlines():
+        if fence := FENCE.fullmatch(line):
+            in_code = bool(fence[1].strip()) or not in_code  # only one that opens names a language
+        elif not in_code and not LAYOUT.fullmatch(line):
+            said.append(line)
+    text = "\n".join(said)
+    return text if text.strip() else passage
 
 
 def tells(text: str) -> bool:

@@ -165,7 +165,7 @@ class Answerer:
             Source(candidates[one.index], one.index + 1, one.score, rank)
             for rank, one in enumerate(passed[:most], 1)
         ]
-        return Found(sources, candidates, ranking.usage.tokens)
+        return Found(sources, candidates, ranking.usage.tokens, ranking.model, ranking.by)
 
     async def _speak(self, run: Run, found: Found, stream: bool) -> AsyncGenerator[str | Answer]:
         began = False
@@ -189,8 +189,10 @@ class Answerer:
             return Answer(run.question, found, "not_found", NO_ANSWER, tokens=run.tokens)
         with run.stage("extract", "RERANKER"):
             made = await extract(
-                self._reranker, run.question.in_context, found.texts, run.remaining
+                self._reranker, run.question.in_context, found.bodies, run.remaining
             )
+        if made.by != (ranker := found.by or found.model):
+            run.warnings.append(f"{ranker} ranked the passages, {made.by} chose the sentences")
         return Answer(
             run.question,
             found,

@@ -24,6 +24,7 @@ def build_api(
     metrics: Metrics,
     limits: RequestLimits,
     *,
+    mark: str,
     keys: Sequence[bytes],
     cors_origins: Sequence[str],
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
@@ -32,6 +33,7 @@ def build_api(
     app.state.service = service
     app.state.metrics = metrics
     app.state.limits = limits
+    app.state.mark = mark
     app.state.keys = keys
     app.include_router(routes.router)
     app.include_router(answer.router)

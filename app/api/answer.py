@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from app.api.answer_bodies import (
 from app.api.auth import require_key
 from app.api.body import read_json
 from app.api.limits import RequestLimits
+from app.api.marking import marked
 from app.api.problems import describe, documented
 from app.api.reading import as_invalid
 from app.metrics import Metrics
@@ -91,7 +92,7 @@ def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
     response_model=AnswerBody,
     responses={
         200: {"content": {"text/event-stream": {"schema": EVENT}}},
-        **documented(400, 401, 404, 413, 415, 422, 429, 500, 502, 503, 504),
+        **documented(400, 401, 404, 413, 415, 422, 429, 500, 502, 503, 504, 508),
     },
     openapi_extra=takes(AnswerRequest, EXAMPLES),
 )
@@ -100,8 +101,10 @@ async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> 
     if asked.stream:
         return await begin(request, answering, question)
     given = await answering.answerer.answer(question)
+    headers = marked(request, [given.found])
     note(request, answering, given)
-    return Response(to_json(render(request.scope["request_id"], given)), media_type=JSON)
+    body = to_json(render(request.scope["request_id"], given))
+    return Response(body, headers=headers, media_type=JSON)
 
 
 JSON = "application/json"
@@ -115,8 +118,9 @@ async def begin(request: Request, answering: Answering, question: Question) -> R
     except BaseException:
         await events.aclose()
         raise
+    headers = marked(request, [found] if isinstance(found, Found) else [])
     told = tell(request, answering, found, events, texts=question.return_documents)
-    return EventStream(told)
+    return EventStream(told, headers)
 
 
 async def tell(
@@ -148,7 +152,7 @@ def event(name: str, data: Any) -> bytes:
 
 
 def note(request: Request, answering: Answering, given: Answer) -> None:
-    request.scope["log_fields"] = {
+    request.scope["log_fields"] = request.scope.get("log_fields", {}) | {
         "answer": given.outcome,
         "retrieved": len(given.found.candidates),
         "used": given.used,
@@ -162,9 +166,9 @@ def note(request: Request, answering: Answering, given: Answer) -> None:
 class EventStream(StreamingResponse):
     """Closes what it reads from at once, also when it is cancelled while it sends."""
 
-    def __init__(self, told: AsyncGenerator[bytes]) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(told, media_type="text/event-stream", headers=headers)
+    def __init__(self, told: AsyncGenerator[bytes], headers: Mapping[str, str]) -> None:
+        ours = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers}
+        super().__init__(told, media_type="text/event-stream", headers=ours)
         self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

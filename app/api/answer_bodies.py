@@ -179,6 +179,7 @@ class AnswerBody(BaseModel):
     retrieved_count: int
     used_count: int = Field(description="Sources that the answer was made from")
     llm: str | None = None
+    reranked_by: str | None = Field(None, description="Another service that scored, if one did")
     cached: bool
     usage: AnswerUsage
     times_ms: dict[str, float]
@@ -206,6 +207,7 @@ def render(name: str, answer: Answer) -> dict[str, Any]:
         "retrieved_count": len(found.candidates),
         "used_count": answer.used,
         **({"llm": answer.llm} if answer.llm else {}),
+        **({"reranked_by": found.by} if found.by else {}),
         "cached": answer.cached,
         "usage": {
             "prompt_tokens": answer.tokens.prompt,

@@ -26,6 +26,7 @@ from app.errors import (
     Draining,
     InvalidRequest,
     Loading,
+    LoopDetected,
     MalformedRequest,
     NoStore,
     QueueFull,
@@ -68,6 +69,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
     UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
+    LoopDetected: Kind(508, "loop", "Services ask each other in a circle"),
 }
 INTERNAL = Kind(500, "internal", "Something went wrong here")
 BY_STATUS = {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
 
+from app import via
 from app.api.body import read_json
 from app.api.limits import RequestLimits
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, LoopDetected
 from app.rerank.query import Query
 
 Body = dict[str, Any]
@@ -26,6 +28,7 @@ async def read_query(request: Request, parse: Callable[[Body], Query]) -> Query:
 
 async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -> list[Query]:
     limits: RequestLimits = request.app.state.limits
+    marks = passed_on_by(request)
     body = await read_json(request, limits.body_bytes)
     try:
         queries = parse(body)
@@ -33,7 +36,17 @@ async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -
         raise as_invalid(error) from error
     documents = sum(len(query.documents) for query in queries)
     request.scope["log_fields"] = {"documents": documents}
-    return limits.check(queries)
+    checked = limits.check(queries)
+    return [replace(query, via=marks) for query in checked] if marks else checked
+
+
+def passed_on_by(request: Request) -> list[str]:
+    """The marks of other rerankds; one that bears our own has been here."""
+    marks = via.read(", ".join(request.headers.getlist(via.HEADER)))
+    if request.app.state.mark in marks:
+        sentence = f"the request came back to a service that had passed it on: {via.ADVICE}"
+        raise LoopDetected(sentence, upstream="rerankd")
+    return marks
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
@@ -18,12 +17,13 @@ from app.api.dialects.cohere import V2
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.native import NATIVE
 from app.api.dialects.registry import PREFIXED, SNIFFED, choose
+from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
 from app.rerank.query import Query, Ranker, Ranking
 from app.service import Service
 
-ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504)
+ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 
 router = APIRouter(dependencies=[Depends(require_key)])
@@ -72,14 +72,6 @@ async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueri
 
 def label(request: Request, ranking: Ranking) -> Label:
     return Label(request.scope["request_id"], ranking.model, int(time.time()), ranking.by)
-
-
-def marked(request: Request, rankings: Sequence[Ranking]) -> dict[str, str]:
-    """Who scored: in a header, whatever the dialect, and in the log if it was another service."""
-    if others := sorted({ranking.by for ranking in rankings if ranking.by}):
-        request.scope["log_fields"]["reranked_by"] = ", ".join(others)
-    scorers = sorted({ranking.by or ranking.model for ranking in rankings})
-    return {"X-Reranked-By": ", ".join(quote(name, safe="/:@+=") for name in scorers)}
 
 
 def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -19,7 +19,7 @@ from app.commands.flags import add_flags, settings_from, stop
 from app.commands.measuring import count, positive
 from app.commands.rerank import MODEL_SETTINGS
 from app.errors import LoadFailed, ServiceError
-from app.rankers import load_model
+from app.rankers import load_encoder
 from app.rerank.engine import Encoder
 from app.settings import Settings
 
@@ -83,7 +83,7 @@ def make_chunking(settings: Settings, tokens: int, overlap: int) -> Chunking:
     """By the tokens of the model that will read the chunks."""
     from app.answer.ingest.chunking import Chunking  # noqa: PLC0415
 
-    encoder = load_model(settings).encoder
+    encoder = load_encoder(settings)
     most = encoder.max_tokens - min(QUERY_TOKENS, encoder.max_tokens // 4)
     if tokens > most:
         stop(f"--chunk-tokens {tokens}: with a question beside it the model takes {most}", 2)

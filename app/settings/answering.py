@@ -11,25 +11,25 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from app.settings.serving import Names, Secrets
 
 FORMATS = ("openai", "anthropic")
-ADDRESS = re.compile(rf"(?:({'|'.join(FORMATS)}):)?(https?://[^\s#@/?]+(?:/[^\s#?]*)?)#(\S+)")
+NAMED = re.compile(rf"(?:({'|'.join(FORMATS)}):)?(https?://[^\s#@/?]+(?:/[^\s#?]*)?)#(\S+)")
 NO_KEY = "-"
 
 
-class LLMAddress(NamedTuple):
+class NamedLLM(NamedTuple):
     format: str
     url: str
     model: str
 
 
-def read_address(text: str, place: int) -> LLMAddress:
+def read_llm(text: str, place: int) -> NamedLLM:
     """Named by its place when it is wrong: it may hold a password."""
-    found = ADDRESS.fullmatch(text)
+    found = NAMED.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"llm: number {place} is not an address and a model, "
+            f"llm: number {place} is not a URL and a model, "
             "as in http://localhost:8080/v1#my-model or anthropic:https://host/v1#model"
         )
-    return LLMAddress(found[1] or "openai", found[2], found[3])
+    return NamedLLM(found[1] or "openai", found[2], found[3])
 
 
 def _none_if_empty(value: object) -> object:
@@ -85,15 +85,15 @@ class Answering(BaseModel):
     trace_content: bool = Field(False, description="Put questions, passages and answers in them")
 
     @property
-    def llm_addresses(self) -> list[LLMAddress]:
-        return [read_address(one, place) for place, one in enumerate(self.llm, 1)]
+    def named_llms(self) -> list[NamedLLM]:
+        return [read_llm(one, place) for place, one in enumerate(self.llm, 1)]
 
     @model_validator(mode="after")
     def _llms_can_be_asked(self) -> Self:
-        addresses = self.llm_addresses
-        if self.llm_keys and len(self.llm_keys) != len(addresses):
+        named = self.named_llms
+        if self.llm_keys and len(self.llm_keys) != len(named):
             raise ValueError(
-                f"llm_keys holds {len(self.llm_keys)} keys for {len(addresses)} of llm: "
+                f"llm_keys holds {len(self.llm_keys)} keys for {len(named)} of llm: "
                 f"write {NO_KEY} where none is needed"
             )
         if self.llm_max_tokens >= self.llm_context_tokens:
@@ -103,7 +103,7 @@ class Answering(BaseModel):
             )
         if self.llm_daily_tokens and self.llm_budget_file is None:
             raise ValueError("llm_daily_tokens needs llm_budget_file: a restart would forget it")
-        if self.llm_listwise and not addresses:
+        if self.llm_listwise and not named:
             raise ValueError("llm_listwise needs llm")
         if self.trace_content and not self.traces:
             raise ValueError("trace_content needs traces")

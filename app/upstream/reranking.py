@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from app import via
 from app.errors import (
     DeadlineExceeded,
     InvalidRequest,
+    LoopDetected,
     UpstreamBusy,
     UpstreamFailed,
     UpstreamTimeout,
@@ -61,9 +63,11 @@ class Remote:
         observe_call: Observe = lambda upstream, outcome, seconds: None,
         *,
         name: str = "",
+        mark: str = "",  # by which we know our own requests
     ) -> None:
         self.by = f"{target.wire.name}:{target.model}" if target.model else target.wire.name
         self.name = name or self.by
+        self._mark = mark
         self._wire = target.wire
         self._model = target.model
         self._client = client
@@ -178,9 +182,11 @@ class Remote:
 
     async def _call(self, asked: Asked, deadline: float) -> bytes:
         body, name = self._wire.write(asked), self._wire.name
+        marks = [*asked.query.via, self._mark] if self._mark else asked.query.via
+        headers = {via.HEADER: via.write(marks)} if marks else {}
 
         async def attempt() -> bytes:
-            response = await self._client.post(self._wire.path, json=body)
+            response = await self._client.post(self._wire.path, json=body, headers=headers)
             return response.raise_for_status().content
 
         try:
@@ -193,6 +199,9 @@ class Remote:
                     status=429,
                     retry_after=error.retry_after or 1.0,
                 ) from error
+            if error.status == 508:
+                sentence = f"{error}: {via.ADVICE}"
+                raise LoopDetected(sentence, upstream=name, status=508) from error
             if error.status in EXPLAINED:
                 sentence = f"{error}: {EXPLAINED[error.status]}"
                 raise UpstreamFailed(sentence, upstream=name, status=error.status) from error

@@ -287,3 +287,23 @@ async def test_by_default_nothing_is_kept() -> None:
     await room.ask()
     await room.ask()
     assert len(llm.prompts) == 2
+
+
+@in_virtual_time
+async def test_an_answer_tells_when_one_ranked_the_passages_and_another_the_sentences() -> None:
+    room = Room()
+    room.reranker.by = ["local", "cohere:m"]
+    answer = await room.ask(replace(ASKED, initial_k=8))
+    assert (answer.found.model, answer.found.by) == ("overlap", "local")
+    assert answer.warnings == ("local ranked the passages, cohere:m chose the sentences",)
+
+
+@in_virtual_time
+async def test_the_title_that_stands_above_a_passage_is_ranked_but_never_cited() -> None:
+    room = Room()
+    title = "Rules > How long is a book lent"
+    passage = Candidate("p", f"{title}\n\nFour weeks for a book in all.", {"section": title})
+    room.retriever.candidates = [passage]
+    answer = await room.ask()
+    assert answer.text == "Four weeks for a book in all. [1]"
+    assert room.reranker.queries[0].documents[0].text.startswith(title)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from httpx import AsyncClient
 
 from app.answer.llm.breaker import FAILURES
@@ -276,38 +273,11 @@ async def test_a_model_that_keeps_failing_is_seen_to_be_left_alone(
 # --- clients that go away -------------------------------------------------------------------
 
 
-class Announced(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-
-@asynccontextmanager
-async def listening(room: Desk, **settings: Any) -> AsyncIterator[str]:
-    """Over a real socket: only there can a client go away."""
-    async with room.open(**settings):
-        config = uvicorn.Config(
-            room.app, port=0, lifespan="off", log_config=None, http="httptools", loop="asyncio"
-        )
-        server = Announced(config)
-        task = asyncio.create_task(server.serve())
-        await server.up.wait()
-        try:
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
 async def test_a_client_that_goes_away_ends_the_call_to_the_model(room: Desk) -> None:
     async with llm_server() as server:
         server.script = [server.hangs_in_the_middle("Four ")]
         async with (
-            listening(room, **llm_of(server)) as url,
+            room.listening(**llm_of(server)) as url,
             httpx.AsyncClient(base_url=url, timeout=60) as client,
         ):
             body = {**ASKED, "stream": True}
@@ -322,7 +292,7 @@ async def test_a_client_that_does_not_wait_ends_it_too(room: Desk) -> None:
     async with llm_server() as server:
         server.script = [server.hangs()]
         async with (
-            listening(room, **llm_of(server)) as url,
+            room.listening(**llm_of(server)) as url,
             httpx.AsyncClient(base_url=url, timeout=60) as client,
         ):
             asking = asyncio.create_task(client.post("/answer", json=ASKED))

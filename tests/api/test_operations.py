@@ -128,7 +128,7 @@ async def test_two_services_in_one_process_count_apart(desk: Desk) -> None:
     assert not any(name == "rerankd_request_seconds_count" for name, _ in samples)
 
 
-ERRORS = {"400", "413", "415", "422", "429", "500", "502", "503", "504"}
+ERRORS = {"400", "413", "415", "422", "429", "500", "502", "503", "504", "508"}
 
 
 async def test_the_schema_documents_every_route_and_this_instances_limits(desk: Desk) -> None:

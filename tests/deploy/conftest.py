@@ -45,6 +45,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         threads=1,
         max_queue_tokens=QUEUE_TOKENS,
         max_batch_tokens=BATCH_TOKENS,
+        llm="http://127.0.0.1:9/v1#nobody",  # its breaker is watched before it is asked
     ) as one:
         yield one.url
 

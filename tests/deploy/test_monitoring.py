@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from app.errors import UpstreamBusy, UpstreamFailed, UpstreamTimeout
+from app.upstream.reranking import outcome_of
 from tests.deploy.conftest import Prometheus
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -21,6 +23,7 @@ GROUPS = yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"]
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
 RECORDED = [rule["record"] for rule in RULES if "record" in rule]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+UPSTREAM = "rerankd_upstream_seconds_count"  # has no series before another service was asked
 VARIABLES = {"$job": "rerankd", "$__rate_interval": "1m"}
 
 
@@ -121,8 +124,16 @@ def test_every_rule_evaluates_without_an_error(prometheus: Prometheus) -> None:
 
 def test_alerts_speak_only_of_metrics_that_exist(prometheus: Prometheus) -> None:
     for rule in RULES:
-        for name in metrics_in(rule["expr"]):
+        for name in metrics_in(rule["expr"]) - {UPSTREAM}:
             prometheus.sees(name)
+    assert UPSTREAM.removesuffix("_count") in prometheus.ask("metadata")
+
+
+def test_another_service_fails_by_each_outcome_that_is_not_its_callers() -> None:
+    kinds = (UpstreamFailed, UpstreamTimeout, UpstreamBusy)
+    failures = [kind("", upstream="cohere") for kind in kinds]
+    (counted,) = re.findall(r'outcome=~"(\S+)"', ALERTS["RerankdUpstreamFails"]["expr"])
+    assert set(counted.split("|")) == {outcome_of(error) for error in failures}
 
 
 def test_a_healthy_service_under_load_raises_no_alarm_but_of_the_load(

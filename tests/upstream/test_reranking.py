@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from app.errors import (
     DeadlineExceeded,
     InvalidRequest,
+    LoopDetected,
     UpstreamBusy,
     UpstreamFailed,
     UpstreamTimeout,
@@ -374,3 +376,43 @@ async def test_the_key_goes_to_the_address_that_was_named_and_is_never_shown() -
     async with open_client(find_target("http://there"), None, 2) as bare:
         assert "Authorization" not in bare.headers
         assert bare.timeout.connect == 2
+
+
+@pytest.mark.parametrize(
+    ("came", "mark", "goes"),
+    [
+        ((), "rerankd-b", "1.1 rerankd-b"),
+        (("rerankd-a",), "rerankd-b", "1.1 rerankd-a, 1.1 rerankd-b"),
+        ((), "", None),
+    ],
+)
+def test_a_request_bears_the_marks_that_it_came_with_and_then_our_own(
+    came: Sequence[str], mark: str, goes: str | None
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        seen: list[str | None] = []
+
+        def there(request: httpx.Request) -> httpx.Response:
+            seen.append(request.headers.get("Via"))
+            return httpx.Response(200, json=answer([{"index": 0, "relevance_score": 0.5}]))
+
+        target, transport = find_target("cohere:m"), httpx.MockTransport(there)
+        async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
+            await Remote(target, client, 10, mark=mark).rank(Query("q", [Document("a")], via=came))
+        assert seen == [goes]
+
+    test()
+
+
+@EVERY
+def test_a_circle_is_told_with_the_settings_to_look_at_and_not_tried_again(api: str) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        service = Service()
+        service.before = [httpx.Response(508, headers={"Retry-After": "1"})]
+        with pytest.raises(LoopDetected, match=f"^{api} answered 508: look at RERANKD_MODEL"):
+            await service.rank(api, "a")
+        assert (len(service.calls), service.outcomes) == (1, [(api, "failed", 0)])
+
+    test()

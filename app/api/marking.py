@@ -1,0 +1,25 @@
+"""Who scored: in a header, whatever the route, and in the log if it was another service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import quote
+
+from fastapi import Request
+
+
+class Ranked(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def by(self) -> str: ...
+
+
+def marked(request: Request, ranked: Sequence[Ranked]) -> dict[str, str]:
+    """The headers; none where nothing was ranked."""
+    if others := sorted({one.by for one in ranked if one.by}):
+        request.scope.setdefault("log_fields", {})["reranked_by"] = ", ".join(others)
+    scorers = sorted({one.by or one.model for one in ranked} - {""})
+    names = ", ".join(quote(name, safe="/:@+=") for name in scorers)
+    return {"X-Reranked-By": names} if names else {}

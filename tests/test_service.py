@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.answer.answering import Answering
+from app.answer.cache import Recent
+from app.answer.pipeline import Answerer, Manner
+from app.answer.question import Question
+from app.errors import LoadFailed, Loading, NoStore
+from app.rerank.query import Ranker
+from app.service import Served, Service
+from tests.fakes import FakeRetriever, OverlapReranker
+from tests.virtual_time import in_virtual_time
+
+QUESTION = Question("how long is a book lent", initial_k=2, final_k=1)
+
+
+@dataclass
+class House:
+    """A service whose model loads for ten seconds, over a first stage that may need longer."""
+
+    model: OverlapReranker = field(default_factory=OverlapReranker)
+    seconds: float = 0.0  # that the first stage takes to open
+    stored: bool = True
+    failures: list[LoadFailed] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def open_model(self) -> AsyncIterator[Served]:
+        await asyncio.sleep(10)
+        yield Served(self.model)
+
+    @asynccontextmanager
+    async def open_answers(self, ranker: Ranker) -> AsyncIterator[Answering | None]:
+        await asyncio.sleep(self.seconds)
+        clock = asyncio.get_running_loop().time
+        retriever = FakeRetriever("A book is lent for four weeks in all.", "Bananas are rich.")
+        answerer = Answerer(retriever, ranker, None, Manner(), cache=Recent(0, clock))
+        yield Answering(answerer, None, None) if self.stored else None
+
+    @asynccontextmanager
+    async def serving(self, fallback: Ranker | None = None) -> AsyncIterator[Service]:
+        service = Service(self.open_model, self.open_answers, self.failures.append)
+        service.start(Served(fallback) if fallback else None)
+        await asyncio.sleep(1)
+        yield service
+        await service.stop()
+
+
+async def ask(service: Service) -> str:
+    return (await service.answering().answerer.answer(QUESTION)).text
+
+
+@in_virtual_time
+async def test_while_the_model_loads_the_fallback_ranks_for_answers_and_then_no_more() -> None:
+    house, fallback = House(), OverlapReranker()
+    async with house.serving(fallback) as service:
+        assert "four weeks" in await ask(service)
+        asked = len(fallback.queries)
+        assert (asked > 0, house.model.queries) == (True, [])
+        await service.settled()
+        assert "four weeks" in await ask(service)
+    assert (len(fallback.queries), len(house.model.queries) > 0) == (asked, True)
+
+
+@in_virtual_time
+async def test_without_a_fallback_answers_wait_for_the_model() -> None:
+    async with House().serving() as service:
+        with pytest.raises(Loading, match="the model is loading"):
+            service.answering()
+        await service.settled()
+        assert "four weeks" in await ask(service)
+
+
+@in_virtual_time
+async def test_a_first_stage_that_is_not_open_yet_is_loading_even_with_a_fallback() -> None:
+    async with House(seconds=5).serving(OverlapReranker()) as service:
+        with pytest.raises(Loading):
+            service.answering()
+
+
+@in_virtual_time
+async def test_without_a_store_there_is_none_once_that_is_known() -> None:
+    async with House(stored=False).serving(OverlapReranker()) as service:
+        await service.settled()
+        with pytest.raises(NoStore, match="no store is configured"):
+            service.answering()
+
+
+@in_virtual_time
+async def test_an_answer_that_was_begun_is_ranked_during_a_drain() -> None:
+    async with House().serving() as service:
+        await service.settled()
+        answerer = service.answering().answerer
+        await service.drain(0)
+        assert "four weeks" in (await answerer.answer(QUESTION)).text
