@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from app import __version__
 from app.answer.answered import Answer, StageDone
 from app.answer.llm.chain import Called, Chain
-from app.rerank.batcher import BatchDone, Withdrawn
+from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

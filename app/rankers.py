@@ -60,15 +60,15 @@ async def open_remote(
 
 @asynccontextmanager
 async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
-    """Load, warm up, serve. One thread for the engine, two for the tokenizer."""
+    """Load, warm up, serve. Two threads for the engine, though most use one; two to tokenize."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    with threads(1, "engine") as engine_thread, threads(2, "tokenizer") as tokenizer_threads:
-        model = await loop.run_in_executor(engine_thread, load_model, settings)
+    with threads(2, "engine") as engine_threads, threads(2, "tokenizer") as tokenizer_threads:
+        model = await loop.run_in_executor(engine_threads, load_model, settings)
         calibration = load_calibration(settings, model)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
-            return await loop.run_in_executor(engine_thread, model.engine.score, pairs)
+            return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
 
         slicing = model.engine.slicing
         limits = Limits(
@@ -79,6 +79,7 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
             ),
             max_queue_tokens=settings.max_queue_tokens,
             max_wait=settings.max_wait_ms / 1000,
+            at_once=2 if slicing.streams > 1 else 1,
         )
         cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
         async with Batcher(score, limits, metrics.batch, slicing.cost) as batcher:

@@ -1,4 +1,4 @@
-"""One task that feeds the engine: it takes a batch, has it scored, and gives each job its scores.
+"""One task that feeds the engine: it takes batches, has them scored, and gives each job its scores.
 
 The event loop owns all the state here, so there are no locks. Whatever happens, every job's
 future is resolved, failed or cancelled.
@@ -12,17 +12,20 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 from app.errors import Draining
 from app.rerank.admission import Admission
 from app.rerank.engine import OutOfMemory, Pair
 from app.rerank.engine.slices import WHOLE
+from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.pace import Pace
 from app.rerank.scheduler import Scheduler, Slot
 from app.rerank.submission import Scored, Submission
 
 Score = Callable[[Sequence[Pair]], Awaitable[Sequence[float]]]
+Batch = Sequence[Slot[Submission]]
 
 logger = logging.getLogger(__name__)
 
@@ -35,23 +38,7 @@ class Limits:
     max_batch_tokens: int
     max_queue_tokens: int
     max_wait: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class BatchDone:
-    pairs: int
-    tokens: int
-    padding: int
-    seconds: float
-    failed: int
-    budget: int
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """Pairs whose caller went away before they cost anything."""
-
-    pairs: int
+    at_once: int = 1  # batches; the second keeps streams busy that are done with the first
 
 
 class Batcher:
@@ -65,12 +52,14 @@ class Batcher:
         self.problem: str | None = None  # why it cannot score, while it cannot
         self._score = score
         self._max_wait = limits.max_wait
+        self._at_once = limits.at_once
         self._admission = Admission(limits.max_queue_tokens)
         self._budget = limits.max_batch_tokens
         self._observe = observe
         self._cost = cost  # tokens computed for a batch, padding included
         self._scheduler: Scheduler[Submission] = Scheduler()
-        self._running: Sequence[Slot[Submission]] = ()
+        self._running: list[Batch] = []
+        self._last_ended = 0.0
         self._expected = 0
         self._failures = 0
         self._closed = True
@@ -83,7 +72,7 @@ class Batcher:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Refuse newcomers and what waits; let the running batch end."""
+        """Refuse newcomers and what waits; let what runs end."""
         self._close()
         if self._task is not None:
             await self._task
@@ -131,7 +120,7 @@ class Batcher:
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
-            running = sum(slot.pair.tokens for slot in self._running)
+            running = sum(slot.pair.tokens for slot in chain.from_iterable(self._running))
             ahead = running + self._scheduler.tokens_before(due)
             self._admission.refuse_if_late(deadline - now, ahead, tokens)
         job = Submission(pairs, now, due, loop.create_future())
@@ -143,43 +132,50 @@ class Batcher:
 
     async def _run(self) -> None:
         try:
-            while not self._closed:
-                await self._batch_due()
-                if batch := self._scheduler.take(self._budget):
-                    await self._compute(batch)
-        except Exception as error:
+            async with asyncio.TaskGroup() as tasks:
+                while not self._closed:
+                    await self._batch_due()
+                    if batch := self._scheduler.take(self._budget):
+                        self._running.append(batch)
+                        tasks.create_task(self._compute(batch))
+        except ExceptionGroup as group:
             logger.exception("the batcher died")
-            self.problem = f"the batcher died: {type(error).__name__}"
+            self.problem = f"the batcher died: {type(group.exceptions[0]).__name__}"
         finally:
             self._close()
-            for slot in self._running:
+            for slot in chain.from_iterable(self._running):
                 slot.job.refuse(self._refusal())
 
     async def _batch_due(self) -> None:
-        """Return once there is a batch to run, or we are closing."""
+        """Return once there is a batch to run and an engine to run it, or we are closing."""
         now = asyncio.get_running_loop().time
-        while not self._closed and self._scheduler.tokens < self._budget:
-            oldest = self._scheduler.oldest_arrival
-            due = None if oldest is None else oldest + self._max_wait
-            if due is not None and now() >= due:
-                return
+        while not self._closed:
+            due = None
+            if len(self._running) < self._at_once:
+                oldest = self._scheduler.oldest_arrival
+                due = None if oldest is None else oldest + self._max_wait
+                if self._scheduler.tokens >= self._budget or (due is not None and now() >= due):
+                    return
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._changed.wait()
 
-    async def _compute(self, batch: Sequence[Slot[Submission]]) -> None:
+    async def _compute(self, batch: Batch) -> None:
         now = asyncio.get_running_loop().time
-        self._running, started = batch, now()
+        started = now()
         logits = await self._attempt([slot.pair for slot in batch])
-        ended = now()
+        # While the batch before it ran, the engine was not this one's own.
+        started, ended = max(started, self._last_ended), now()
+        self._last_ended = ended
         tokens = sum(slot.pair.tokens for slot in batch)
         failed = logits.count(None)
         if failed < len(batch):
             self.pace.observe(tokens, ended - started)
         self._judge(failed, len(batch))
         self._deliver(batch, logits, ended - started, ended)
-        self._running = ()
+        self._running.remove(batch)
+        self._changed.set()
         self._observe(
             BatchDone(
                 len(batch),
@@ -213,7 +209,7 @@ class Batcher:
 
     def _deliver(
         self,
-        batch: Sequence[Slot[Submission]],
+        batch: Batch,
         logits: Sequence[float | None],
         seconds: float,
         now: float,

@@ -112,5 +112,6 @@ async def test_it_is_read_back_even_when_a_passage_has_changed(
 
 def test_eval_measures_it(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = asyncio.run(given(tmp_path))
-    assert main(["eval", str(file), "--model", str(model), "--device", "cpu"]) == 0
+    out = ["--out", str(tmp_path / "eval")]
+    assert main(["eval", str(file), "--model", str(model), "--device", "cpu", *out]) == 0
     assert "nDCG" in capsys.readouterr().out

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull, ScoringFailed
-from app.rerank.batcher import BatchDone, Batcher, Limits, Withdrawn
+from app.rerank.batcher import Batcher, Limits
 from app.rerank.engine import Pair
+from app.rerank.events import BatchDone, Withdrawn
 from tests.fakes import FakeEngine, after, pair
 from tests.virtual_time import in_virtual_time, now
 
@@ -24,9 +25,10 @@ def batcher(
     batch: int = 40,
     queue: int = 1000,
     max_wait: float = 0.0,
+    at_once: int = 1,
 ) -> Batcher:
     observe = events.append if events is not None else lambda event: None
-    return Batcher(engine.score, Limits(batch, queue, max_wait), observe)
+    return Batcher(engine.score, Limits(batch, queue, max_wait, at_once), observe)
 
 
 async def learn_pace(one: Batcher) -> None:
@@ -56,6 +58,34 @@ async def test_what_arrives_while_a_batch_computes_is_the_next_batch() -> None:
         )
     assert engine.calls == [(0.0, [1]), (1.0, [2, 4, 3])]
     assert [answer.logits for answer in answers] == [[1.0], [2.0], [3.0, 4.0]]
+
+
+@in_virtual_time
+async def test_an_engine_of_several_streams_is_given_a_second_batch_while_the_first_runs() -> None:
+    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    async with batcher(engine, events, batch=20, at_once=2) as one:
+        answers = await asyncio.gather(
+            one.submit(pairs(1)),
+            after(0.2, one.submit(pairs(2))),
+            after(0.3, one.submit(pairs(3, 4))),
+        )
+        assert one.pace.tokens_per_second == pytest.approx(40 / 2.0, rel=0.1)
+    assert engine.calls == [(0.0, [1]), (0.2, [2]), (1.0, [4, 3])]
+    assert [answer.logits for answer in answers] == [[1.0], [2.0], [3.0, 4.0]]
+    # Time that two batches share is counted once.
+    seconds = [event.seconds for event in events if isinstance(event, BatchDone)]
+    assert seconds == pytest.approx([1.0, 0.2, 0.8])
+
+
+@in_virtual_time
+async def test_closing_lets_both_batches_end() -> None:
+    engine = FakeEngine(seconds=1.0)
+    one = batcher(engine, at_once=2)
+    async with one:
+        first = asyncio.create_task(one.submit(pairs(1)))
+        second = asyncio.create_task(after(0.5, one.submit(pairs(2))))
+        await asyncio.sleep(0.6)
+    assert [(await task).logits for task in (first, second)] == [[1.0], [2.0]]
 
 
 @in_virtual_time

@@ -64,7 +64,7 @@ class Encoder(Protocol):
 
 
 class Engine(Protocol):
-    """Pairs to logits. Called from one thread only."""
+    """Pairs to logits. Called from one thread, or from two at once if it has several streams."""
 
     name: str
     device: str
