@@ -16,7 +16,7 @@ from app.rerank.engine.slices import Slicing
 WASTE = 64  # tokens; a call of its own costs about as much
 MULTIPLE = 8  # of widths: the first batch of a shape is slow, and each shape takes memory
 SHAPES = 256  # that are kept ready
-ROW = 128  # weights that share the scale of what comes in: coarser is 5 % faster, and ranks worse
+ROW = 128  # weights that share the scale of what comes in: coarser ranks worse
 TAIL = "tail.xml"  # of a model whose last part stays in full precision
 HALFWAY = ("words", "states")  # what its body hands on
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
