@@ -16,7 +16,7 @@ import httpx
 from pydantic_core import from_json
 
 START_SECONDS = 300  # the first start of all converts the model and holds the contest
-STOP_SECONDS = 60
+STOP_SECONDS = ANSWER_SECONDS = 60
 
 
 class LiveService:
@@ -42,7 +42,7 @@ class LiveService:
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        with httpx.Client(base_url=self.url) as client:
+        with httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS) as client:
             while client.get("/readyz").status_code != 200:
                 assert self.process.poll() is None, f"ended: {self.log}"
                 assert time.monotonic() < deadline, f"never ready: {self.log}"

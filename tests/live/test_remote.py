@@ -179,7 +179,7 @@ def test_a_service_that_is_gone_is_a_502() -> None:
 
 def local_status(service: LiveService) -> str:
     """Once it has loaded, or failed to."""
-    with httpx.Client(base_url=service.url) as client:
+    with httpx.Client(base_url=service.url, timeout=60) as client:
         while (status := client.get("/info").json()["local_status"]) == "the model is loading":
             threading.Event().wait(0.05)
     return str(status)

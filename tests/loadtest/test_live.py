@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,9 @@ def test_a_wrong_score_is_noticed(urls: dict[str, str]) -> None:
     outcome = asyncio.run(overload.run(urls[OURS], plan))
     known = {one.request: [0.0] * 4 for one in outcome.sent}
     right = {one.request: overload.scores_of(one.body) for one in outcome.sent}
-    assert overload.wrong_among(outcome.sent, known, 1e-6) == len(outcome.sent)
-    assert overload.wrong_among(outcome.sent, right, 1.0) == 0
+    assert min(overload.off_by(outcome.sent, known)) > 1e-6
+    assert max(overload.off_by(outcome.sent, right)) <= outcome.tolerance
+    assert replace(outcome, off_by=[0.0, 0.03, 0.5]).wrong == 2
 
 
 def test_overhead_compares_the_service_with_its_engine(urls: dict[str, str], model: Path) -> None:
