@@ -52,11 +52,16 @@ class Fidelity(NamedTuple):
     tau: float
 
 
-def open_all(spec: ModelSpec) -> dict[str, LoadedModel]:
+def open_all(spec: ModelSpec, only: Sequence[str]) -> dict[str, LoadedModel]:
+    """All that took part in the contest, or the reference and those asked for."""
     load(spec, report.tell)
+    by_name = {f"{one.engine} {one.dtype}": one for one in contest(spec)}
+    if unknown := set(only) - set(by_name):
+        raise SystemExit(f"--only: no {', '.join(unknown)} here, but {', '.join(by_name)}")
     return {
-        f"{one.engine} {one.dtype}": load(replace(spec, engine=one.engine, dtype=one.dtype))
-        for one in contest(spec)
+        name: load(replace(spec, engine=one.engine, dtype=one.dtype))
+        for name, one in by_name.items()
+        if not only or name in {REFERENCE, *only}
     }
 
 
@@ -185,6 +190,7 @@ def main() -> int:
     parser.add_argument("--model", default=BUNDLED, help="a folder or hub name [bundled]")
     parser.add_argument("--sets", type=Path, nargs="*", default=[], help="BEIR folders")
     parser.add_argument("--sample", type=int, default=20, help="queries of each set [20]")
+    parser.add_argument("--only", nargs="*", default=[], help='as "openvino int8" [all engines]')
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as engines:
         results, drawn, table = run(asked, Path(engines))
@@ -194,7 +200,7 @@ def main() -> int:
 
 def run(asked: argparse.Namespace, engines: Path) -> tuple[dict[str, Any], Any, Table]:
     spec = ModelSpec(asked.model, device="cpu", engine="auto", engines=engines)
-    models = open_all(spec)
+    models = open_all(spec, asked.only)
     turns = race(Predict(spec.source), models, QUICK if asked.quick else FULL)
     sets = {folder.name: compare(folder, models, asked.sample) for folder in asked.sets}
     if sets:
