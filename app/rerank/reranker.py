@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from app.errors import DeadlineExceeded, InvalidRequest, TooLong
+from app.errors import DeadlineExceeded, InvalidRequest, ScoringFailed, TooLong
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, Known, pair_key
 from app.rerank.engine import Encoded, Encoder
@@ -96,6 +96,8 @@ class Reranker:
                     known[text] = landed
                     cached += 1
             missing = [text for text in flights if text not in known]
+        if texts and not known:
+            raise ScoringFailed("the model could not score any document")
         times = replace(times, total=now() - started)
         return make_ranking(query, known, cached, times, self._show)
 

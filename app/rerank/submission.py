@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.errors import ScoringFailed
 from app.rerank.scheduler import Job
 
 
@@ -32,11 +31,7 @@ class Submission(Job):
         self.left = len(self.pairs)
 
     def finish(self, now: float) -> None:
-        if self.future.done():  # the caller has gone
-            return
-        if all(logit is None for logit in self.logits):
-            self.future.set_exception(ScoringFailed("the model could not score any document"))
-        else:
+        if not self.future.done():  # else the caller has gone
             queue = max(0.0, now - self.arrival - self.compute)
             self.future.set_result(Scored(self.logits, queue, self.compute))
 

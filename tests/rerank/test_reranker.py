@@ -154,6 +154,24 @@ async def test_when_no_document_can_be_scored_the_request_fails() -> None:
         await bench.rank("a", "b")
 
 
+async def test_a_document_that_cannot_be_scored_fails_alone_each_time_it_is_asked_for() -> None:
+    bench = Bench()
+    bench.engine.poison = {2}
+    async with bench.open(cache_bytes=10_000) as reranker:
+        rankings = [await reranker.rank(query("good", "poison it")) for _ in range(3)]
+    assert [order(ranking) for ranking in rankings] == [[0, 1]] * 3
+    assert [ranking.usage.failed for ranking in rankings] == [[1]] * 3
+
+
+async def test_requests_that_share_a_document_which_cannot_be_scored_all_get_the_rest() -> None:
+    bench = Bench()
+    bench.engine.poison = {2}
+    async with bench.open(cache_bytes=10_000) as reranker:
+        asked = (reranker.rank(query("good", "poison it")) for _ in range(3))
+        rankings = await asyncio.gather(*asked)
+    assert [ranking.usage.failed for ranking in rankings] == [[1]] * 3
+
+
 async def test_a_time_limit_ends_the_wait() -> None:
     bench = Bench()
     bench.engine.seconds = 5
