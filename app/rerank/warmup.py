@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from app.errors import LoadFailed
+import numpy as np
+
+from app.errors import InvalidRequest, LoadFailed
 from app.rerank.batcher import Batcher
 from app.rerank.engine import Encoder, Pair
 
@@ -19,13 +21,13 @@ ROUNDS = 2  # the first call of a shape is slower than those that follow
 
 async def warm_up(encoder: Encoder, batcher: Batcher) -> None:
     """Score a right and a wrong answer, then full batches, so that the pace is known."""
-    texts = [ANSWER, ASIDE]
-    encoded = encoder.encode(QUERY, texts, instruction=None, cut="right")
-    right, wrong = await score(batcher, [one.pair for one in encoded])
-    long = encoder.encode(QUERY, [ANSWER * encoder.max_tokens], instruction=None, cut="right")
-    width = long[0].tokens
+    encoded = encoder.encode(QUERY, [ANSWER, ASIDE], instruction=None, cut="right")
+    answer, aside = (one.pair for one in encoded)
+    right, wrong = await score(batcher, [answer, aside])
     for _ in range(ROUNDS):
-        await score(batcher, [long[0].pair] * max(1, batcher.budget // width))
+        width = min(encoder.max_tokens, batcher.budget)
+        wide = Pair(np.resize(answer.ids, width), answer.split)  # its tokens over and over
+        await score(batcher, [wide] * (batcher.budget // width))
     if right <= wrong:
         logger.warning(
             "self-check: the model finds %r no better an answer than %r to %r; "
@@ -37,7 +39,11 @@ async def warm_up(encoder: Encoder, batcher: Batcher) -> None:
 
 
 async def score(batcher: Batcher, pairs: Sequence[Pair]) -> list[float]:
-    logits = [logit for logit in (await batcher.submit(pairs)).logits if logit is not None]
+    try:
+        scored = await batcher.submit(pairs)
+    except InvalidRequest as error:
+        raise LoadFailed(f"max_queue_tokens is too small for a known pair: {error}") from error
+    logits = [logit for logit in scored.logits if logit is not None]
     if len(logits) < len(pairs):
         raise LoadFailed("the model loads, but cannot score: see the log above")
     return logits

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import pytest
 
 from app.errors import LoadFailed
 from app.rerank.batcher import Batcher, Limits
+from app.rerank.engine import Pair
 from app.rerank.warmup import ANSWER, ASIDE, warm_up
 from tests.fakes import FakeEngine, WordEncoder
 from tests.virtual_time import in_virtual_time
@@ -27,6 +29,28 @@ async def test_after_it_the_pace_is_known_from_full_batches() -> None:
         await warm_up(WordEncoder(max_tokens=100), batcher)
         assert batcher.pace.tokens_per_second == pytest.approx(1000)
     assert [len(marks) for marks in engine.batches[1:]] == [4, 4]
+
+
+@in_virtual_time
+async def test_a_model_that_takes_more_than_a_batch_is_warmed_with_a_batch() -> None:
+    """What a model of 40,960 positions could take would need an hour of a CPU, and more queue."""
+    engine, encoder, widths = FakeEngine(), WordEncoder(max_tokens=40_960), list[list[int]]()
+
+    async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+        widths.append([one.tokens for one in pairs])
+        return await engine.score(pairs)
+
+    async with Batcher(score, Limits(400, 450)) as batcher:
+        await warm_up(encoder, batcher)
+    assert widths[1:] == [[400], [400]]
+    assert encoder.calls == [[ANSWER, ASIDE]]
+
+
+@in_virtual_time
+async def test_a_queue_without_room_for_a_known_pair_is_named() -> None:
+    async with Batcher(FakeEngine().score, Limits(5, 5)) as batcher:
+        with pytest.raises(LoadFailed, match=r"max_queue_tokens is too small .* than the 5 that"):
+            await warm_up(WordEncoder(), batcher)
 
 
 @in_virtual_time
