@@ -15,6 +15,7 @@ from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import Encoder, LoadedModel, Pair
 from app.rerank.engine.spec import ModelSpec
+from app.rerank.health import watched
 from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
@@ -94,10 +95,11 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 calibration=calibration,
                 windows=WINDOWS[settings.long_documents],
             )
-            await warm_up(model.encoder, batcher)
+            known = await warm_up(model.encoder, batcher)
             told = facts(model, limits, calibration)
             metrics.loaded(loop.time() - started, told)
-            yield Served(reranker, batcher, model.engine.memory, told)
+            async with watched(batcher, known):
+                yield Served(reranker, batcher, model.engine.memory, told)
 
 
 def load_model(settings: Settings) -> LoadedModel:

@@ -30,7 +30,7 @@ Batch = Sequence[Slot[Submission]]
 logger = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS = 256
-FAILURES_UNTIL_UNHEALTHY = 3
+FAILURES_UNTIL_SUSPECTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Batcher:
         cost: Callable[[Sequence[Pair]], int] = WHOLE.cost,
     ) -> None:
         self.problem: str | None = None  # why it cannot score, while it cannot
+        self.suspected = asyncio.Event()  # the engine, of failing whatever it is given
         self._score = score
         self._max_wait = limits.max_wait
         self._at_once = limits.at_once
@@ -202,10 +203,10 @@ class Batcher:
         return await self._attempt(pairs[:half]) + await self._attempt(pairs[half:])
 
     def _judge(self, failed: int, pairs: int) -> None:
-        """Several batches in a row without a single score: that is the engine, not a document."""
+        """Several batches in a row without a single score may be the engine, or its documents."""
         self._failures = self._failures + 1 if failed == pairs else 0
-        failing = self._failures >= FAILURES_UNTIL_UNHEALTHY
-        self.problem = "the engine fails every batch" if failing else None
+        if self._failures >= FAILURES_UNTIL_SUSPECTED:
+            self.suspected.set()
 
     def _deliver(
         self,

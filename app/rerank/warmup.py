@@ -19,8 +19,11 @@ ASIDE = "Bananas are rich in potassium."
 ROUNDS = 2  # the first call of a shape is slower than those that follow
 
 
-async def warm_up(encoder: Encoder, batcher: Batcher) -> None:
-    """Score a right and a wrong answer, then full batches, so that the pace is known."""
+async def warm_up(encoder: Encoder, batcher: Batcher) -> Pair:
+    """Score a right and a wrong answer, then full batches, so that the pace is known.
+
+    Returns a pair that can be scored.
+    """
     encoded = encoder.encode(QUERY, [ANSWER, ASIDE], instruction=None, cut="right")
     answer, aside = (one.pair for one in encoded)
     right, wrong = await score(batcher, [answer, aside])
@@ -36,6 +39,7 @@ async def warm_up(encoder: Encoder, batcher: Batcher) -> None:
             ASIDE,
             QUERY,
         )
+    return answer
 
 
 async def score(batcher: Batcher, pairs: Sequence[Pair]) -> list[float]:

@@ -333,20 +333,6 @@ async def test_out_of_memory_halves_the_batch_and_lowers_the_budget_for_good() -
 
 
 @in_virtual_time
-async def test_an_engine_that_fails_every_batch_is_a_problem_until_it_recovers() -> None:
-    engine = FakeEngine()
-    engine.error = RuntimeError("device lost")
-    async with batcher(engine) as one:
-        for _ in range(3):
-            assert one.problem is None
-            await one.submit(pairs(1))
-        assert one.problem == "the engine fails every batch"
-        engine.error = None
-        await one.submit(pairs(1))
-        assert one.problem is None
-
-
-@in_virtual_time
 async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
     def broken(event: object) -> None:
         raise ZeroDivisionError
