@@ -17,7 +17,7 @@ from typing import Self
 
 from app.errors import Draining
 from app.rerank.admission import Admission
-from app.rerank.engine import OutOfMemory, Pair
+from app.rerank.engine import OutOfMemory, Pair, tokens_of
 from app.rerank.engine.slices import WHOLE
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.pace import Pace
@@ -117,7 +117,7 @@ class Batcher:
         if self._closed:
             raise self._refusal()
         loop = asyncio.get_running_loop()
-        now, tokens = loop.time(), sum(pair.tokens for pair in pairs)
+        now, tokens = loop.time(), tokens_of(pairs)
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
@@ -169,7 +169,7 @@ class Batcher:
         # While the batch before it ran, the engine was not this one's own.
         started, ended = max(started, self._last_ended), now()
         self._last_ended = ended
-        tokens = sum(slot.pair.tokens for slot in batch)
+        tokens = tokens_of([slot.pair for slot in batch])
         failed = logits.count(None)
         if failed < len(batch):
             self.pace.observe(tokens, ended - started)
@@ -193,7 +193,8 @@ class Batcher:
         try:
             return checked(await self._score(pairs), len(pairs))
         except OutOfMemory:
-            self._budget = max(MIN_BATCH_TOKENS, self._budget // 2)
+            half = max(MIN_BATCH_TOKENS, tokens_of(pairs) // 2)
+            self._budget = min(self._budget, half)
             logger.warning("out of memory: batches are now at most %d tokens", self._budget)
         except Exception:
             logger.exception("scoring %d pairs failed", len(pairs))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from app.rerank.engine import Pair
+from app.rerank.engine import Pair, tokens_of
 
 WIDENING = 1.25  # a pair this much longer than the batch may still join it
 
@@ -24,7 +24,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.waiting = sorted(range(len(self.pairs)), key=self.length)
-        self.tokens = sum(pair.tokens for pair in self.pairs)
+        self.tokens = tokens_of(self.pairs)
 
     def length(self, position: int) -> int:
         return self.pairs[position].tokens

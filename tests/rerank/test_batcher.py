@@ -333,6 +333,25 @@ async def test_out_of_memory_halves_the_batch_and_lowers_the_budget_for_good() -
 
 
 @in_virtual_time
+async def test_running_out_of_memory_once_lowers_the_budget_to_what_fits_and_no_further() -> None:
+    engine = FakeEngine()
+    engine.most_tokens = 4096
+    async with batcher(engine, batch=32_768, queue=100_000) as one:
+        scored = await one.submit(pairs(*range(128), tokens=256))
+        assert None not in scored.logits
+        assert one.budget == 4096
+
+
+@in_virtual_time
+async def test_a_budget_that_was_set_small_is_not_raised_when_memory_runs_out() -> None:
+    engine = FakeEngine()
+    engine.most_tokens = 50
+    async with batcher(engine, batch=100) as one:
+        await one.submit(pairs(*range(10)))
+        assert one.budget == 100
+
+
+@in_virtual_time
 async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
     def broken(event: object) -> None:
         raise ZeroDivisionError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -32,6 +32,10 @@ class Pair:
     @property
     def tokens(self) -> int:
         return len(self.ids)
+
+
+def tokens_of(pairs: Iterable[Pair]) -> int:
+    return sum(pair.tokens for pair in pairs)
 
 
 class Encoded(NamedTuple):
