@@ -21,7 +21,8 @@ class Admission:
         allowance = (HEAD_START + STRETCH * self.pace.seconds_for(tokens)) * (1 + priority)
         return now + allowance if deadline is None else min(now + allowance, deadline)
 
-    def refuse_if_full(self, waiting: int, tokens: int) -> None:
+    def refuse_if_full(self, waiting: int, tokens: int, step: int) -> None:
+        """Coming back before `step` tokens are computed is of no use: all is as it was."""
         most = self.max_queue_tokens
         if tokens > most:
             raise InvalidRequest(
@@ -33,10 +34,10 @@ class Admission:
         if over > 0:
             raise QueueFull(
                 f"{waiting} of {most} tokens are waiting; {tokens} more do not fit",
-                retry_after=self.pace.seconds_for(over),
+                retry_after=self.pace.seconds_for(max(over, step)),
             )
 
-    def refuse_if_late(self, left: float, ahead: int, tokens: int) -> None:
+    def refuse_if_late(self, left: float, ahead: int, tokens: int, step: int) -> None:
         """Rather now than after the work: `left` is the time to the deadline."""
         own, wait = self.pace.seconds_for(tokens), self.pace.seconds_for(ahead)
         if own > left:
@@ -46,5 +47,5 @@ class Admission:
         if wait + own > left:
             raise QueueFull(
                 f"the queue is about {wait:.1f} s long, too long for the {left:.1f} s left",
-                retry_after=wait + own - left,
+                retry_after=max(wait + own - left, self.pace.seconds_for(step)),
             )

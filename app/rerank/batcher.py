@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Self
 
 from app.errors import Draining
 from app.rerank.admission import Admission
-from app.rerank.engine import OutOfMemory, Pair, tokens_of
+from app.rerank.engine import OutOfMemory, Pair, checked, tokens_of
 from app.rerank.engine.slices import WHOLE
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.pace import Pace
@@ -60,6 +59,7 @@ class Batcher:
         self._cost = cost  # tokens computed for a batch, padding included
         self._scheduler: Scheduler[Submission] = Scheduler()
         self._running: list[Batch] = []
+        self._running_tokens = 0
         self._last_ended = 0.0
         self._expected = 0
         self._failures = 0
@@ -121,15 +121,20 @@ class Batcher:
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
-            running = sum(slot.pair.tokens for slot in chain.from_iterable(self._running))
-            ahead = running + self._scheduler.tokens_before(due)
-            self._admission.refuse_if_late(deadline - now, ahead, tokens)
+            ahead = self._running_tokens + self._scheduler.tokens_before(due)
+            self._admission.refuse_if_late(deadline - now, ahead, tokens, self._step)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
 
     def _refuse_if_full(self, tokens: int) -> None:
-        self._admission.refuse_if_full(self._scheduler.tokens + self._expected, tokens)
+        waiting = self._scheduler.tokens + self._expected
+        self._admission.refuse_if_full(waiting, tokens, self._step)
+
+    @property
+    def _step(self) -> int:
+        """What is computed before newcomers find more room: all that runs, and a batch."""
+        return self._running_tokens + self._budget
 
     async def _run(self) -> None:
         try:
@@ -138,6 +143,7 @@ class Batcher:
                     await self._batch_due()
                     if batch := self._scheduler.take(self._budget):
                         self._running.append(batch)
+                        self._running_tokens += tokens_of(slot.pair for slot in batch)
                         tasks.create_task(self._compute(batch))
         except ExceptionGroup as group:
             logger.exception("the batcher died")
@@ -169,13 +175,14 @@ class Batcher:
         # While the batch before it ran, the engine was not this one's own.
         started, ended = max(started, self._last_ended), now()
         self._last_ended = ended
-        tokens = tokens_of([slot.pair for slot in batch])
+        tokens = tokens_of(slot.pair for slot in batch)
         failed = logits.count(None)
         if failed < len(batch):
             self.pace.observe(tokens, ended - started)
         self._judge(failed, len(batch))
         self._deliver(batch, logits, ended - started, ended)
         self._running.remove(batch)
+        self._running_tokens -= tokens
         self._changed.set()
         self._observe(
             BatchDone(
@@ -232,12 +239,3 @@ class Batcher:
         for job in self._scheduler.clear():
             job.refuse(self._refusal())
         self._changed.set()
-
-
-def checked(logits: Sequence[float], pairs: int) -> list[float | None]:
-    """A wrong number of scores is a failure, never a shift."""
-    if len(logits) != pairs:
-        raise ValueError(f"{len(logits)} scores for {pairs} pairs")
-    if not all(map(math.isfinite, logits)):
-        raise ValueError("a score is not a finite number")
-    return list(logits)

@@ -186,9 +186,25 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None
         with pytest.raises(QueueFull, match="30 of 50 tokens are waiting; 40 more") as refusal:
             await one.submit(pairs(8, 9, 10, 11))
         assert now() == started
-        assert refusal.value.retry_after == pytest.approx(0.2)  # 20 tokens too many
+        assert refusal.value.retry_after == pytest.approx(0.8)  # 40 tokens run, a batch is 40
         assert one.waiting_tokens == 30
         await asyncio.gather(running, queued)
+
+
+@in_virtual_time
+async def test_whoever_comes_back_when_told_to_finds_room() -> None:
+    engine = FakeEngine(per_token=0.01)
+    async with batcher(engine, queue=80) as one:
+        await learn_pace(one)
+        others = []
+        for _ in range(3):  # one runs, two wait
+            others.append(asyncio.create_task(one.submit(pairs(*range(4)))))
+            await asyncio.sleep(0.001)
+        with pytest.raises(QueueFull) as refusal:
+            await one.submit(pairs(9))
+        await asyncio.sleep(refusal.value.retry_after)
+        assert (await one.submit(pairs(9))).logits == [9.0]
+        await asyncio.gather(*others)
 
 
 @in_virtual_time

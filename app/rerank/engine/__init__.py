@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,15 @@ class Encoded(NamedTuple):
 
 class OutOfMemory(Exception):
     """The batch did not fit; a smaller one may."""
+
+
+def checked(logits: Sequence[float], pairs: int) -> list[float | None]:
+    """A wrong number of scores is a failure, never a shift."""
+    if len(logits) != pairs:
+        raise ValueError(f"{len(logits)} scores for {pairs} pairs")
+    if not all(map(math.isfinite, logits)):
+        raise ValueError("a score is not a finite number")
+    return list(logits)
 
 
 class Encoder(Protocol):
