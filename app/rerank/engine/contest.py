@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
+from app.errors import LoadFailed
 from app.rerank.engine import Engine, Pair
 
 AGREEMENT = 0.97  # Kendall's tau with the reference, on average over the lists
@@ -87,5 +88,12 @@ def tau(reference: Sequence[float], found: Sequence[float]) -> float:
 
 
 def winner(results: Sequence[Result]) -> Result:
-    """The first is the reference, which agrees with itself."""
-    return max((one for one in results if one.faithful), key=lambda one: one.pairs_per_second)
+    """The reference agrees with itself, but may be none of what was asked for."""
+    faithful = [one for one in results if one.faithful]
+    if not faithful:
+        found = ", ".join(f"{one.engine} {one.dtype} {one.agreement:.3f}" for one in results)
+        raise LoadFailed(
+            f"none of the engines asked for ranks as torch float32 does ({found}; at least "
+            f"{AGREEMENT}): leave engine and dtype on auto, or name both to have one as it is"
+        )
+    return max(faithful, key=lambda one: one.pairs_per_second)

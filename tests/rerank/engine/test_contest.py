@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from scipy.stats import kendalltau
 
+from app.errors import LoadFailed
 from app.rerank.engine import Pair
 from app.rerank.engine import contest as module
 from app.rerank.engine.contest import Result, agree, enter, tau, ways, winner
@@ -43,6 +44,12 @@ def test_the_fastest_wins() -> None:
 
 def test_the_fastest_does_not_win_if_it_ranks_otherwise_than_the_reference() -> None:
     assert winner([result("a", 10), result("b", 30, 0.96), result("c", 20, 0.97)]).engine == "c"
+
+
+def test_where_none_ranks_as_the_reference_does_it_says_how_far_off_each_is() -> None:
+    """As when one precision is asked for and none of its engines agrees."""
+    with pytest.raises(LoadFailed, match=r"a int8 0\.960, b int8 0\.100; at least 0\.97.*auto"):
+        winner([result("a", 10, 0.96), result("b", 30, 0.1)])
 
 
 def test_an_engine_that_agrees_enters_with_the_size_of_slice_it_likes_best() -> None:
