@@ -75,7 +75,10 @@ class Serving(BaseModel):
     )
 
     max_batch_tokens: int = Field(
-        0, ge=0, description="Tokens computed at once, padding included; 0: by device"
+        0,
+        ge=0,
+        description="Tokens of a batch, padding included; two batches may be under way; "
+        "0: by device",
     )
     max_queue_tokens: int = Field(
         1_000_000, ge=1, description="Tokens that may wait; more is refused with 429"
