@@ -62,7 +62,7 @@ def chat_encoder(model: CrossEncoder, max_tokens: int) -> WholeEncoder:
     encoder = WholeEncoder(
         bare_tokenizer(model), render, max_tokens, takes_instruction=first != second
     )
-    frame = encoder.encode("", [""], instruction=None, cut="right")[0].whole
+    frame = encoder.bare(None)
     if frame + MIN_ROOM > max_tokens:
         raise LoadFailed(f"max_length {max_tokens} leaves no room beside {frame} template tokens")
     return encoder

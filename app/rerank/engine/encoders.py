@@ -124,6 +124,23 @@ class SplitEncoder:
         return Encoded(Pair(np.concatenate(parts), split), whole)
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A pair as the template has it. What surrounds a document is the same for any document."""
+
+    ids: Ids
+    before: int
+    after: int
+
+    def cut(self, tokens: int, cut: Side) -> Ids:
+        """The pair in so many tokens: the document gives way."""
+        if len(self.ids) <= tokens:
+            return self.ids
+        end = len(self.ids) - self.after
+        kept = keep(self.ids[self.before : end], tokens - self.before - self.after, cut)
+        return np.concatenate([self.ids[: self.before], kept, self.ids[end:]])
+
+
 class WholeEncoder:
     """Renders query and document together, for chat templates, where text runs into the frame."""
 
@@ -142,42 +159,43 @@ class WholeEncoder:
     def encode(
         self, query: str, documents: Sequence[str], *, instruction: str | None, cut: Side
     ) -> list[Encoded]:
-        wholes = self._tokens(query, documents, instruction)
-        if all(len(ids) <= self.max_tokens for ids in wholes):
-            return [Encoded(whole_pair(ids), len(ids)) for ids in wholes]
-        query = self._shorten(query, instruction)
-        fitting = self._tokens(query, documents, instruction)
-        before, after = self._frame(query, instruction)
+        """Each document as if it were alone: a query is shortened only for those that need it."""
+        wholes = self._rendered(query, documents, instruction)
+        fitting = dict(enumerate(wholes))
+        long = [place for place, one in fitting.items() if len(one.ids) > self.max_tokens]
+        if long:
+            texts = [documents[place] for place in long]
+            again = self._rendered(self._shorten(query, instruction), texts, instruction)
+            fitting.update(zip(long, again, strict=True))
         return [
-            Encoded(whole_pair(self._cut(ids, before, after, cut)), len(whole))
-            for ids, whole in zip(fitting, wholes, strict=True)
+            Encoded(whole_pair(fitting[place].cut(self.max_tokens, cut)), len(whole.ids))
+            for place, whole in enumerate(wholes)
         ]
+
+    def bare(self, instruction: str | None) -> int:
+        """Tokens of the template that holds nothing but the instruction."""
+        (ids,) = self._tokens("", [""], instruction)
+        return len(ids)
 
     def _tokens(self, query: str, texts: Sequence[str], instruction: str | None) -> list[Ids]:
         rendered = [self._render(query, text, instruction) for text in texts]
         encoded = self._tokenizer.encode_batch_fast(rendered, add_special_tokens=False)
         return [ids_of(encoding) for encoding in encoded]
 
-    def _frame(self, query: str, instruction: str | None) -> tuple[int, int]:
-        """How many tokens before and after the document are the same for any document."""
-        one, other = self._tokens(query, PROBE_TEXTS, instruction)
-        return shared(one, other), shared(one[::-1], other[::-1])
+    def _rendered(
+        self, query: str, texts: Sequence[str], instruction: str | None
+    ) -> list[Rendered]:
+        one, other, *wholes = self._tokens(query, [*PROBE_TEXTS, *texts], instruction)
+        before, after = shared(one, other), shared(one[::-1], other[::-1])
+        return [Rendered(ids, before, after) for ids in wholes]
 
     def _shorten(self, query: str, instruction: str | None) -> str:
         """A query may take half of the room at most, once something has to give way."""
-        (bare,) = self._tokens("", [""], instruction)
-        most = (self.max_tokens - len(bare)) // 2
+        most = (self.max_tokens - self.bare(instruction)) // 2
         encoding = self._tokenizer.encode(query, add_special_tokens=False)
         if len(encoding.ids) <= most:
             return query
         return query[: encoding.offsets[most - 1][1]]
-
-    def _cut(self, ids: Ids, before: int, after: int, cut: Side) -> Ids:
-        if len(ids) <= self.max_tokens:
-            return ids
-        document = ids[before : len(ids) - after]
-        kept = keep(document, self.max_tokens - before - after, cut)
-        return np.concatenate([ids[:before], kept, ids[len(ids) - after :]])
 
 
 def whole_pair(ids: Ids) -> Pair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_a_score_does_not_depend_on_what_else_is_in_the_batch(loaded: LoadedMode
     together = ours(loaded, DOCUMENTS)
     alone = [ours(loaded, [text])[0] for text in DOCUMENTS]
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_a_pair_is_read_the_same_whatever_stands_beside_it(loaded: LoadedModel) -> None:
+    """A query that hardly leaves room for one document is not shortened for it by another."""
+    read = partial(loaded.encoder.encode, instruction=None, cut="right")
+    queries = (QUERY * times for times in range(1, 40))
+    fitting = [one for one in queries if read(one, ["x"])[0].whole <= loaded.encoder.max_tokens]
+    (alone,), (beside, _) = read(fitting[-1], ["x"]), read(fitting[-1], ["x", LONG])
+    assert list(alone.pair.ids) == list(beside.pair.ids)
 
 
 def test_no_pair_exceeds_the_models_length_and_the_whole_length_is_told(
