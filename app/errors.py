@@ -3,7 +3,7 @@
 ServiceError
 ├── InvalidRequest        the caller's fault, and which field
 │   ├── MalformedRequest  not JSON at all
-│   └── TooLong           a document or query that does not fit, and truncation is off
+│   └── TooLong           what does not fit and may not be cut: a document, an instruction
 ├── Refused               not now; changes nothing, and says when to come back
 │   ├── QueueFull
 │   ├── Loading
@@ -37,7 +37,7 @@ class MalformedRequest(InvalidRequest):
 
 
 class TooLong(InvalidRequest):
-    """More tokens than the model takes, with truncation off."""
+    """More tokens than the model takes, of what may not be cut."""
 
 
 class Refused(ServiceError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from app.errors import TooLong
 from app.rerank.engine import Encoded, Ids, Pair
 from app.rerank.query import Side
 
@@ -191,7 +192,16 @@ class WholeEncoder:
 
     def _shorten(self, query: str, instruction: str | None) -> str:
         """A query may take half of the room at most, once something has to give way."""
-        most = (self.max_tokens - self.bare(instruction)) // 2
+        bare = self.bare(instruction)
+        if bare + MIN_ROOM > self.max_tokens:
+            limit = self.max_tokens - MIN_ROOM
+            raise TooLong(
+                f"instruction takes {bare} tokens in the model's template, more than the {limit} "
+                "that leave room for a query and a document",
+                field="instruction",
+                limit=limit,
+            )
+        most = (self.max_tokens - bare) // 2
         encoding = self._tokenizer.encode(query, add_special_tokens=False)
         if len(encoding.ids) <= most:
             return query

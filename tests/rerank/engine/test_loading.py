@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from app.errors import LoadFailed
+from app.errors import LoadFailed, TooLong
 from app.rerank.engine import LoadedModel
 from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
 from tests import models
+
+LONG = "long " * 99
 
 
 def loaded(folder: Path, **spec: object) -> LoadedModel:
@@ -56,6 +59,25 @@ def test_a_causal_model_that_takes_an_instruction_scores_by_it(tmp_path: Path) -
         for said in (None, "Find rules of libraries", "Find rivers")
     }
     assert len(scores) == 3
+
+
+def test_an_instruction_that_leaves_no_room_for_a_text_is_refused_by_name(tmp_path: Path) -> None:
+    encoder = loaded(models.qwen3(tmp_path)).encoder
+    with pytest.raises(TooLong, match=r"instruction takes \d+ tokens .* the 248") as refusal:
+        encoder.encode("q", ["d"], instruction="book " * 200, cut="right")
+    assert (refusal.value.field, refusal.value.limit) == ("instruction", 248)
+
+
+def test_an_instruction_of_any_length_that_is_not_refused_leaves_the_pair_its_room(
+    tmp_path: Path,
+) -> None:
+    encoder = loaded(models.qwen3(tmp_path)).encoder
+    found = []
+    with suppress(TooLong):
+        for length in range(200):
+            found += encoder.encode(LONG, [LONG], instruction="x " * length, cut="left")
+    assert 9 < len(found) < 200
+    assert {one.tokens for one in found} == {encoder.max_tokens}
 
 
 def test_a_template_of_the_models_own_that_holds_a_pair_is_kept(tmp_path: Path) -> None:
