@@ -54,7 +54,7 @@ class FakeEngine:
 
 
 class WordEncoder:
-    """One token a word; the first token of a pair is the document's length in words."""
+    """One token a word; the first token of a pair is how many words of the document it has."""
 
     takes_instruction = False
 
@@ -63,15 +63,21 @@ class WordEncoder:
         self.calls: list[list[str]] = []
 
     def encode(
-        self, query: str, documents: Sequence[str], *, instruction: str | None, cut: Side
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        instruction: str | None,
+        cut: Side,
+        document_tokens: int = 0,
     ) -> list[Encoded]:
         self.calls.append(list(documents))
-        return [self._encode(query, text) for text in documents]
+        return [self._encode(query, text, document_tokens) for text in documents]
 
-    def _encode(self, query: str, text: str) -> Encoded:
-        words = len(text.split())
-        whole = len(query.split()) + words
-        return Encoded(pair(min(whole, self.max_tokens), words), whole)
+    def _encode(self, query: str, text: str, most: int) -> Encoded:
+        asked, words = len(query.split()), len(text.split())
+        kept = min(words, most or words, self.max_tokens - asked)
+        return Encoded(pair(asked + kept, kept), asked + words, words, kept)
 
 
 async def after(seconds: float, call: Any) -> Any:

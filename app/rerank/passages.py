@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.rerank.engine import Encoded, Pair
-from app.rerank.query import Query
 
 SHARE = 0.9  # of the room that a window fills: some stretches take more tokens than others
 OVERLAP = 0.2  # of a window, repeated in the next
@@ -38,16 +37,12 @@ def read_in_windows(whole: int, windows: Sequence[Encoded], *, complete: bool) -
     return Reading(pairs, max(whole, tokens + 1))
 
 
-def windows_of(text: str, encoded: Encoded, query: Query) -> list[str]:
+def windows_of(text: str, encoded: Encoded) -> list[str]:
     """The windows to read instead of a text that is too long; none where it may stay as it is."""
-    around = encoded.pair.split + 1
-    room, tokens = encoded.tokens - around, encoded.whole - around
-    if query.document_tokens:
-        room = min(room, query.document_tokens)
-    kept = tokens if query.windows else encoded.tokens - around
-    if kept <= room or room < LEAST_ROOM:
+    room = encoded.kept
+    if encoded.document <= room or room < LEAST_ROOM:
         return []
-    size = max(1, int(len(text) * room / tokens * SHARE))
+    size = max(1, int(len(text) * room / encoded.document * SHARE))
     return [text[start:end] for start, end in cuts(text, size)]
 
 

@@ -146,11 +146,11 @@ class Reranker:
     async def _read(self, query: Query, texts: Sequence[str]) -> list[Reading]:
         """Each text by the pairs that stand for it: one, or as many as it has windows."""
         encoded = await self._encode(query, texts)
-        if not query.windows and not query.document_tokens:
+        if not query.windows:
             return [read_at_once(one) for one in encoded]
-        found = [windows_of(text, one, query) for text, one in zip(texts, encoded, strict=True)]
-        most = query.windows or 1
-        chosen = [windows[:most] for windows in found]
+        found = [windows_of(text, one) for text, one in zip(texts, encoded, strict=True)]
+        most = slice(query.windows) if query.cut == "right" else slice(-query.windows, None)
+        chosen = [windows[most] for windows in found]
         flat = [window for some in chosen for window in some]
         inner = iter(await self._encode(query, flat) if flat else ())
         return [
@@ -173,6 +173,10 @@ class Reranker:
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads,
                 lambda: self._encoder.encode(
-                    query.text, texts, instruction=query.instruction, cut=query.cut
+                    query.text,
+                    texts,
+                    instruction=query.instruction,
+                    cut=query.cut,
+                    document_tokens=query.document_tokens,
                 ),
             )

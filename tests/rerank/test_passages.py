@@ -7,16 +7,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.rerank.passages import OVERLAP, cuts, read_in_windows, windows_of
-from app.rerank.query import Document, Query
 from tests.fakes import WordEncoder
 
 TEXT = " ".join(f"w{number:03}" for number in range(300))
 
 
-def windows(text: str, *, most: int = 100, limit: int = 0) -> list[str]:
-    query = Query("q", [Document(text)], windows=most, document_tokens=limit)
-    (encoded,) = WordEncoder().encode("q", [text], instruction=None, cut="right")
-    return windows_of(text, encoded, query)
+def windows(text: str, *, query: str = "q", limit: int = 0) -> list[str]:
+    (encoded,) = WordEncoder().encode(
+        query, [text], instruction=None, cut="right", document_tokens=limit
+    )
+    return windows_of(text, encoded)
 
 
 def test_a_text_that_fits_has_no_windows() -> None:
@@ -30,14 +30,14 @@ def test_a_long_text_is_read_to_its_end_in_windows_that_fit() -> None:
     assert {word for window in found for word in window.split()} == set(TEXT.split())
 
 
-def test_a_limit_of_tokens_shortens_what_would_have_fitted() -> None:
-    (first, *_) = windows(" ".join(TEXT.split()[:90]), most=0, limit=20)
-    assert 10 <= len(first.split()) <= 20
-    assert windows("a few words", most=0, limit=20) == []
+def test_a_limit_of_tokens_makes_windows_of_what_would_have_fitted() -> None:
+    found = windows(" ".join(TEXT.split()[:90]), limit=20)
+    assert all(10 <= len(window.split()) <= 20 for window in found)
+    assert windows("a few words", limit=20) == []
 
 
-def test_without_windows_what_the_model_cuts_anyway_is_left_to_it() -> None:
-    assert windows(TEXT, most=0, limit=4096) == []
+def test_beside_a_query_that_leaves_hardly_any_room_there_are_no_windows() -> None:
+    assert windows(TEXT, query="q " * 90) == []
 
 
 def test_what_windows_leave_out_counts_as_cut() -> None:

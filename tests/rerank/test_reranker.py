@@ -13,7 +13,7 @@ from app.errors import DeadlineExceeded, ScoringFailed, TooLong
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.engine import Encoded, Pair
-from app.rerank.query import UNSCORED, Document, Query, Ranking, probability
+from app.rerank.query import UNSCORED, Document, Query, Ranking, Side, probability
 from app.rerank.reranker import Reranker
 from tests.fakes import FakeEngine, WordEncoder
 
@@ -248,6 +248,16 @@ async def test_windows_beyond_the_number_asked_for_are_cut_and_reported() -> Non
     assert ranking.usage.tokens < 205
 
 
+@pytest.mark.parametrize(("cut", "first"), [("left", 1), ("right", 0)])
+async def test_windows_beyond_the_number_asked_for_are_cut_on_the_side_asked_for(
+    cut: Side, first: int
+) -> None:
+    """Of the two long documents one is dense, in words, at its beginning, the other at its end."""
+    dense, sparse = "word " * 150, "w" * 8000
+    ranking = await Bench().rank(f"{dense} {sparse}", f"{sparse} {dense}", windows=1, cut=cut)
+    assert order(ranking)[0] == first
+
+
 async def test_a_document_read_in_windows_is_not_too_long() -> None:
     assert order(await Bench().rank("a", "word " * 200, truncate=False, windows=9)) == [1, 0]
 
@@ -268,7 +278,7 @@ async def test_known_scores_are_kept_apart_by_how_a_document_was_read() -> None:
 async def test_a_caller_may_shorten_each_document() -> None:
     bench = Bench()
     ranking = await bench.rank("word " * 50, "a b", score="logit", document_tokens=20)
-    assert ranking.results[0].score <= 20
+    assert [result.score for result in ranking.results] == [20, 2]
     assert ranking.usage.truncated == [0]
 
 

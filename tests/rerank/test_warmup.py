@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import LoadFailed
 from app.rerank.batcher import Batcher, Limits
-from app.rerank.engine import Pair
+from app.rerank.engine import Encoded, Pair
 from app.rerank.warmup import ANSWER, ASIDE, warm_up
 from tests.fakes import FakeEngine, WordEncoder
 from tests.virtual_time import in_virtual_time
@@ -16,8 +16,8 @@ from tests.virtual_time import in_virtual_time
 class Reversed(WordEncoder):
     """Finds the shorter document better, so that the aside beats the answer."""
 
-    def _encode(self, query: str, text: str) -> object:  # type: ignore[override]
-        encoded = super()._encode(query, text)
+    def _encode(self, query: str, text: str, most: int) -> Encoded:
+        encoded = super()._encode(query, text, most)
         encoded.pair.ids[0] = -encoded.pair.ids[0]
         return encoded
 

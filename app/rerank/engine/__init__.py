@@ -42,6 +42,8 @@ def tokens_of(pairs: Iterable[Pair]) -> int:
 class Encoded(NamedTuple):
     pair: Pair
     whole: int  # tokens before anything was cut off
+    document: int  # how many of them are the document's
+    kept: int  # and how many of those the pair has
 
     @property
     def tokens(self) -> int:
@@ -74,6 +76,7 @@ class Encoder(Protocol):
         *,
         instruction: str | None,
         cut: Side,
+        document_tokens: int = 0,  # that a document may take; 0: what the model has
     ) -> list[Encoded]: ...
 
 

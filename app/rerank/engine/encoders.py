@@ -43,6 +43,11 @@ def fit(query: int, document: int, room: int) -> tuple[int, int]:
     return room - short, short
 
 
+def allowed(document: int, most: int) -> int:
+    """How many of a document's tokens are, where 0 sets no limit."""
+    return min(document, most or document)
+
+
 def ids_of(encoding: Encoding) -> Ids:
     return np.asarray(encoding.ids, dtype=np.int32)
 
@@ -104,15 +109,17 @@ class SplitEncoder:
         *,
         instruction: str | None,  # noqa: ARG002 (these models have no place for one)
         cut: Side,
+        document_tokens: int = 0,
     ) -> list[Encoded]:
         asked = ids_of(self.tokenizer.encode(self.prompt + query, add_special_tokens=False))
         texts = self.tokenizer.encode_batch_fast(list(documents), add_special_tokens=False)
-        return [self._join(asked, ids_of(text), cut) for text in texts]
+        return [self._join(asked, ids_of(text), cut, document_tokens) for text in texts]
 
-    def _join(self, query: Ids, document: Ids, cut: Side) -> Encoded:
+    def _join(self, query: Ids, document: Ids, cut: Side, document_tokens: int) -> Encoded:
         around = self.template
         room = self.max_tokens - around.specials
-        kept_query, kept_document = fit(len(query), len(document), room)
+        most = allowed(len(document), document_tokens)
+        kept_query, kept_document = fit(len(query), most, room)
         parts = (
             around.before,
             keep(query, kept_query, "right"),
@@ -122,7 +129,7 @@ class SplitEncoder:
         )
         split = len(around.before) + kept_query + around.second_type_from
         whole = around.specials + len(query) + len(document)
-        return Encoded(Pair(np.concatenate(parts), split), whole)
+        return Encoded(Pair(np.concatenate(parts), split), whole, len(document), kept_document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +140,20 @@ class Rendered:
     before: int
     after: int
 
-    def cut(self, tokens: int, cut: Side) -> Ids:
-        """The pair in so many tokens: the document gives way."""
-        if len(self.ids) <= tokens:
+    @property
+    def document(self) -> int:
+        return max(0, len(self.ids) - self.before - self.after)
+
+    @property
+    def around(self) -> int:
+        return len(self.ids) - self.document
+
+    def keeping(self, count: int, cut: Side) -> Ids:
+        """The pair with so many of the document's tokens."""
+        if count >= self.document:
             return self.ids
         end = len(self.ids) - self.after
-        kept = keep(self.ids[self.before : end], tokens - self.before - self.after, cut)
+        kept = keep(self.ids[self.before : end], count, cut)
         return np.concatenate([self.ids[: self.before], kept, self.ids[end:]])
 
 
@@ -158,20 +173,34 @@ class WholeEncoder:
         self.takes_instruction = takes_instruction
 
     def encode(
-        self, query: str, documents: Sequence[str], *, instruction: str | None, cut: Side
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        instruction: str | None,
+        cut: Side,
+        document_tokens: int = 0,
     ) -> list[Encoded]:
         """Each document as if it were alone: a query is shortened only for those that need it."""
         wholes = self._rendered(query, documents, instruction)
         fitting = dict(enumerate(wholes))
-        long = [place for place, one in fitting.items() if len(one.ids) > self.max_tokens]
+        long = [
+            place
+            for place, one in fitting.items()
+            if one.around + allowed(one.document, document_tokens) > self.max_tokens
+        ]
         if long:
             texts = [documents[place] for place in long]
             again = self._rendered(self._shorten(query, instruction), texts, instruction)
             fitting.update(zip(long, again, strict=True))
         return [
-            Encoded(whole_pair(fitting[place].cut(self.max_tokens, cut)), len(whole.ids))
+            self._cut(fitting[place], len(whole.ids), cut, document_tokens)
             for place, whole in enumerate(wholes)
         ]
+
+    def _cut(self, one: Rendered, whole: int, cut: Side, document_tokens: int) -> Encoded:
+        kept = min(allowed(one.document, document_tokens), self.max_tokens - one.around)
+        return Encoded(whole_pair(one.keeping(kept, cut)), whole, one.document, kept)
 
     def bare(self, instruction: str | None) -> int:
         """Tokens of the template that holds nothing but the instruction."""

@@ -11,10 +11,12 @@ import pytest
 import torch
 from sentence_transformers import CrossEncoder
 
-from app.rerank.engine import LoadedModel
+from app.rerank.engine import Encoded, LoadedModel
 from app.rerank.engine.chat import QWEN3
+from app.rerank.engine.encoders import shared
 from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
+from app.rerank.passages import windows_of
 from tests import models
 
 QUERY = "how long may I keep the book?"
@@ -102,6 +104,36 @@ def test_cutting_on_the_left_keeps_the_documents_end(loaded: LoadedModel) -> Non
     assert list(left.ids[-8:]) == tail
     assert left.tokens == right.tokens or loaded.encoder.takes_instruction
     assert list(left.ids) != list(right.ids)
+
+
+def test_a_limit_on_a_documents_tokens_is_kept_to_the_token(loaded: LoadedModel) -> None:
+    """Only a stretch of the document is left out: at its end, or at its beginning."""
+    read = partial(loaded.encoder.encode, QUERY, DOCUMENTS[:1], instruction=None)
+    (whole,) = read(cut="right")
+    (right,), (left,) = (read(cut=cut, document_tokens=4) for cut in ("right", "left"))
+    assert whole.kept == whole.document > 4
+    for limited in (left, right):
+        assert (limited.whole, limited.document, limited.kept) == (whole.whole, whole.document, 4)
+        assert limited.tokens == whole.tokens - whole.document + 4
+        before, after = beginning(whole, limited), beginning(whole, limited, step=-1)
+        assert before + after >= limited.tokens
+    assert beginning(whole, right) >= beginning(whole, left) + 4
+
+
+def beginning(one: Encoded, other: Encoded, step: int = 1) -> int:
+    """How long both are the same, from the front or from behind."""
+    return shared(one.pair.ids[::step], other.pair.ids[::step])
+
+
+def test_what_does_not_fit_is_read_in_windows_that_reach_its_end(loaded: LoadedModel) -> None:
+    read = partial(loaded.encoder.encode, QUERY, instruction=None, cut="right")
+    found = windows_of(LONG, read([LONG])[0])
+    assert len(found) > 1
+    assert LONG.endswith(found[-1])
+    assert sum(map(len, found)) > len(LONG)
+    inner = read(found)
+    assert all(one.tokens <= loaded.encoder.max_tokens for one in inner)
+    assert sum(one.kept == one.document for one in inner) > 0.9 * len(inner)
 
 
 def test_a_query_that_is_too_long_is_cut_as_well(loaded: LoadedModel) -> None:
