@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sentence_transformers import CrossEncoder
+from tokenizers import Tokenizer
 
-from app.errors import LoadFailed
-from app.rerank.engine.encoders import MIN_ROOM, WholeEncoder, bare_tokenizer, default_prompt
+from app.errors import LoadFailed, TooLong
+from app.rerank.engine import Encoded, Ids, Pair
+from app.rerank.engine.encoders import (
+    MIN_ROOM,
+    allowed,
+    bare_tokenizer,
+    default_prompt,
+    ids_of,
+    keep,
+)
+from app.rerank.query import Side
 
 # As the Qwen3-Reranker authors trained it; their repositories ship a plain chat template instead.
 QWEN3 = """\
@@ -28,6 +41,123 @@ or "Given a web search query, retrieve relevant passages that answer the query" 
 """
 BY_FAMILY = {"qwen3": QWEN3}
 PROBES = ("instruction one", "instruction two")
+PROBE_TEXTS = ("0", "1 2 3 4")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A pair as the template has it. What surrounds a document is the same for any document."""
+
+    ids: Ids
+    before: int
+    after: int
+
+    @property
+    def document(self) -> int:
+        return max(0, len(self.ids) - self.before - self.after)
+
+    @property
+    def around(self) -> int:
+        return len(self.ids) - self.document
+
+    def keeping(self, count: int, cut: Side) -> Ids:
+        """The pair with so many of the document's tokens."""
+        if count >= self.document:
+            return self.ids
+        end = len(self.ids) - self.after
+        kept = keep(self.ids[self.before : end], count, cut)
+        return np.concatenate([self.ids[: self.before], kept, self.ids[end:]])
+
+
+class ChatEncoder:
+    """Renders query and document together, since text runs into the template."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        render: Callable[[str, str, str | None], str],
+        max_tokens: int,
+        takes_instruction: bool,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._render = render
+        self.max_tokens = max_tokens
+        self.takes_instruction = takes_instruction
+
+    def encode(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        instruction: str | None,
+        cut: Side,
+        document_tokens: int = 0,
+    ) -> list[Encoded]:
+        """Each document as if it were alone: a query is shortened only for those that need it."""
+        wholes = self._rendered(query, documents, instruction)
+        fitting = dict(enumerate(wholes))
+        long = [
+            place
+            for place, one in fitting.items()
+            if one.around + allowed(one.document, document_tokens) > self.max_tokens
+        ]
+        if long:
+            texts = [documents[place] for place in long]
+            again = self._rendered(self._shorten(query, instruction), texts, instruction)
+            fitting.update(zip(long, again, strict=True))
+        return [
+            self._cut(fitting[place], len(whole.ids), cut, document_tokens)
+            for place, whole in enumerate(wholes)
+        ]
+
+    def _cut(self, one: Rendered, whole: int, cut: Side, document_tokens: int) -> Encoded:
+        kept = min(allowed(one.document, document_tokens), self.max_tokens - one.around)
+        return Encoded(whole_pair(one.keeping(kept, cut)), whole, one.document, kept)
+
+    def bare(self, instruction: str | None) -> int:
+        """Tokens of the template that holds nothing but the instruction."""
+        (ids,) = self._tokens("", [""], instruction)
+        return len(ids)
+
+    def _tokens(self, query: str, texts: Sequence[str], instruction: str | None) -> list[Ids]:
+        rendered = [self._render(query, text, instruction) for text in texts]
+        encoded = self._tokenizer.encode_batch_fast(rendered, add_special_tokens=False)
+        return [ids_of(encoding) for encoding in encoded]
+
+    def _rendered(
+        self, query: str, texts: Sequence[str], instruction: str | None
+    ) -> list[Rendered]:
+        one, other, *wholes = self._tokens(query, [*PROBE_TEXTS, *texts], instruction)
+        before, after = shared(one, other), shared(one[::-1], other[::-1])
+        return [Rendered(ids, before, after) for ids in wholes]
+
+    def _shorten(self, query: str, instruction: str | None) -> str:
+        """A query may take half of the room at most, once something has to give way."""
+        bare = self.bare(instruction)
+        if bare + MIN_ROOM > self.max_tokens:
+            limit = self.max_tokens - MIN_ROOM
+            raise TooLong(
+                f"instruction takes {bare} tokens in the model's template, more than the {limit} "
+                "that leave room for a query and a document",
+                field="instruction",
+                limit=limit,
+            )
+        most = (self.max_tokens - bare) // 2
+        encoding = self._tokenizer.encode(query, add_special_tokens=False)
+        if len(encoding.ids) <= most:
+            return query
+        return query[: encoding.offsets[most - 1][1]]
+
+
+def whole_pair(ids: Ids) -> Pair:
+    return Pair(ids, len(ids))
+
+
+def shared(one: Ids, other: Ids) -> int:
+    """The length of the beginning that two sequences have in common."""
+    width = min(len(one), len(other))
+    differ = np.flatnonzero(one[:width] != other[:width])
+    return int(differ[0]) if len(differ) else width
 
 
 def install_template(model: CrossEncoder) -> None:
@@ -46,7 +176,7 @@ def install_template(model: CrossEncoder) -> None:
     module.processor.chat_template = template
 
 
-def chat_encoder(model: CrossEncoder, max_tokens: int) -> WholeEncoder:
+def chat_encoder(model: CrossEncoder, max_tokens: int) -> ChatEncoder:
     install_template(model)
     module: Any = model[0]
     formatter = module.input_formatter
@@ -59,7 +189,7 @@ def chat_encoder(model: CrossEncoder, max_tokens: int) -> WholeEncoder:
         return str(module.processor.apply_chat_template(messages[0], tokenize=False))
 
     first, second = (render("q", "d", probe) for probe in PROBES)
-    encoder = WholeEncoder(
+    encoder = ChatEncoder(
         bare_tokenizer(model), render, max_tokens, takes_instruction=first != second
     )
     frame = encoder.bare(None)

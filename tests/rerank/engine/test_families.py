@@ -12,8 +12,7 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from app.rerank.engine import Encoded, LoadedModel
-from app.rerank.engine.chat import QWEN3
-from app.rerank.engine.encoders import shared
+from app.rerank.engine.chat import QWEN3, shared
 from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
 from app.rerank.passages import windows_of
