@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.errors import DeadlineExceeded, ScoringFailed, TooLong
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.engine import Encoded, Pair
 from app.rerank.query import UNSCORED, Document, Query, Ranking, Side, probability
-from app.rerank.reranker import Reranker
+from app.rerank.reranker import PORTION, Reranker, portions
 from tests.fakes import FakeEngine, WordEncoder
 
 pytestmark = pytest.mark.anyio
@@ -229,6 +231,59 @@ async def test_a_request_is_tokenized_while_another_is_computed() -> None:
         assert not first.done()
         release.set()
         await asyncio.gather(first, second)
+
+
+LARGE = [letter * 40_000 for letter in "xyz"]  # more than a portion, any two
+
+
+class Held(WordEncoder):
+    """Tokenizes nothing until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def encode(self, *given: Any, **named: Any) -> list[Encoded]:
+        assert self.go.wait(10)
+        return super().encode(*given, **named)
+
+
+async def test_a_small_request_is_tokenized_between_the_portions_of_a_large_one() -> None:
+    bench = Bench()
+    bench.encoder = held = Held()
+    async with bench.open() as reranker:
+        large = asyncio.create_task(reranker.rank(query(*LARGE, "a b")))
+        small = asyncio.create_task(reranker.rank(query("a")))
+        await asyncio.sleep(0)  # both have begun
+        held.go.set()
+        ranking, _ = await asyncio.gather(large, small)
+    assert held.calls == [LARGE[:1], ["a"], LARGE[1:2], [LARGE[2], "a b"]]
+    assert order(ranking) == [3, 0, 1, 2]
+
+
+async def test_nothing_more_is_tokenized_for_a_caller_that_has_gone() -> None:
+    bench = Bench()
+    bench.encoder = held = Held()
+    async with bench.open() as reranker:
+        large = asyncio.create_task(reranker.rank(query(*LARGE)))
+        await asyncio.sleep(0)  # it has begun
+        large.cancel()
+        held.go.set()
+        await reranker.rank(query("a"))
+    assert held.calls == [LARGE[:1], ["a"]]
+    with pytest.raises(asyncio.CancelledError):
+        await large
+
+
+@given(st.lists(st.integers(0, 100_000)), st.integers(0, 20_000))
+def test_portions_hold_every_text_once_and_no_more_than_they_may(
+    lengths: list[int], around: int
+) -> None:
+    texts = ["x" * length for length in lengths]
+    found = list(portions(texts, around))
+    assert [text for portion in found for text in portion] == texts
+    for portion in found:
+        assert len(portion) <= 1 or sum(around + len(text) for text in portion) <= PORTION
 
 
 async def test_the_best_window_of_a_long_document_counts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 PROBE = ("which river", "the Danube runs through ten lands")
+QUERIES = 8  # that are remembered
 MIN_ROOM = 8  # tokens for a query and a document, beside the model's own markers or template
 
 
@@ -88,7 +90,10 @@ class Template:
 
 
 class SplitEncoder:
-    """Tokenizes the query once and each document once, and joins the ids."""
+    """Tokenizes the query once and each document once, and joins the ids.
+
+    The documents of a large request come in portions, so the last queries are remembered.
+    """
 
     takes_instruction = False
 
@@ -99,6 +104,7 @@ class SplitEncoder:
         self.template = template
         self.max_tokens = max_tokens
         self.prompt = prompt
+        self._query = lru_cache(QUERIES)(self._tokens)
 
     def encode(
         self,
@@ -109,9 +115,12 @@ class SplitEncoder:
         cut: Side,
         document_tokens: int = 0,
     ) -> list[Encoded]:
-        asked = ids_of(self.tokenizer.encode(self.prompt + query, add_special_tokens=False))
+        asked = self._query(query)
         texts = self.tokenizer.encode_batch_fast(list(documents), add_special_tokens=False)
         return [self._join(asked, ids_of(text), cut, document_tokens) for text in texts]
+
+    def _tokens(self, query: str) -> Ids:
+        return ids_of(self.tokenizer.encode(self.prompt + query, add_special_tokens=False))
 
     def _join(self, query: Ids, document: Ids, cut: Side, document_tokens: int) -> Encoded:
         around = self.template

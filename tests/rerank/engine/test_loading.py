@@ -5,9 +5,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tokenizers import Encoding
 
 from app.errors import LoadFailed, TooLong
 from app.rerank.engine import LoadedModel
+from app.rerank.engine.encoders import SplitEncoder
 from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
 from tests import models
@@ -37,6 +39,26 @@ def test_the_length_may_be_shortened(tmp_path: Path) -> None:
     model = loaded(models.bert(tmp_path), max_length=20)
     (one,) = model.encoder.encode("q", ["book " * 50], instruction=None, cut="right")
     assert (model.encoder.max_tokens, one.tokens) == (20, 20)
+
+
+def test_a_query_is_tokenized_once_for_all_the_portions_its_documents_come_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = loaded(models.bert(tmp_path)).encoder
+    assert isinstance(encoder, SplitEncoder)
+    own, asked = encoder.tokenizer, []
+
+    class Telling:
+        encode_batch_fast = own.encode_batch_fast
+
+        def encode(self, text: str, **how: bool) -> Encoding:
+            asked.append(text)
+            return own.encode(text, **how)
+
+    monkeypatch.setattr(encoder, "tokenizer", Telling())
+    for text in ("book", "books", "library"):
+        encoder.encode("which river", [text], instruction=None, cut="right")
+    assert asked == ["which river"]
 
 
 def test_positions_of_the_roberta_family_start_behind_the_padding(tmp_path: Path) -> None:
