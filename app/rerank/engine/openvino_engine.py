@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
+import numpy as np
 import openvino as ov
 
 from app.rerank.engine import OutOfMemory, Pair
@@ -54,6 +55,9 @@ class OpenVinoEngine:
         for _ in range(streams):
             self._idle.put(Stream(body, tail, layout))
         self._threads = ThreadPoolExecutor(streams, thread_name_prefix="stream")
+        # OpenVINO fills tables at its first call: two threads that make it together wait for each
+        # other for ever, and hold the interpreter meanwhile.
+        self._score([Pair(np.zeros(MULTIPLE, dtype=np.int32), 1)])
 
     def score(self, batch: Sequence[Pair]) -> list[float]:
         logits = [0.0] * len(batch)

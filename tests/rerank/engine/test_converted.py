@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from app.rerank.engine import LoadedModel, processors
 from app.rerank.engine.contest import tau
 from app.rerank.engine.folder import fingerprint, written_aside
 from app.rerank.engine.loading import contest, converted, load
+from app.rerank.engine.openvino_engine import Stream
 from app.rerank.engine.probe import QUESTIONS, lists, passages
 from app.rerank.engine.spec import ModelSpec
 from tests import models
@@ -110,6 +113,22 @@ def test_what_was_converted_starts_without_torch(spec: ModelSpec) -> None:
     command = [sys.executable, "-c", WITHOUT_TORCH, spec.name, str(spec.engines)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["openvino", "False", "False"]
+
+
+def test_the_very_first_call_is_over_before_several_threads_make_calls(
+    bert: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that are made together can wait for each other for ever, and the whole process with them:
+    one start in six, on a busy machine."""
+    called, score = [], Stream.score
+
+    def telling(stream: Stream, *given: Any) -> list[float]:
+        called.append(threading.get_ident())
+        return score(stream, *given)
+
+    monkeypatch.setattr(Stream, "score", telling)
+    load(bert)
+    assert called == [threading.get_ident()]
 
 
 def test_texts_are_cut_as_the_model_itself_cuts_them(spec: ModelSpec) -> None:
