@@ -36,8 +36,8 @@ async def test_a_large_request_holds_a_small_one_no_longer_than_two_batches(
         after = await metric(client, "rerankd_batch_seconds_count")
         assert not in_flight.done()
         assert (await in_flight).status_code == 200
-    # The one that ran when it came, its own, and one that may end before the count is read.
-    assert after - before <= 3
+    # The two that ran when it came, its own, and one that may end before the count is read.
+    assert after - before <= 4
 
 
 async def test_a_client_that_disconnects_frees_its_waiting_pairs_within_100_ms(
