@@ -35,7 +35,7 @@ Curve = Callable[[float], float]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Pairs of all queries; `owners` tells which query each belongs to."""
+    """Pairs of all queries; those of one owner belong to queries that ask the same."""
 
     logits: Values
     labels: Labels
@@ -59,7 +59,7 @@ class Fit:
 def collect(judged: Judged, found: Orders, answers: Mapping[str, Answer]) -> Labelled:
     """Every candidate that has a score; what is not judged relevant counts as not relevant."""
     logits, labels, owners = [], [], []
-    for owner, query in enumerate(judged.queries):
+    for owner, query in zip(judged.alike(), judged.queries, strict=True):
         relevant = set(judged.relevant(query))
         scores = answers[query].scores if found[query] else ()
         for name, logit in zip(found[query], scores, strict=True):

@@ -113,6 +113,13 @@ def test_pairs_without_a_score_are_left_out() -> None:
     assert labelled.queries == 1
 
 
+def test_queries_that_ask_the_same_are_one_to_the_folds() -> None:
+    judged = Judged("x", {"q": "Who?", "r": "why", "s": " who? "}, {}, {})
+    found = {query: ["a"] for query in judged.queries}
+    labelled = collect(judged, found, dict.fromkeys(found, Answer([1.5], 0.1)))
+    assert labelled.owners.tolist() == [0, 1, 0]
+
+
 def test_the_expected_calibration_error_is_the_mean_distance_of_said_and_so() -> None:
     said = np.array([0.1, 0.1, 0.9, 0.9, 1.0])
     so = np.array([False, False, True, False, True])
