@@ -25,8 +25,9 @@ class Document:
 
 
 class Unreadable(Exception):
-    """A file that cannot be read; the others can."""
+    """A file or a folder that cannot be read; the others can."""
 
     def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
         where = str(path) if line is None else f"{path}, line {line}"
         super().__init__(f"{where}: {reason}")
+        self.path = path

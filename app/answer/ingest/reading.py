@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -27,7 +28,7 @@ def read_file(path: Path) -> list[Document]:
     try:
         documents = reader(path)
     except OSError as error:
-        raise Unreadable(path, error.strerror or type(error).__name__) from error
+        raise Unreadable(path, reason_of(error)) from error
     except UnicodeDecodeError as error:
         raise Unreadable(path, "is not UTF-8 text") from error
     if not any(section.text.strip() for one in documents for section in one.sections):
@@ -96,14 +97,38 @@ READERS: dict[str, Callable[[Path], list[Document]]] = {
 }
 
 
-def find_files(paths: Sequence[Path]) -> Iterator[Path]:
+class Found(NamedTuple):
+    files: list[Path]
+    closed: list[Unreadable]  # folders of which nobody knows what lies in them
+
+
+def find_files(paths: Sequence[Path]) -> Found:
     """Those that can be read, each once; what is hidden is left out of a folder."""
-    seen: set[Path] = set()
+    files: dict[Path, None] = {}
+    closed: list[Unreadable] = []
     for given in paths:
-        inside = sorted(given.rglob("*")) if given.is_dir() else [given]
-        for path in inside:
-            hidden = any(part.startswith(".") for part in path.relative_to(given).parts)
-            wanted = path == given or (path.suffix.lower() in READERS and path.is_file())
-            if wanted and not hidden and path not in seen:
-                seen.add(path)
-                yield path
+        inside = sorted(walk(given, closed)) if given.is_dir() else [given]
+        files.update(dict.fromkeys(inside))
+    return Found(list(files), closed)
+
+
+def walk(given: Path, closed: list[Unreadable]) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        closed.append(Unreadable(Path(error.filename), reason_of(error)))
+
+    for folder, folders, names in os.walk(given, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(folder, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.suffix.lower() in READERS and is_file(path))
+
+
+def is_file(path: Path) -> bool:
+    """One that cannot even be looked at is taken for a file: reading it tells the reason."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
+def reason_of(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -127,12 +127,12 @@ def test_what_cannot_be_read_is_named_with_its_line(
 def test_a_folder_is_searched_for_what_can_be_read_and_is_not_hidden(tmp_path: Path) -> None:
     for name in ("b.md", "a/x.TXT", "a/y.png", ".git/z.md", ".hidden.md"):
         written(tmp_path, name, "x")
-    found = list(find_files([tmp_path, tmp_path / "b.md"]))
-    assert found == [tmp_path / "a/x.TXT", tmp_path / "b.md"]
+    found = find_files([tmp_path, tmp_path / "b.md"])
+    assert found == ([tmp_path / "a/x.TXT", tmp_path / "b.md"], [])
 
 
 def test_a_file_of_another_kind_is_refused_when_it_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.docx", "x")
-    assert list(find_files([path])) == [path]
+    assert find_files([path]) == ([path], [])
     with pytest.raises(Unreadable, match=r"a\.docx: is none of \.txt, \.md"):
         read_file(path)
