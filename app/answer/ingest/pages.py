@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from app.answer.ingest.document import Document, Section, Unreadable
@@ -62,11 +63,13 @@ def one_line(text: str) -> str:
 def read_pdf(path: Path) -> list[Document]:
     """A section a page."""
     from pypdf import PdfReader  # noqa: PLC0415 (the extra)
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
 
     try:
         pages = [page.extract_text() for page in PdfReader(path).pages]
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreadable(path, f"is no PDF that can be read ({type(error).__name__})") from error
+    except OSError:
+        raise
+    except Exception as error:  # of every kind, for what is in a PDF is anybody's
+        reason = shorten(f"{type(error).__name__}: {error}", 200)
+        raise Unreadable(path, f"is no PDF that can be read ({reason})") from error
     sections = [Section(f"page {place}", text) for place, text in enumerate(pages, 1)]
     return [Document("", sections)]

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
-from pypdf import PdfWriter
+from pypdf import PageObject, PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.answer.ingest.document import Document, Section, Unreadable
 from app.answer.ingest.reading import find_files, read_file
+
+# With AES, and a password that nobody gave.
+ENCRYPTED = (
+    b"%%PDF-2.0\n1 0 obj <</Type /Catalog>> endobj\ntrailer <</Root 1 0 R /ID [<00> <00>] /Encrypt "
+    b"<</Filter /Standard /V 5 /R 6 /Length 256 /P -4 /O <%s> /U <%s> /OE <%s> /UE <%s> /Perms <%s>"
+    b" /CF <</StdCF <</CFM /AESV3 /Length 32>>>> /StmF /StdCF /StrF /StdCF>>>>\n"
+    b"startxref\n0\n%%%%EOF" % tuple(b"01" * size for size in (48, 48, 32, 32, 16))
+)
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -82,6 +91,25 @@ def test_a_pdf_is_read_by_its_pages(tmp_path: Path) -> None:
     assert sections(path) == [("page 1", "The first page"), ("page 2", "The second page")]
 
 
+@pytest.mark.parametrize("error", [IndexError("7"), RecursionError("too\ndeep"), zlib.error("-3")])
+def test_whatever_a_pdf_does_to_its_reader_is_told_of_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(page: PageObject) -> str:
+        raise error
+
+    monkeypatch.setattr(PageObject, "extract_text", fail)
+    path = pdf(tmp_path / "a.pdf", "text")
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    with pytest.raises(Unreadable, match=rf"a\.pdf: is no PDF that can be read \({reason}\)"):
+        read_file(path)
+
+
+def test_a_pdf_that_is_gone_is_told_as_any_file(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"a\.pdf: No such file"):
+        read_file(tmp_path / "a.pdf")
+
+
 def test_rows_of_json_are_documents(tmp_path: Path) -> None:
     lines = (
         '{"text": "one", "title": "T", "id": "x", "metadata": {"year": 2020}}\n'
@@ -102,6 +130,7 @@ def test_rows_of_json_are_documents(tmp_path: Path) -> None:
         ("a.html", b"<script>x</script>", "holds no text"),
         ("a.pdf", b"no pdf", "is no PDF that can be read"),
         ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is no PDF that can be read"),
+        ("a.pdf", ENCRYPTED, "is no PDF that can be read"),
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "line 2: is not valid JSON"),
         ("a.jsonl", b"[1]", 'line 1: is no object with a "text"'),
         ("a.jsonl", b'{"text": 1}', 'line 1: is no object with a "text"'),
