@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -14,7 +15,7 @@ from app.answer.ingest.document import Document, Section, Unreadable
 from app.answer.ingest.pages import read_html, read_pdf
 from app.answer.ingest.sections import by_headings
 
-ROW_FIELDS = ("text", "title", "id", "_id", "metadata")
+NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 
 
 class BadRow(Exception):
@@ -26,7 +27,7 @@ def read_file(path: Path) -> list[Document]:
     if reader is None:
         raise Unreadable(path, f"is none of {', '.join(READERS)}")
     try:
-        documents = reader(path)
+        documents = [cleaned(one) for one in reader(path)]
     except OSError as error:
         raise Unreadable(path, reason_of(error)) from error
     except UnicodeDecodeError as error:
@@ -34,6 +35,20 @@ def read_file(path: Path) -> list[Document]:
     if not any(section.text.strip() for one in documents for section in one.sections):
         raise Unreadable(path, "holds no text")
     return documents
+
+
+def cleaned(document: Document) -> Document:
+    facts = document.metadata.items()
+    return Document(
+        clean(document.name),
+        [Section(clean(one.title), clean(one.text)) for one in document.sections],
+        {clean(name): clean(one) if isinstance(one, str) else one for name, one in facts},
+    )
+
+
+def clean(text: str) -> str:
+    """Without what PostgreSQL refuses, and without halves of characters, as PDFs have them."""
+    return NO_TEXT.sub("", text)
 
 
 def read_plain(path: Path) -> list[Document]:
@@ -45,7 +60,7 @@ def read_markdown(path: Path) -> list[Document]:
 
 
 def text_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig").replace("\0", "")
+    return clean(path.read_text(encoding="utf-8-sig"))
 
 
 def read_rows(path: Path) -> list[Document]:

@@ -105,6 +105,13 @@ def test_whatever_a_pdf_does_to_its_reader_is_told_of_that_file(
         read_file(path)
 
 
+def test_half_a_character_and_a_nul_of_a_pdf_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PageObject, "extract_text", lambda _: "a\0b\ud835c\udc00 😀")
+    assert sections(pdf(tmp_path / "a.pdf", "text")) == [("page 1", "abc 😀")]
+
+
 def test_a_pdf_that_is_gone_is_told_as_any_file(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match=r"a\.pdf: No such file"):
         read_file(tmp_path / "a.pdf")
@@ -120,6 +127,17 @@ def test_rows_of_json_are_documents(tmp_path: Path) -> None:
         Document("7", [Section("", "two")]),
         Document("4", [Section("", "three")]),
     ]
+
+
+def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
+    line = (
+        r'{"text": "a\u0000b", "title": "\u0000T", "id": "x\u0000", '
+        r'"metadata": {"y\u0000ear": "\u00002020", "n": 1}}'
+    )
+    assert read_file(written(tmp_path, "a.jsonl", line)) == [
+        Document("x", [Section("T", "ab")], {"year": "2020", "n": 1})
+    ]
+    assert sections(written(tmp_path, "a.txt", "a\0b")) == [("", "ab")]
 
 
 @pytest.mark.parametrize(
