@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -21,17 +22,32 @@ INLINE = re.compile(
     "|time|u|var|wbr"
 )
 SPACE = re.compile(r"\s+")
+CHARSET = re.compile(
+    rb"(?:<meta[^>]+charset|<\?xml[^>]+encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE
+)
+AS_BROWSERS = {"iso-8859-1": "windows-1252"}  # which has curly quotes and €
 
 
 def read_html(path: Path) -> list[Document]:
     """Sections by h1 to h6; the page's title is the name of what comes before the first."""
     from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 (the extra)
 
-    page = LexborHTMLParser(path.read_bytes().replace(b"\0", b""))
+    page = LexborHTMLParser(decoded(path).replace("\0", ""))
     title = page.css_first("title")
     name = one_line(title.text()) if title else ""
     sections = outline_of(page.body) if page.body is not None else []
     return [Document("", [Section(one.title or name, one.text) for one in sections])]
+
+
+def decoded(path: Path) -> str:
+    """As UTF-8, or else as the page itself says."""
+    content = path.read_bytes()
+    found = CHARSET.search(content)
+    said = found[1].decode().lower() if found else "utf-8"
+    for charset in ("utf-8-sig", AS_BROWSERS.get(said, said)):
+        with suppress(UnicodeError, LookupError):
+            return content.decode(charset)
+    raise Unreadable(path, "is not UTF-8 text, and names no charset that it is in")
 
 
 def outline_of(body: LexborNode) -> list[Section]:

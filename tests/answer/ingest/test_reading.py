@@ -60,6 +60,24 @@ def test_html_is_read_by_its_headings_without_what_nobody_reads(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("head", "charset"),
+    [
+        ("<meta charset='iso-8859-1'>", "windows-1252"),
+        ('<META http-equiv="Content-Type" content="text/html; charset=ISO-8859-15">', "latin9"),
+        ('<?xml version="1.0" encoding="windows-1252"?>', "windows-1252"),
+        ("<meta charset=gb18030>", "gb18030"),
+        ("<meta charset='iso-8859-1'>", "utf-8"),  # it says so, and is not
+        ("\ufeff", "utf-8"),
+    ],
+)
+def test_html_is_read_in_the_charset_that_it_declares_or_in_utf_8(
+    tmp_path: Path, head: str, charset: str
+) -> None:
+    page = f"{head}<p>Größe 3 €".encode(charset)
+    assert sections(written(tmp_path, "a.html", page)) == [("", "Größe 3 €")]
+
+
 def test_html_that_nests_deeply_is_read(tmp_path: Path) -> None:
     page = "<div>" * 20_000 + "deep" + "</div>" * 20_000
     assert "deep" in sections(written(tmp_path, "a.htm", page))[0][1]
@@ -146,6 +164,9 @@ def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
         ("a.txt", b"\xff\xfe\x00", "is not UTF-8 text"),
         ("a.txt", b"  \n", "holds no text"),
         ("a.html", b"<script>x</script>", "holds no text"),
+        ("a.html", b"<p>Gr\xf6\xdfe", "is not UTF-8 text, and names no charset that it is in"),
+        ("a.html", b"<meta charset=ascii>\xf6", "is not UTF-8 text, and names no charset"),
+        ("a.html", b"<meta charset=martian>\xf6", "is not UTF-8 text, and names no charset"),
         ("a.pdf", b"no pdf", "is no PDF that can be read"),
         ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is no PDF that can be read"),
         ("a.pdf", ENCRYPTED, "is no PDF that can be read"),
