@@ -26,6 +26,8 @@ def read_file(path: Path) -> list[Document]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise Unreadable(path, f"is none of {', '.join(READERS)}")
+    if clean(str(path)) != str(path):
+        raise Unreadable(path, "has a name that is not UTF-8, so nothing could cite it")
     try:
         documents = [cleaned(one) for one in reader(path)]
     except OSError as error:
