@@ -31,19 +31,27 @@ class Group:
 
 
 def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
-    """By query, so that no query is on two sides."""
-    count = len(judged.queries)
+    """By what is asked, so that no question is on two sides, however often it was asked."""
+    alike = judged.alike()
+    count = len(set(alike))
     if count < FEWEST:
-        raise NotMeasurable(f"{judged.name}: {count} queries are too few; {FEWEST} are needed")
+        raise NotMeasurable(
+            f"{judged.name}: {count} different queries are too few; {FEWEST} are needed"
+        )
     order = permuted(count, seed)
     tested = max(1, round(count * test))
     watched = max(1, round(count * validation))
     if tested + watched >= count:
         raise NotMeasurable(f"{judged.name}: validation and test leave no query to train on")
+
+    def side(chosen: Sequence[int]) -> Judged:
+        numbers = set(chosen)
+        return judged.only([place for place, number in enumerate(alike) if number in numbers])
+
     return Split(
-        train=judged.only(sorted(order[tested + watched :])),
-        validation=judged.only(sorted(order[tested : tested + watched])),
-        test=judged.only(sorted(order[:tested])),
+        train=side(order[tested + watched :]),
+        validation=side(order[tested : tested + watched]),
+        test=side(order[:tested]),
     )
 
 
