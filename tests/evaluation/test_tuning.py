@@ -59,6 +59,19 @@ def test_negatives_that_were_given_come_first_and_none_is_relevant(judged: Judge
         assert set(group.negatives[1:]) <= {"text near", "text far"}
 
 
+def test_what_answers_the_same_question_elsewhere_is_no_negative(judged: Judged) -> None:
+    other = replace(
+        judged,
+        queries={**judged.queries, "again": "Ask"},
+        corpus={**judged.corpus, "copy": "text near"},
+        grades={**judged.grades, "again": {"copy": 1}},
+    )
+    groups = mine(other, {**FOUND, "again": ["good", "copy", "far"]}, 9, seed=0)
+    negatives = {group.positive: set(group.negatives) for group in groups}
+    assert negatives["text near"] == {"text far"}
+    assert negatives["text good"] == negatives["text better"] == {"text wrong", "text far"}
+
+
 def test_what_the_model_puts_above_every_positive_is_left_out(judged: Judged) -> None:
     scores = {"text good": 2, "text better": 3, "text near": 4, "text far": 2.5}
     groups = mine(judged, FOUND, 9, 0, lambda _, texts: [scores[text] for text in texts])
