@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -17,6 +18,7 @@ from app.api.dialects.cohere import V2
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.native import NATIVE
 from app.api.dialects.registry import PREFIXED, SNIFFED, choose
+from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
@@ -35,16 +37,25 @@ async def get_reranker(request: Request) -> Ranker:
 
 
 async def get_query(request: Request) -> Query:
+    limits: RequestLimits = request.app.state.limits
+
     def parse(body: Body) -> Query:
         dialect = choose(request.scope["path"], request.headers, body)
         request.scope["dialect"] = dialect
+        limits.check_counts(body, [dialect.documents])
         return dialect.parse(body)
 
     return await read_query(request, parse)
 
 
 async def get_queries(request: Request) -> list[Query]:
-    return await read_queries(request, score.parse)
+    limits: RequestLimits = request.app.state.limits
+
+    def parse(body: Body) -> list[Query]:
+        limits.check_counts(body, chain(*score.SIDES))
+        return score.parse(body)
+
+    return await read_queries(request, parse)
 
 
 DepReranker = Annotated[Ranker, Depends(get_reranker)]
