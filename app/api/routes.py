@@ -86,7 +86,9 @@ def label(request: Request, ranking: Ranking) -> Label:
 
 
 def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(to_json(answer), headers=dict(headers or {}), media_type="application/json")
+    """What overflows in an echoed document, as 1e999 does, is null: JSON has no word for it."""
+    body = to_json(answer, inf_nan_mode="null")
+    return Response(body, headers=dict(headers or {}), media_type="application/json")
 
 
 def takes(request: type[BaseModel]) -> dict[str, Any]:

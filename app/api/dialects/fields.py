@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import float_info
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticKnownError
 
 from app.rerank.query import Document
 
 
 class Lenient(BaseModel):
-    """Types are strict, unknown keys are ignored."""
+    """Types are strict, numbers finite, unknown keys are ignored."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
 def _whole(value: object) -> object:
-    """To JSON 3.0 is as much an integer as 3."""
+    """To JSON 3.0 is as much an integer as 3, and what no float holds is as good as infinite."""
+    if isinstance(value, int) and abs(value) > float_info.max:
+        raise PydanticKnownError("finite_number")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
