@@ -30,6 +30,7 @@ from app.upstream.wires.wire import Asked, Told, Wish
 
 ATTEMPTS = 3
 CONNECT_SECONDS = 5.0
+AT_ONCE = 32  # calls: in the third of a second that one takes, more a minute than is sold
 CLOSEST = 1e-12  # to 0 and 1 that a probability is taken for, so that its log-odds are finite
 EXPLAINED = {
     401: "check RERANKD_UPSTREAM_API_KEY",
@@ -74,6 +75,7 @@ class Remote:
         self._timeout = timeout
         self._observe = observe
         self._observe_call = observe_call
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -122,7 +124,9 @@ class Remote:
         tokens, warnings = 0, self._warnings(query)
         for start in range(0, len(texts), most):
             some = texts[start : start + most]
-            told = await self._ask(Asked(self._model, query, some, deadline - now()), deadline)
+            async with self._room:
+                asked = Asked(self._model, query, some, deadline - now())
+                told = await self._ask(asked, deadline)
             cut = set(told.truncated)
             # Tokens are known in sum only; a whole longer than its tokens is one that was cut.
             known |= {
