@@ -71,6 +71,7 @@ async def rerank(request: Request, reranker: DepReranker, query: DepQuery) -> Re
 
 
 async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueries) -> Response:
+    # All at once, so that overload is seen before any is computed: docs/decisions/0002.
     work = [asyncio.ensure_future(reranker.rank(query)) for query in queries]
     try:
         rankings = await asyncio.gather(*work)
