@@ -17,6 +17,7 @@ from app.api.dialects.fields import (
     Count,
     Flag,
     Lenient,
+    Priority,
     Text,
     Texts,
     example,
@@ -43,7 +44,7 @@ class CohereV2Request(Lenient):
     documents: Texts
     top_n: Count = None
     max_tokens_per_doc: Count = None
-    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = None
+    priority: Priority | None = None
     relevant_spans: CohereSpansAsked | None = None
 
 

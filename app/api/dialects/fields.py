@@ -28,6 +28,8 @@ def _whole(value: object) -> object:
 WHOLE = BeforeValidator(_whole)
 Whole = Annotated[int, WHOLE]
 Count = Annotated[int, Field(ge=0), WHOLE] | None  # none and 0 both mean all, or no limit
+LEAST_URGENT = 999
+Priority = Annotated[int, Field(ge=0, le=LEAST_URGENT), WHOLE]
 Flag = bool | None
 Text = Annotated[str, Field(pattern=r"\S")]
 Texts = Annotated[list[str], Field(min_length=1)]

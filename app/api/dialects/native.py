@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
 from app.api.dialects.dialect import Dialect, Label
-from app.api.dialects.fields import WHOLE, Lenient, kind_of
+from app.api.dialects.fields import WHOLE, Lenient, Priority, kind_of
 from app.rerank.query import (
     WINDOWS,
     Document,
@@ -82,9 +82,7 @@ class NativeRequest(Lenient):
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
         None, description="Answer within, or 504"
     )
-    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = Field(
-        None, description="0, the default, goes first"
-    )
+    priority: Priority | None = Field(None, description="0, the default, goes first")
     diagnostics: bool | None = Field(None, description="Tell ranks before and after, and times")
 
 

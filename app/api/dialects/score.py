@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict, JsonValue
 
 from app.api.dialects.dialect import Body, Label
-from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Whole
-from app.api.dialects.vllm import Content, VllmContent, text_of
+from app.api.dialects.fields import DOCUMENTS, QUERY
+from app.api.dialects.vllm import Content, VllmContent, VllmOptions, text_of
 from app.errors import InvalidRequest
-from app.rerank.query import Document, Query, Ranking, Side
+from app.rerank.query import Document, Query, Ranking
 
 
 def _kind(value: object) -> str:
@@ -44,7 +44,7 @@ def both(first: str, second: str) -> JsonDict:
     return {"required": names, "properties": {first: there, second: there}}
 
 
-class ScoreRequest(Lenient):
+class ScoreRequest(VllmOptions):
     model_config = ConfigDict(
         strict=True,
         extra="ignore",
@@ -56,7 +56,6 @@ class ScoreRequest(Lenient):
         },
     )
 
-    model: str | None = None
     text_1: Contents | None = None
     text_2: Contents | None = None
     data_1: Contents | None = None
@@ -64,9 +63,6 @@ class ScoreRequest(Lenient):
     queries: Contents | None = None
     documents: Contents | None = None
     items: Contents | None = None
-    truncation_side: Side | None = None
-    use_activation: bool | None = None
-    priority: Whole | None = None
 
 
 class ScoreResult(BaseModel):
@@ -102,9 +98,9 @@ def parse(body: Body) -> list[Query]:
         Query(
             text=text,
             documents=documents,
-            score="logit" if asked.use_activation is False else "probability",
+            score=asked.score,
             cut=asked.truncation_side or "right",
-            priority=min(max(asked.priority or 0, 0), 999),
+            priority=asked.urgency,
         )
         for text, documents in paired.items()
     ]

@@ -210,10 +210,11 @@ async def test_vllm_always_echoes_documents(
     ],
 )
 @pytest.mark.parametrize("path", ["/score", "/v1/score", "/vllm/score"])
+@pytest.mark.parametrize("activation", ["use_activation", "activation"])
 async def test_vllm_s_score_keeps_the_order_given(
-    client: AsyncClient, logits: list[float], path: str, body: dict[str, Any]
+    client: AsyncClient, logits: list[float], path: str, body: dict[str, Any], activation: str
 ) -> None:
-    answer = await post(client, path, body | {"use_activation": False})
+    answer = await post(client, path, body | {activation: False})
     assert [one["score"] for one in answer["data"]] == pytest.approx(logits)
     assert indices(answer["data"]) == [0, 1, 2]
     assert answer["object"] == "list"
