@@ -13,8 +13,8 @@ from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
     WHOLE,
-    AnyObject,
     Count,
+    Either,
     Flag,
     Lenient,
     Priority,
@@ -60,7 +60,7 @@ class CohereV1Request(Lenient):
 
     model: str | None = None
     query: Text
-    documents: Annotated[list[AnyObject], Field(min_length=1)]
+    documents: Annotated[list[Either[str, dict[str, Any]]], Field(min_length=1)]
     top_n: Count = None
     rank_fields: Annotated[list[str], Field(max_length=MOST_FIELDS)] | None = None
     return_documents: Flag = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import float_info
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticKnownError
@@ -45,15 +45,11 @@ def kind_of(value: object) -> str:
     return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
 
 
+String = TypeVar("String")
+Object = TypeVar("Object")
 # Told apart by a tag, so that an error speaks of one of them and not of both.
-TextOrObject = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[TextObject, Tag("<object>")],
-    Discriminator(kind_of),
-]
-
-
-AnyObject = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[dict[str, Any], Tag("<object>")],
+Either = Annotated[
+    Annotated[String, Tag("<string>")] | Annotated[Object, Tag("<object>")],
     Discriminator(kind_of),
 ]
 
@@ -64,11 +60,8 @@ class QueryObject(BaseModel):
     text: Text
 
 
-QueryOrObject = Annotated[
-    Annotated[Text, Tag("<string>")] | Annotated[QueryObject, Tag("<object>")],
-    Discriminator(kind_of),
-]
-TextsOrObjects = Annotated[list[TextOrObject], Field(min_length=1)]
+QueryOrObject = Either[Text, QueryObject]
+TextsOrObjects = Annotated[list[Either[str, TextObject]], Field(min_length=1)]
 
 
 def text_of(value: str | TextObject | QueryObject) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Field
 
 from app.api.dialects.dialect import Body, Dialect, Label, coded, ranked
 from app.api.dialects.fields import (
@@ -12,11 +12,11 @@ from app.api.dialects.fields import (
     LEAST_URGENT,
     QUERY,
     Count,
+    Either,
     Lenient,
     Text,
     Whole,
     example,
-    kind_of,
 )
 from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
 
@@ -30,15 +30,7 @@ class VllmContent(Lenient):
     content: Annotated[list[VllmPart], Field(min_length=1)]
 
 
-Content = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
-    Discriminator(kind_of),
-]
-
-Question = Annotated[
-    Annotated[Text, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
-    Discriminator(kind_of),
-]
+Content = Either[str, VllmContent]
 
 
 class VllmOptions(Lenient):
@@ -65,7 +57,7 @@ class VllmRequest(VllmOptions):
         {"model": "BAAI/bge-reranker-v2-m3", "query": QUERY, "documents": DOCUMENTS, "top_n": 1}
     )
 
-    query: Question
+    query: Either[Text, VllmContent]
     documents: Annotated[list[Content], Field(min_length=1)]
     top_n: Count = None
     max_tokens_per_doc: Count = None
@@ -125,5 +117,4 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-STATUSES = {"invalid": 400, "too_long": 400}
-VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, coded, STATUSES)
+VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, coded, statuses={"invalid": 400})
