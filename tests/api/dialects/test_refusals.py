@@ -113,6 +113,9 @@ async def test_tei_s_own_statuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 
     async with desk.open(max_documents=3, max_body_bytes=2000) as client:
         assert await ask(texts=[]) == (400, "Empty")
+        labels = {"route": "/rerank", "outcome": "empty"}  # and not malformed: it is JSON
+        registry, name = desk.app.state.metrics.registry, "rerankd_request_seconds_count"
+        assert registry.get_sample_value(name, labels) == 1
         assert await ask(texts=["a"] * 4) == (422, "Validation")
         assert await ask(texts=["book " * 99], truncate=False) == (422, "Validation")
         large = await client.post("/tei/rerank", json={"query": "q", "texts": ["a" * 3000]})
