@@ -121,12 +121,13 @@ class Remote:
         started, most = now(), self._wire.most
         texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
         known: dict[str, Known] = {}
-        tokens, warnings = 0, self._warnings(query)
+        tokens, waited, warnings = 0, 0.0, self._warnings(query)
         for start in range(0, len(texts), most):
             some = texts[start : start + most]
+            came = now()
             async with self._room:
-                asked = Asked(self._model, query, some, deadline - now())
-                told = await self._ask(asked, deadline)
+                waited += now() - came
+                told = await self._ask(Asked(self._model, query, some, deadline - now()), deadline)
             cut = set(told.truncated)
             # Tokens are known in sum only; a whole longer than its tokens is one that was cut.
             known |= {
@@ -137,7 +138,7 @@ class Remote:
             tokens += told.tokens
             warnings += [one for one in told.warnings if one not in warnings]
         spent = now() - started
-        times = Times(compute=spent, total=spent)
+        times = Times(queue=waited, compute=spent - waited, total=spent)
         ranking = make_ranking(query, known, 0, times, self._show)
         return replace(
             ranking,

@@ -169,8 +169,9 @@ async def test_only_so_many_calls_are_made_at_once_and_the_others_wait_for_room(
     async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
         remote = Remote(target, client, 10)
         queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * AT_ONCE + 1)]
-        await asyncio.gather(*map(remote.rank, queries))
+        rankings = await asyncio.gather(*map(remote.rank, queries))
     assert Counter(when for _, when in service.calls) == {0: AT_ONCE, 1: AT_ONCE, 2: 1}
+    assert (rankings[-1].times.queue, rankings[-1].times.compute) == (2, 1)
 
 
 @in_virtual_time
