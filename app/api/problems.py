@@ -24,6 +24,7 @@ from app.api.dialects.registry import choose
 from app.errors import (
     DeadlineExceeded,
     Draining,
+    Empty,
     InvalidRequest,
     Loading,
     LoopDetected,
@@ -51,6 +52,7 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[type[ServiceError], Kind] = {
+    Empty: Kind(400, "empty", "There is nothing to rank"),
     MalformedRequest: Kind(400, "malformed", "The body is not JSON"),
     Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
     NoStore: Kind(404, "no_store", "There is nothing to answer from"),

@@ -118,6 +118,8 @@ async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Des
         ({"query": "q", "filters": {"a": []}}, "filters.a.str", None),
         ({"query": "q", "conversation": [{"role": "system", "content": "x"}]}, None, None),
         ({"query": "q", "timeout_ms": 0}, "timeout_ms", 1),
+        ({"query": "q", "timeout_ms": 10**400}, "timeout_ms", None),
+        ({"query": "q", "min_score": -(10**400)}, "min_score", None),
     ],
 )
 async def test_a_bad_question_is_refused_by_field_and_limit(
