@@ -74,7 +74,8 @@ async def test_an_answer_has_its_sources_its_citations_and_its_costs(room: Desk)
             headers={"X-Request-ID": "call-9"},
         )
     answer = response.json()
-    assert (answer["id"], answer["outcome"], answer["llm"]) == ("call-9", "answered", "m")
+    assert response.headers["x-request-id"] == "call-9"
+    assert (answer["outcome"], answer["llm"]) == ("answered", "m")
     assert answer["citations"] == [{"start": 0, "end": 10, "text": "Four weeks", "sources": [1]}]
     assert (answer["retrieved_count"], answer["used_count"]) == (3, 2)
     assert answer["usage"]["total_tokens"] == 100
@@ -320,6 +321,29 @@ async def test_a_verdict_on_an_answer_is_kept(room: Desk, tmp_path: Path) -> Non
     assert (unknown.status_code, unknown.json()["type"]) == (404, "unknown_answer")
     assert (wrong.status_code, wrong.json()["field"]) == (422, "useful")
     assert metrics['rerankd_feedback_total{useful="down"}'] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_two_answers_under_one_request_id_are_judged_apart(
+    room: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    caplog.set_level(logging.INFO, "rerankd.access")
+    file, questions = tmp_path / "feedback.jsonl", ["how long", "when does it open"]
+    async with room.open(feedback_file=file) as client:
+        client.headers["X-Request-ID"] = "trace/7"
+        names = []
+        for query in questions:
+            asked = {**ASKED, "query": query, "stream": stream}
+            response = await client.post("/answer", json=asked)
+            answer = events_of(response.text)[-1][1] if stream else response.json()
+            names.append(answer["id"])
+        for name in names:
+            done = await client.post(f"/answer/{name}/feedback", json={"useful": "up"})
+            assert done.status_code == 204
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["query"] for row in rows] == questions
+    logged = [one.__dict__["fields"].get("answer_id") for one in caplog.records]
+    assert [name for name in logged if name] == names
 
 
 async def test_without_a_file_feedback_is_not_kept(room: Desk) -> None:
