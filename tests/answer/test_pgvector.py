@@ -81,6 +81,27 @@ async def test_a_wrong_column_says_how_to_name_the_right_one(
         await search(options(postgres_url, table=f"{schema}.articles"))
 
 
+ODD = """
+create table {name}.odd (id text primary key, text text, metadata jsonb, embedding vector(2));
+insert into {name}.odd values
+    ('good', 'near', '{{}}', '[0.1, 0.2]'),
+    ('zero', 'nowhere', '{{}}', '[0, 0]');
+"""
+
+
+async def test_a_vector_of_zeros_has_no_score_and_metadata_are_an_object(
+    postgres_url: str, schema: str
+) -> None:
+    url = options(postgres_url, table=f"{schema}.odd")
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(postgres_url, autocommit=True) as connection:
+        await connection.execute(ODD.format(name=schema).encode())
+        assert [(one.id, one.score) for one in await search(url)] == [("good", 1.0), ("zero", None)]
+        await connection.execute(f"update {schema}.odd set metadata = '[1]'".encode())
+        with pytest.raises(UpstreamFailed, match="JSON that is not what was asked for"):
+            await search(url)
+
+
 @pytest.mark.parametrize("name", ["x; drop table y", 'a"b', "a' or 1=1", "pg_class where 1=1 --"])
 async def test_a_name_is_never_more_than_a_name(postgres_url: str, name: str) -> None:
     with pytest.raises(UpstreamFailed, match="no such table"):

@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
 from app.answer.candidate import Candidate, Search
+from app.answer.endpoint import as_candidate, as_number, reading, with_text
 from app.answer.ingest.shelf import Held
 from app.errors import UpstreamFailed, UpstreamTimeout
 
@@ -20,8 +21,8 @@ Answer = TypeVar("Answer")
 
 KEPT = 4  # idle connections
 NEAREST: LiteralString = """
-select {id}::text, {text}, {metadata}, 1 - ({vector} <=> %(vector)s::vector) from {table}
-where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
+select {id}::text, {text}, {metadata}, nullif(1 - ({vector} <=> %(vector)s::vector), 'NaN')
+from {table} where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
 """
 BREADTH: LiteralString = """
 select set_config('hnsw.ef_search', %s, false),
@@ -153,7 +154,12 @@ class PgvectorStore:
             return await cursor.fetchall()
 
         rows = await self._server.run(work)
-        return [Candidate(name, str(text), facts or {}, score) for name, text, facts, score in rows]
+        with reading(self.name):
+            found = [
+                as_candidate(name, str(text), facts, None if score is None else as_number(score))
+                for name, text, facts, score in rows
+            ]
+            return with_text(self.name, found)
 
     def _statement(self, table: str, *, filtered: bool) -> Composed:
         names = {
