@@ -48,9 +48,10 @@ class Endpoint:
             response = await self._client.request(method, path, **sent)
             return response.raise_for_status()
 
+        deadline = asyncio.get_running_loop().time() + self._seconds
         try:
-            async with asyncio.timeout(self._seconds):
-                response = await call(self.name, attempt, attempts=ATTEMPTS)
+            async with asyncio.timeout_at(deadline):
+                response = await call(self.name, attempt, attempts=ATTEMPTS, deadline=deadline)
         except TimeoutError as error:
             raise UpstreamTimeout(
                 f"{self.name} did not answer within {self._seconds * 1000:.0f} ms",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from uuid import uuid4
 
 import httpx
@@ -123,3 +124,22 @@ async def test_a_connection_that_broke_while_idle_is_made_anew(
                 "where pid <> pg_backend_pid() and backend_type = 'client backend'"
             )
         assert len(await ids(retriever, "q", k=5)) == 3
+
+
+async def test_postgresql_that_is_down_refuses_or_hangs_is_named(postgres_url: str) -> None:
+    embedder = httpx.MockTransport(answering({}))
+    common = {"embedder": EMBEDDER, "collection": "nowhere"}
+
+    async def reason(url: str, seconds: float = 5.0) -> str:
+        stage = FirstStage(stores=[url], store_seconds=seconds, **common)  # type: ignore[arg-type]
+        async with open_retriever(stage, transport=embedder) as retriever:
+            with pytest.raises(UpstreamFailed) as caught:
+                await ids(retriever, "cats")
+            return str(caught.value)
+
+    down = "postgresql://user:hunter2@127.0.0.1:1/db"
+    assert await reason(down) == "postgresql cannot be reached, or broke off"
+    assert "has no such table" in await reason(postgres_url)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = f"postgresql://user:hunter2@127.0.0.1:{silent.getsockname()[1]}/db"
+        assert await reason(hanging, 0.1) == "postgresql did not answer within 100 ms"
