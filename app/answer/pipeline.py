@@ -119,7 +119,8 @@ class Answerer:
             return Found((), ())
         found = await self._rerank(run, candidates)
         if self._manner.listwise and self._chain is not None and len(found.sources) > 1:
-            found = await listwise.reorder(run, found, self._chain, self._fence())
+            fence, room = self._fence(), self._manner.room
+            found = await listwise.reorder(run, found, self._chain, fence, room)
         return replace(found, sources=found.sources[: run.question.final_k])
 
     async def _retrieve(self, run: Run) -> Sequence[Candidate]:
