@@ -213,9 +213,11 @@ class Answerer:
     ) -> AsyncGenerator[str | Answer]:
         key = answer_key(run, found, (chain.name, repr(self._manner)))
         if (known := self._cache.get(key)) is not None:
+            run.warnings += known.warnings
             yield known.text
             yield replace(known, question=run.question, found=found, cached=True, tokens=run.tokens)
             return
+        before = len(run.warnings)
         built = build(run.question, found.texts, self._fence(), self._manner.room)
         run.warnings += built.warnings
         reader = Reader(built.used)
@@ -232,5 +234,6 @@ class Answerer:
         if shown:
             yield shown
         if piece.finish == "stop":
-            self._cache.put(key, replace(answer, found=Found((), ())))
+            own = tuple(run.warnings[before:])
+            self._cache.put(key, replace(answer, found=Found((), ()), warnings=own))
         yield answer

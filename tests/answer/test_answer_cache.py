@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 
 from app.answer.candidate import Candidate
+from app.answer.llm import estimate
+from app.answer.prompt import FENCE, LEAST, MARGIN, RULES
 from tests.answer.rooms import ASKED, DOWN, Room, ids
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time
@@ -19,6 +21,19 @@ async def test_the_same_question_on_the_same_passages_is_answered_again_for_noth
     assert (again.cached, again.tokens.total, len(llm.prompts)) == (True, 0, 1)
     assert ids(again) == ids(first)
     assert (await room.listen())[1:-1] == ["Four [1]."]
+
+
+@in_virtual_time
+async def test_an_answer_from_the_cache_keeps_the_warnings_of_its_making() -> None:
+    for_one_passage = estimate(RULES) + estimate(ASKED.text) + MARGIN + LEAST + FENCE
+    room = Room(ScriptedLLM("m", "Four [7]."), cache=60, room=for_one_passage)
+    first, again = await room.ask(), await room.ask(replace(ASKED, initial_k=8))
+    assert not first.cached
+    assert first.warnings[0].startswith("initial_k (4) is less than")
+    assert "1 passages were left out: the language model takes no more" in first.warnings
+    assert "citations of passages that are not there were dropped: [7]" in first.warnings
+    assert again.cached
+    assert again.warnings == first.warnings[1:]
 
 
 @in_virtual_time

@@ -104,6 +104,18 @@ async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Des
     assert answer["usage"]["total_tokens"] == 100
 
 
+async def test_what_a_model_made_up_is_counted_once_though_it_is_answered_again(room: Desk) -> None:
+    async with (
+        llm_server(says("Four [9].")) as server,
+        room.open(**llm_of(server, answer_cache_seconds=60)) as client,
+    ):
+        answers = [(await client.post("/answer", json=ASKED)).json() for _ in range(2)]
+        metrics = scrape_text((await client.get("/metrics")).text)
+    assert [one["cached"] for one in answers] == [False, True]
+    assert answers[0]["warnings"] == answers[1]["warnings"]
+    assert metrics["rerankd_citations_invented_total"] == 1
+
+
 # --- refusals -----------------------------------------------------------------------------
 
 
