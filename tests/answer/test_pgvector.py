@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 
 from app.answer.candidate import Candidate
 from app.answer.opening import FirstStage, open_retriever
+from app.answer.stores.pgvector import CONNECTIONS, Postgres
 from app.errors import UpstreamFailed
 from tests.answer.stores import ids
 from tests.answer.upstreams import EMBEDDER, answering
@@ -66,6 +69,20 @@ async def test_a_table_of_your_own_is_searched_by_its_columns(
     ]
     assert found[0].score == pytest.approx(1.0)
     assert [one.id for one in await search(url, lang="de")] == ["2"]
+
+
+async def test_a_few_connections_serve_many_searches(postgres_url: str) -> None:
+    server, seen = Postgres(postgres_url, 30.0), set[int]()
+
+    async def work(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute("select 1")
+        seen.add(connection.info.backend_pid)
+
+    try:
+        await asyncio.gather(*(server.run(work) for _ in range(5 * CONNECTIONS)))
+    finally:
+        await server.close()
+    assert len(seen) == CONNECTIONS
 
 
 async def test_without_metadata_there_are_no_filters(postgres_url: str, schema: str) -> None:

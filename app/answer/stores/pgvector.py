@@ -19,7 +19,7 @@ from app.errors import UpstreamFailed, UpstreamTimeout
 
 Answer = TypeVar("Answer")
 
-KEPT = 4  # idle connections
+CONNECTIONS = 8  # at most; PostgreSQL has 100 for everybody
 NEAREST: LiteralString = """
 select {id}::text, {text}, {metadata}, nullif(1 - ({vector} <=> %(vector)s::vector), 'NaN')
 from {table} where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
@@ -69,10 +69,11 @@ class Postgres:
         self._url = url
         self._seconds = seconds
         self._idle: list[AsyncConnection[Any]] = []
+        self._slots = asyncio.Semaphore(CONNECTIONS)
 
     async def run(self, work: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds), self._slots:
                 return await self._run(work)
         except TimeoutError as error:
             raise UpstreamTimeout(
@@ -106,10 +107,7 @@ class Postgres:
         except BaseException:
             await connection.close()
             raise
-        if len(self._idle) < KEPT:
-            self._idle.append(connection)
-        else:
-            await connection.close()
+        self._idle.append(connection)
 
     async def close(self) -> None:
         while self._idle:
