@@ -71,6 +71,11 @@ async def test_a_table_of_your_own_is_searched_by_its_columns(
     assert [one.id for one in await search(url, lang="de")] == ["2"]
 
 
+async def test_its_own_options_reach_postgresql(postgres_url: str, schema: str) -> None:
+    path = {"options": f"-c%20search_path%3D{schema},public"}
+    assert len(await search(options(postgres_url, table="articles", **path, **COLUMNS))) == 3
+
+
 async def test_a_few_connections_serve_many_searches(postgres_url: str) -> None:
     server, seen = Postgres(postgres_url, 30.0), set[int]()
 
