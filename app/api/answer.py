@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -102,12 +103,17 @@ async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> 
         return await begin(request, answering, question)
     given = await answering.answerer.answer(question)
     headers = marked(request, [given.found])
-    note(request, answering, given)
-    body = to_json(render(request.scope["request_id"], given))
-    return Response(body, headers=headers, media_type=JSON)
+    name = new_name()
+    note(request, answering, name, given)
+    return Response(to_json(render(name, given)), headers=headers, media_type=JSON)
 
 
 JSON = "application/json"
+
+
+def new_name() -> str:
+    """Of an answer: a request's id is the caller's, who may give it twice."""
+    return uuid4().hex
 
 
 async def begin(request: Request, answering: Answering, question: Question) -> Response:
@@ -131,7 +137,7 @@ async def tell(
     *,
     texts: bool,
 ) -> AsyncGenerator[bytes]:
-    name = request.scope["request_id"]
+    name = new_name()
     async with aclosing(events):
         try:
             if isinstance(found, Found):
@@ -141,7 +147,7 @@ async def tell(
                 if isinstance(piece, str):
                     yield event("text", {"text": piece})
                 elif isinstance(piece, Answer):
-                    note(request, answering, piece)
+                    note(request, answering, name, piece)
                     yield event("answer", render(name, piece))
         except Exception as error:  # noqa: BLE001 (the status is long sent: the stream must say it)
             yield event("error", describe(request, error).model_dump(exclude_none=True))
@@ -151,16 +157,17 @@ def event(name: str, data: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + to_json(data) + b"\n\n"
 
 
-def note(request: Request, answering: Answering, given: Answer) -> None:
+def note(request: Request, answering: Answering, name: str, given: Answer) -> None:
     request.scope["log_fields"] = request.scope.get("log_fields", {}) | {
         "answer": given.outcome,
+        "answer_id": name,
         "retrieved": len(given.found.candidates),
         "used": given.used,
         "warnings": len(given.warnings),
         **({"llm": given.llm} if given.llm else {}),
     }
     if answering.feedback is not None:
-        answering.feedback.remember(request.scope["request_id"], given)
+        answering.feedback.remember(name, given)
 
 
 class EventStream(StreamingResponse):

@@ -74,7 +74,8 @@ async def test_an_answer_has_its_sources_its_citations_and_its_costs(room: Desk)
             headers={"X-Request-ID": "call-9"},
         )
     answer = response.json()
-    assert (answer["id"], answer["outcome"], answer["llm"]) == ("call-9", "answered", "m")
+    assert response.headers["x-request-id"] == "call-9"
+    assert (answer["outcome"], answer["llm"]) == ("answered", "m")
     assert answer["citations"] == [{"start": 0, "end": 10, "text": "Four weeks", "sources": [1]}]
     assert (answer["retrieved_count"], answer["used_count"]) == (3, 2)
     assert answer["usage"]["total_tokens"] == 100
@@ -101,6 +102,18 @@ async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Des
     assert answer["answer"] == "Four weeks [1] or."
     assert answer["invented_citations"] == [9]
     assert answer["usage"]["total_tokens"] == 100
+
+
+async def test_what_a_model_made_up_is_counted_once_though_it_is_answered_again(room: Desk) -> None:
+    async with (
+        llm_server(says("Four [9].")) as server,
+        room.open(**llm_of(server, answer_cache_seconds=60)) as client,
+    ):
+        answers = [(await client.post("/answer", json=ASKED)).json() for _ in range(2)]
+        metrics = scrape_text((await client.get("/metrics")).text)
+    assert [one["cached"] for one in answers] == [False, True]
+    assert answers[0]["warnings"] == answers[1]["warnings"]
+    assert metrics["rerankd_citations_invented_total"] == 1
 
 
 # --- refusals -----------------------------------------------------------------------------
@@ -322,6 +335,29 @@ async def test_a_verdict_on_an_answer_is_kept(room: Desk, tmp_path: Path) -> Non
     assert (unknown.status_code, unknown.json()["type"]) == (404, "unknown_answer")
     assert (wrong.status_code, wrong.json()["field"]) == (422, "useful")
     assert metrics['rerankd_feedback_total{useful="down"}'] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_two_answers_under_one_request_id_are_judged_apart(
+    room: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    caplog.set_level(logging.INFO, "rerankd.access")
+    file, questions = tmp_path / "feedback.jsonl", ["how long", "when does it open"]
+    async with room.open(feedback_file=file) as client:
+        client.headers["X-Request-ID"] = "trace/7"
+        names = []
+        for query in questions:
+            asked = {**ASKED, "query": query, "stream": stream}
+            response = await client.post("/answer", json=asked)
+            answer = events_of(response.text)[-1][1] if stream else response.json()
+            names.append(answer["id"])
+        for name in names:
+            done = await client.post(f"/answer/{name}/feedback", json={"useful": "up"})
+            assert done.status_code == 204
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["query"] for row in rows] == questions
+    logged = [one.__dict__["fields"].get("answer_id") for one in caplog.records]
+    assert [name for name in logged if name] == names
 
 
 async def test_without_a_file_feedback_is_not_kept(room: Desk) -> None:
