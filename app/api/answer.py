@@ -10,7 +10,6 @@ from uuid import uuid4
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from app.answer.answered import Answer, Found
@@ -27,7 +26,7 @@ from app.api.answer_bodies import (
     render_sources,
 )
 from app.api.auth import require_key
-from app.api.body import read_json
+from app.api.body import read_json, write_json
 from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import describe, documented
@@ -105,10 +104,7 @@ async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> 
     headers = marked(request, [given.found])
     name = new_name()
     note(request, answering, name, given)
-    return Response(to_json(render(name, given)), headers=headers, media_type=JSON)
-
-
-JSON = "application/json"
+    return Response(write_json(render(name, given)), headers=headers, media_type="application/json")
 
 
 def new_name() -> str:
@@ -154,7 +150,7 @@ async def tell(
 
 
 def event(name: str, data: Any) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + to_json(data) + b"\n\n"
+    return b"event: " + name.encode() + b"\ndata: " + write_json(data) + b"\n\n"
 
 
 def note(request: Request, answering: Answering, name: str, given: Answer) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from app.api.auth import require_key
+from app.api.body import write_json
 from app.api.dialects import examples, score
 from app.api.dialects.cohere import V2
 from app.api.dialects.dialect import Body, Dialect, Label
@@ -87,9 +87,7 @@ def label(request: Request, ranking: Ranking) -> Label:
 
 
 def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Response:
-    """What overflows in an echoed document, as 1e999 does, is null: JSON has no word for it."""
-    body = to_json(answer, inf_nan_mode="null")
-    return Response(body, headers=dict(headers or {}), media_type="application/json")
+    return Response(write_json(answer), headers=dict(headers or {}), media_type="application/json")
 
 
 def takes(request: type[BaseModel]) -> dict[str, Any]:
