@@ -1,8 +1,11 @@
-"""Everything that can go wrong, as one tree; nothing here knows of HTTP.
+"""What can go wrong, as one tree; nothing here knows of HTTP.
+
+The HTTP edge and `/answer` define some more of their own, under the same root.
 
 ServiceError
 ├── InvalidRequest        the caller's fault, and which field
 │   ├── MalformedRequest  not JSON at all
+│   ├── Empty             no documents, for clients that are told so in a way of its own
 │   └── TooLong           what does not fit and may not be cut: a document, an instruction
 ├── Refused               not now; changes nothing, and says when to come back
 │   ├── QueueFull
@@ -34,6 +37,10 @@ class InvalidRequest(ServiceError):
 
 class MalformedRequest(InvalidRequest):
     """The body could not be read as JSON."""
+
+
+class Empty(InvalidRequest):
+    """There is nothing to rank."""
 
 
 class TooLong(InvalidRequest):

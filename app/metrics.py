@@ -144,7 +144,7 @@ class Metrics:
             return
         self._answers.labels(event.outcome).inc()
         self._repeated.inc(event.cached)
-        self._invented.inc(len(event.invented))
+        self._invented.inc(0 if event.cached else len(event.invented))
 
     def searched(self, store: str, outcome: str, seconds: float) -> None:
         self._searches.labels(store, outcome).observe(seconds)

@@ -4,7 +4,7 @@
     python -m loadtest.engines --sets data/scifact data/nfcorpus --sample 20
 
 `--sets` takes folders in BEIR's layout: BM25's best 50 are ranked by each engine, and compared with
-torch float32 by nDCG@10 and by Kendall's tau.
+torch float32 by nDCG@10 and, where there are two or more, by Kendall's tau.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dic
             query: [found[query][place] for place in sorted(range(len(row)), key=lambda n: -row[n])]
             for query, row in by_query.items()
         }
-        taus = [tau(logits[REFERENCE][query], row) for query, row in by_query.items() if row]
+        taus = [
+            tau(logits[REFERENCE][query], row) for query, row in by_query.items() if len(row) > 1
+        ]
         values[name] = (measure(judged, orders, 10).mean("nDCG@10"), mean(taus))
         report.tell(f"{judged.name}: {name}")
     exact = values[REFERENCE][0]

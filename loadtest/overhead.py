@@ -171,7 +171,7 @@ def json_edge(documents: int, repeats: int) -> dict[str, float]:
     answer = NATIVE.render(ranking, Label("id", "model", 0))
     steps: dict[str, Callable[[], object]] = {
         "read": lambda: from_json(raw, allow_inf_nan=False),
-        "check": lambda: limits.check([NATIVE.parse(body)]),
+        "check": lambda: limits.check_texts(NATIVE.parse(body)),
         "render": lambda: NATIVE.render(ranking, Label("id", "model", 0)),
         "write": lambda: to_json(answer),
     }

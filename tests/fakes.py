@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from app.answer.candidate import Candidate
 from app.answer.llm import Ended, Prompt, Tokens
+from app.errors import UpstreamFailed
 from app.rerank.engine import Encoded, OutOfMemory, Pair
 from app.rerank.query import Query, Ranking, Result, Side
 from tests.virtual_time import now
@@ -144,10 +145,15 @@ class ScriptedLLM:
         self.prompts: list[Prompt] = []
         self.closed = 0
 
-    async def words(self, prompt: Prompt, *, stream: bool) -> AsyncGenerator[str | Ended]:
+    async def words(
+        self, prompt: Prompt, *, stream: bool, taken: Callable[[bool], None]
+    ) -> AsyncGenerator[str | Ended]:
         self.prompts.append(prompt)
+        taken(True)
         try:
             for piece in self.pieces:
+                if isinstance(piece, UpstreamFailed) and piece.status:
+                    taken(False)
                 if isinstance(piece, Exception):
                     raise piece
                 if isinstance(piece, str):

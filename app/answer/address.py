@@ -21,7 +21,7 @@ class Address:
     options: Mapping[str, str] = field(repr=False)
     base: str = field(default="", repr=False)  # of a store over HTTP, without credentials
     login: tuple[str, str] | None = field(default=None, repr=False)
-    url: str = field(default="", repr=False)  # as given, without the options
+    url: str = field(default="", repr=False)  # as given, of a store that is not over HTTP
 
 
 def read_address(text: str) -> Address:
@@ -36,11 +36,12 @@ def read_address(text: str) -> Address:
         raise LoadFailed(f"setting store: a URL begins with one of {', '.join(KINDS)}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if kind in ("sqlite", "template", "postgresql"):
-        path = text.partition(":")[2].partition("?")[0]
+        place = text.partition(":")[2]
+        path = place.partition("?")[0]
         path = path.removeprefix("//") if kind != "postgresql" else path
         if not path:
             raise LoadFailed(f"setting store: {kind}: names no file")
-        return Address(kind, path, options, url=f"{kind}:{path}")
+        return Address(kind, path, options, url=f"{kind}:{place}")
     if not parts.hostname:
         raise LoadFailed(f"setting store: {kind}:// names no host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

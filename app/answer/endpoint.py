@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from pydantic_core import to_json
 
+from app.answer.candidate import Candidate
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
 
@@ -47,9 +48,10 @@ class Endpoint:
             response = await self._client.request(method, path, **sent)
             return response.raise_for_status()
 
+        deadline = asyncio.get_running_loop().time() + self._seconds
         try:
-            async with asyncio.timeout(self._seconds):
-                response = await call(self.name, attempt, attempts=ATTEMPTS)
+            async with asyncio.timeout_at(deadline):
+                response = await call(self.name, attempt, attempts=ATTEMPTS, deadline=deadline)
         except TimeoutError as error:
             raise UpstreamTimeout(
                 f"{self.name} did not answer within {self._seconds * 1000:.0f} ms",
@@ -91,7 +93,14 @@ def reading(name: str) -> Iterator[None]:
     """Around whatever takes an answer apart: it may lack anything, or have it in another type."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise UpstreamFailed(
             f"{name} answered JSON that is not what was asked for", upstream=name
         ) from error
@@ -123,8 +132,47 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
+def as_candidate(name: Any, text: Any, facts: Any, score: float | None) -> Candidate | None:
+    """None where there is no text: beside passages a store may hold pictures."""
+    if text is None:
+        return None
+    return Candidate(sound(as_id(name)), sound(as_text(text)), sound(as_mapping(facts)), score)
+
+
+def with_text(store: str, found: Sequence[Candidate | None]) -> list[Candidate]:
+    kept = [one for one in found if one is not None]
+    if found and not kept:
+        raise UpstreamFailed(
+            f"{store} found only what has no text: if texts lie in another field, name it",
+            upstream=store,
+        )
+    return kept
+
+
+def sound(value: Any) -> Any:
+    r"""Python reads half a character, `\ud83d`, and NaN; tokenizers and answers take neither."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case float():
+            return value if isfinite(value) else None
+        case list():
+            return [sound(one) for one in value]
+        case dict():
+            return {sound(name): sound(one) for name, one in value.items()}
+    return value
+
+
 def walk(value: Any, path: str) -> Any:
     """What stands at `a.b.0` of a JSON value."""
     for step in filter(None, path.split(".")):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
+
+
+def find(value: Any, path: str) -> Any:
+    """The same; None where nothing stands."""
+    try:
+        return walk(value, path)
+    except (LookupError, TypeError):
+        return None

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlencode
 
 import httpx
 
@@ -209,9 +208,10 @@ class Opening:
 
 
 def dsn(address: Address) -> str:
-    """Without the options that are ours."""
-    kept = {name: value for name, value in address.options.items() if name not in OURS}
-    return f"{address.url}?{urlencode(kept)}" if kept else address.url
+    """Without the options that are ours; PostgreSQL reads its own otherwise than others do."""
+    url, _, options = address.url.partition("?")
+    kept = [one for one in options.split("&") if one and one.partition("=")[0] not in OURS]
+    return f"{url}?{'&'.join(kept)}" if kept else url
 
 
 def extra(module: str, name: str) -> ModuleType:

@@ -119,7 +119,8 @@ class Answerer:
             return Found((), ())
         found = await self._rerank(run, candidates)
         if self._manner.listwise and self._chain is not None and len(found.sources) > 1:
-            found = await listwise.reorder(run, found, self._chain, self._fence())
+            fence, room = self._fence(), self._manner.room
+            found = await listwise.reorder(run, found, self._chain, fence, room)
         return replace(found, sources=found.sources[: run.question.final_k])
 
     async def _retrieve(self, run: Run) -> Sequence[Candidate]:
@@ -212,9 +213,11 @@ class Answerer:
     ) -> AsyncGenerator[str | Answer]:
         key = answer_key(run, found, (chain.name, repr(self._manner)))
         if (known := self._cache.get(key)) is not None:
+            run.warnings += known.warnings
             yield known.text
             yield replace(known, question=run.question, found=found, cached=True, tokens=run.tokens)
             return
+        before = len(run.warnings)
         built = build(run.question, found.texts, self._fence(), self._manner.room)
         run.warnings += built.warnings
         reader = Reader(built.used)
@@ -231,5 +234,6 @@ class Answerer:
         if shown:
             yield shown
         if piece.finish == "stop":
-            self._cache.put(key, replace(answer, found=Found((), ())))
+            own = tuple(run.warnings[before:])
+            self._cache.put(key, replace(answer, found=Found((), ()), warnings=own))
         yield answer

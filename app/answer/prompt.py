@@ -50,12 +50,7 @@ def build(question: Question, passages: Sequence[str], fence: str, room: int) ->
     conversation = latest(question.conversation, left // 4)
     left -= sum(map(estimate_turn, conversation))
     texts = fitting(passages, left)
-    fenced = [
-        f"--- passage {place} {fence} ---\n{text}\n--- end of passage {place} {fence} ---"
-        for place, text in enumerate(texts, 1)
-    ]
-    asked = "\n\n".join([*at_the_edges(fenced), f"Question: {question.text}"])
-    prompt = Prompt(RULES, (*conversation, Turn("user", asked)))
+    prompt = Prompt(RULES, (*conversation, ask(question.text, texts, fence)))
     return Built(prompt, len(texts), list(shortened(question, conversation, passages, texts)))
 
 
@@ -120,6 +115,14 @@ def cut(text: str, room: int) -> str:
             break
         end = stop
     return text[:end] or text.encode()[: room * 3].decode("utf-8", "ignore")
+
+
+def ask(question: str, passages: Sequence[str], fence: str) -> Turn:
+    fenced = [
+        f"--- passage {place} {fence} ---\n{text}\n--- end of passage {place} {fence} ---"
+        for place, text in enumerate(passages, 1)
+    ]
+    return Turn("user", "\n\n".join([*at_the_edges(fenced), f"Question: {question}"]))
 
 
 def at_the_edges(ranked: Sequence[str]) -> list[str]:

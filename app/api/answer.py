@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ValidationError
-from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from app.answer.answered import Answer, Found
@@ -26,7 +26,7 @@ from app.api.answer_bodies import (
     render_sources,
 )
 from app.api.auth import require_key
-from app.api.body import read_json
+from app.api.body import read_json, write_json
 from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import describe, documented
@@ -102,12 +102,14 @@ async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> 
         return await begin(request, answering, question)
     given = await answering.answerer.answer(question)
     headers = marked(request, [given.found])
-    note(request, answering, given)
-    body = to_json(render(request.scope["request_id"], given))
-    return Response(body, headers=headers, media_type=JSON)
+    name = new_name()
+    note(request, answering, name, given)
+    return Response(write_json(render(name, given)), headers=headers, media_type="application/json")
 
 
-JSON = "application/json"
+def new_name() -> str:
+    """Of an answer: a request's id is the caller's, who may give it twice."""
+    return uuid4().hex
 
 
 async def begin(request: Request, answering: Answering, question: Question) -> Response:
@@ -131,7 +133,7 @@ async def tell(
     *,
     texts: bool,
 ) -> AsyncGenerator[bytes]:
-    name = request.scope["request_id"]
+    name = new_name()
     async with aclosing(events):
         try:
             if isinstance(found, Found):
@@ -141,26 +143,27 @@ async def tell(
                 if isinstance(piece, str):
                     yield event("text", {"text": piece})
                 elif isinstance(piece, Answer):
-                    note(request, answering, piece)
+                    note(request, answering, name, piece)
                     yield event("answer", render(name, piece))
         except Exception as error:  # noqa: BLE001 (the status is long sent: the stream must say it)
             yield event("error", describe(request, error).model_dump(exclude_none=True))
 
 
 def event(name: str, data: Any) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + to_json(data) + b"\n\n"
+    return b"event: " + name.encode() + b"\ndata: " + write_json(data) + b"\n\n"
 
 
-def note(request: Request, answering: Answering, given: Answer) -> None:
+def note(request: Request, answering: Answering, name: str, given: Answer) -> None:
     request.scope["log_fields"] = request.scope.get("log_fields", {}) | {
         "answer": given.outcome,
+        "answer_id": name,
         "retrieved": len(given.found.candidates),
         "used": given.used,
         "warnings": len(given.warnings),
         **({"llm": given.llm} if given.llm else {}),
     }
     if answering.feedback is not None:
-        answering.feedback.remember(request.scope["request_id"], given)
+        answering.feedback.remember(name, given)
 
 
 class EventStream(StreamingResponse):

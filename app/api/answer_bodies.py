@@ -39,7 +39,7 @@ EXAMPLES: dict[str, Any] = {
     },
 }
 EXAMPLE_ANSWER: JsonDict = {
-    "id": "5f0c6a1e0a8f4d0b9a3c",
+    "id": "5f0c6a1e0a8f4d0b9a3c7d21e4b8f906",
     "outcome": "answered",
     "answer": "You may keep it for four weeks [1].",
     "citations": [

@@ -1,11 +1,11 @@
-"""Reading a JSON body, with its size checked while it comes in."""
+"""JSON bodies: read with their size checked while they come in, and written."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastapi import Request
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from app.errors import InvalidRequest, MalformedRequest, ServiceError
 
@@ -51,3 +51,8 @@ async def read_bytes(request: Request, max_bytes: int) -> bytes:
         if len(raw) > max_bytes:
             raise BodyTooLarge(max_bytes)
     return bytes(raw)
+
+
+def write_json(body: Any) -> bytes:
+    """What overflows in an echoed document, as 1e999 does, is null: JSON has no word for it."""
+    return to_json(body, inf_nan_mode="null")

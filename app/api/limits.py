@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from app.errors import InvalidRequest
 from app.rerank.query import Query
@@ -15,15 +17,14 @@ class RequestLimits:
     document_chars: int
     query_chars: int
 
-    def check(self, queries: list[Query]) -> list[Query]:
-        """What one request asks for, in all."""
-        documents = sum(len(query.documents) for query in queries)
-        self.most("documents", documents, self.documents, "documents")
-        for query in queries:
-            self._check_texts(query)
-        return queries
+    def check_counts(self, body: Mapping[str, Any], lists: Iterable[str]) -> None:
+        """Before each document is looked at: of too many that alone would take long."""
+        for name in lists:
+            given = body.get(name)
+            if isinstance(given, list):
+                self.most(name, len(given), self.documents, "documents")
 
-    def _check_texts(self, query: Query) -> None:
+    def check_texts(self, query: Query) -> None:
         self.most("query", len(query.text), self.query_chars, "characters")
         self.most("instruction", len(query.instruction or ""), self.query_chars, "characters")
         for index, document in enumerate(query.documents):

@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from app.answer.feedback import FeedbackLost, NoFeedback, UnknownAnswer
 from app.api.auth import Unauthorized
-from app.api.body import BodyTooLarge, UnsupportedMedia
+from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.dialects.dialect import Dialect, Refusal
 from app.api.dialects.registry import choose
 from app.errors import (
     DeadlineExceeded,
     Draining,
+    Empty,
     InvalidRequest,
     Loading,
     LoopDetected,
@@ -51,6 +51,7 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[type[ServiceError], Kind] = {
+    Empty: Kind(400, "empty", "There is nothing to rank"),
     MalformedRequest: Kind(400, "malformed", "The body is not JSON"),
     Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
     NoStore: Kind(404, "no_store", "There is nothing to answer from"),
@@ -109,7 +110,7 @@ def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
         return PlainTextResponse(body, status)
     if body is None:
         return Response(status_code=status)
-    return Response(to_json(body), status, media_type="application/json")
+    return Response(write_json(body), status, media_type="application/json")
 
 
 def named_by(dialect: Dialect, text: str) -> str:
@@ -118,7 +119,7 @@ def named_by(dialect: Dialect, text: str) -> str:
 
 
 def problem_response(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
-    body = to_json(make_problem(request, kind, detail, **more).model_dump(exclude_none=True))
+    body = write_json(make_problem(request, kind, detail, **more).model_dump(exclude_none=True))
     return Response(body, kind.status, media_type=MEDIA_TYPE)
 
 

@@ -36,8 +36,9 @@ async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -
         raise as_invalid(error) from error
     documents = sum(len(query.documents) for query in queries)
     request.scope["log_fields"] = {"documents": documents}
-    checked = limits.check(queries)
-    return [replace(query, via=marks) for query in checked] if marks else checked
+    for query in queries:
+        limits.check_texts(query)
+    return [replace(query, via=marks) for query in queries] if marks else queries
 
 
 def passed_on_by(request: Request) -> list[str]:

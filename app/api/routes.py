@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from app.api.auth import require_key
+from app.api.body import write_json
 from app.api.dialects import examples, score
 from app.api.dialects.cohere import V2
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.native import NATIVE
 from app.api.dialects.registry import PREFIXED, SNIFFED, choose
+from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
@@ -35,16 +37,25 @@ async def get_reranker(request: Request) -> Ranker:
 
 
 async def get_query(request: Request) -> Query:
+    limits: RequestLimits = request.app.state.limits
+
     def parse(body: Body) -> Query:
         dialect = choose(request.scope["path"], request.headers, body)
         request.scope["dialect"] = dialect
+        limits.check_counts(body, [dialect.documents])
         return dialect.parse(body)
 
     return await read_query(request, parse)
 
 
 async def get_queries(request: Request) -> list[Query]:
-    return await read_queries(request, score.parse)
+    limits: RequestLimits = request.app.state.limits
+
+    def parse(body: Body) -> list[Query]:
+        limits.check_counts(body, chain(*score.SIDES))
+        return score.parse(body)
+
+    return await read_queries(request, parse)
 
 
 DepReranker = Annotated[Ranker, Depends(get_reranker)]
@@ -60,6 +71,7 @@ async def rerank(request: Request, reranker: DepReranker, query: DepQuery) -> Re
 
 
 async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueries) -> Response:
+    # All at once, so that overload is seen before any is computed: docs/decisions/0002.
     work = [asyncio.ensure_future(reranker.rank(query)) for query in queries]
     try:
         rankings = await asyncio.gather(*work)
@@ -75,7 +87,7 @@ def label(request: Request, ranking: Ranking) -> Label:
 
 
 def json_response(answer: Any, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(to_json(answer), headers=dict(headers or {}), media_type="application/json")
+    return Response(write_json(answer), headers=dict(headers or {}), media_type="application/json")
 
 
 def takes(request: type[BaseModel]) -> dict[str, Any]:

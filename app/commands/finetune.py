@@ -66,14 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
         from app.evaluation import tuned  # noqa: PLC0415 (needs the extra)
         from app.evaluation.mining import split  # noqa: PLC0415
         from app.evaluation.pairs import read_labelled  # noqa: PLC0415
-        from app.evaluation.writing import new_folder, write_json  # noqa: PLC0415
+        from app.evaluation.writing import write_json  # noqa: PLC0415
 
         judged = read_labelled(arguments.data, arguments.split)
         parts = split(judged, arguments.validation, arguments.test, arguments.seed)
-        with new_folder(arguments.out) as aside:
-            before, after, checks = tune_and_measure(arguments, settings, parts, aside)
-            found = tuned.as_json(before, after, checks, arguments.seed)
-            write_json(aside / "finetune.json", found)
+        before, after, checks = tune_and_measure(arguments, settings, parts)
+        found = tuned.as_json(before, after, checks, arguments.seed)
+        write_json(arguments.out / "finetune.json", found)
         if arguments.json:
             print(to_json(found, indent=2).decode())
         else:
@@ -83,20 +82,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def tune_and_measure(
-    arguments: argparse.Namespace, settings: Settings, parts: Split, folder: Path
+    arguments: argparse.Namespace, settings: Settings, parts: Split
 ) -> tuple[Study, Study, list[float]]:
-    """Both measurements go through the service's own engine: the result is known to be served."""
-    from app.evaluation.first_stage import candidates  # noqa: PLC0415
+    """Both measurements go through the service's own engine: the result is known to be served.
 
-    train, validation, test = (
-        Task(one, candidates(one, arguments.initial_k, arguments.language, given=one.ranked))
-        for one in (parts.train, parts.validation, parts.test)
-    )
-    before = asyncio.run(measure(settings, test, arguments))
-    checks = tune(arguments, settings, train, validation, folder)
-    served = settings.model_copy(
-        update={"model": str(folder), "model_name": arguments.out.name, "revision": ""}
-    )
+    The second looks at a model that is whole and in its place, and stays there if that fails.
+    """
+    from app.evaluation.first_stage import candidates  # noqa: PLC0415
+    from app.evaluation.writing import new_folder  # noqa: PLC0415
+
+    with new_folder(arguments.out) as aside:
+        train, validation, test = (
+            Task(one, candidates(one, arguments.initial_k, arguments.language, given=one.ranked))
+            for one in (parts.train, parts.validation, parts.test)
+        )
+        before = asyncio.run(measure(settings, test, arguments))
+        checks = tune(arguments, settings, train, validation, aside)
+    out: Path = arguments.out.resolve()
+    served = settings.model_copy(update={"model": str(out), "model_name": out.name, "revision": ""})
     return before, asyncio.run(measure(served, test, arguments)), checks
 
 

@@ -103,7 +103,7 @@ async def ingest(stage: FirstStage, paths: Sequence[Path], chunking: Chunking) -
     from app.evaluation.progress import bar  # noqa: PLC0415 (the extra)
 
     async with open_shelf(stage) as (shelf, embedder):
-        with bar(sum(1 for _ in find_files(paths)), "files") as step:
+        with bar(len(find_files(paths).files), "files") as step:
             return await Sync(shelf, embedder, chunking).run(paths, step)
 
 

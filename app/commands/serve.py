@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -83,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config, app.state.service, settings.drain_seconds)
-    server.run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C once more when it has shut down
+        server.run(sockets=[listener])
     if failures:
         stop(str(failures[0]), 1)
     if app.state.service.loading:  # its thread would keep the process until it is done

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +36,7 @@ Curve = Callable[[float], float]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Pairs of all queries; `owners` tells which query each belongs to."""
+    """Pairs of all queries; those of one owner belong to queries that ask the same."""
 
     logits: Values
     labels: Labels
@@ -59,7 +60,7 @@ class Fit:
 def collect(judged: Judged, found: Orders, answers: Mapping[str, Answer]) -> Labelled:
     """Every candidate that has a score; what is not judged relevant counts as not relevant."""
     logits, labels, owners = [], [], []
-    for owner, query in enumerate(judged.queries):
+    for owner, query in zip(judged.alike(), judged.queries, strict=True):
         relevant = set(judged.relevant(query))
         scores = answers[query].scores if found[query] else ()
         for name, logit in zip(found[query], scores, strict=True):
@@ -73,9 +74,8 @@ def collect(judged: Judged, found: Orders, answers: Mapping[str, Answer]) -> Lab
 def fit(labelled: Labelled, method: Method | None, model: str, seed: int) -> Fit:
     """None chooses the method that does better on unseen queries, by the Brier score."""
     check(labelled)
-    methods: Sequence[Method] = [method] if method else ["platt", "isotonic"]
-    unseen = {one: cross_fit(labelled, one, seed) for one in methods}
-    chosen = min(methods, key=lambda one: brier(unseen[one], labelled.labels))
+    unseen = {method: cross_fit(labelled, method, seed)} if method else try_both(labelled, seed)
+    chosen = min(unseen, key=lambda one: brier(unseen[one], labelled.labels))
     before, after = apply(probability, labelled.logits), unseen[chosen]
     facts = {
         "model": model,
@@ -97,14 +97,30 @@ def check(labelled: Labelled) -> None:
             f"{relevant} of {len(labelled.labels)} candidates are relevant; "
             f"at least {FOLDS}, and not all, must be"
         )
+    for kind, chosen in (("relevant", labelled.labels), ("not relevant", ~labelled.labels)):
+        if labelled.only(chosen).queries < 2:
+            raise NotMeasurable(f"all candidates that are {kind} are of one query; two are needed")
+
+
+def try_both(labelled: Labelled, seed: int) -> dict[Method, Values]:
+    fit_platt(labelled, IN_PASSING)  # ends it where the model ranks the wrong way round
+    unseen: dict[Method, Values] = {"isotonic": cross_fit(labelled, "isotonic", seed)}
+    with suppress(NotMeasurable):  # some folds may do so where the whole does not
+        unseen["platt"] = cross_fit(labelled, "platt", seed)
+    return unseen
 
 
 def cross_fit(labelled: Labelled, method: Method, seed: int) -> Values:
-    """Each query's probabilities, by a fit on the queries of the other folds."""
-    owners = np.unique(labelled.owners)
-    fold_of = np.zeros(owners.max() + 1, dtype=int)
-    fold_of[owners[permuted(len(owners), seed)]] = np.arange(len(owners)) % FOLDS
-    folds = fold_of[labelled.owners]
+    """Each query's probabilities, by a fit on the queries of the other folds.
+
+    Dealt by their share of relevant candidates, so that those folds hold both kinds.
+    """
+    owners, places = np.unique(labelled.owners, return_inverse=True)
+    shares = np.bincount(places, labelled.labels) / np.bincount(places)
+    fold_of = np.zeros(len(owners), dtype=int)
+    dealt = sorted(permuted(len(owners), seed), key=lambda owner: -shares[owner])
+    fold_of[dealt] = np.arange(len(owners)) % FOLDS
+    folds = fold_of[places]
     unseen = np.zeros(len(labelled.labels))
     for fold in range(FOLDS):
         curve = fit_curve(labelled.only(folds != fold), method, IN_PASSING)

@@ -27,6 +27,12 @@ class Judged:
     def texts(self, documents: Sequence[str]) -> list[str]:
         return [self.corpus[one] for one in documents]
 
+    def alike(self) -> list[int]:
+        """For each query a number, from 0; those that ask the same share one."""
+        numbers: dict[str, int] = {}
+        asked = (" ".join(text.casefold().split()) for text in self.queries.values())
+        return [numbers.setdefault(text, len(numbers)) for text in asked]
+
     def measurable(self) -> Judged:
         """Only the queries for which something is relevant; the others say nothing."""
         kept = {query: text for query, text in self.queries.items() if self.relevant(query)}

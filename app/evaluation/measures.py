@@ -20,6 +20,7 @@ class Measured:
     """Each measure's value for each query, in the order of the queries."""
 
     queries: Sequence[str]
+    alike: Sequence[int]  # a number for each query; those that ask the same share one
     values: Mapping[str, Values]
 
     def mean(self, name: str) -> float:
@@ -51,7 +52,7 @@ def measure(judged: Judged, orders: Orders, k: int) -> Measured:
     run = {query: descending(orders[query]) for query in queries if orders[query]}
     for one in ir_measures.iter_calc(list(labels), grades, run):
         values[labels[one.measure]][places[one.query_id]] = one.value
-    return Measured(queries, values)
+    return Measured(queries, judged.alike(), values)
 
 
 def descending(order: Sequence[str]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,19 +32,27 @@ class Group:
 
 
 def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
-    """By query, so that no query is on two sides."""
-    count = len(judged.queries)
+    """By what is asked, so that no question is on two sides, however often it was asked."""
+    alike = judged.alike()
+    count = len(set(alike))
     if count < FEWEST:
-        raise NotMeasurable(f"{judged.name}: {count} queries are too few; {FEWEST} are needed")
+        raise NotMeasurable(
+            f"{judged.name}: {count} different queries are too few; {FEWEST} are needed"
+        )
     order = permuted(count, seed)
     tested = max(1, round(count * test))
     watched = max(1, round(count * validation))
     if tested + watched >= count:
         raise NotMeasurable(f"{judged.name}: validation and test leave no query to train on")
+
+    def side(chosen: Sequence[int]) -> Judged:
+        numbers = set(chosen)
+        return judged.only([place for place, number in enumerate(alike) if number in numbers])
+
     return Split(
-        train=judged.only(sorted(order[tested + watched :])),
-        validation=judged.only(sorted(order[tested : tested + watched])),
-        test=judged.only(sorted(order[:tested])),
+        train=side(order[tested + watched :]),
+        validation=side(order[tested : tested + watched]),
+        test=side(order[:tested]),
     )
 
 
@@ -56,12 +65,17 @@ def mine(
     of them are relevant and were never judged.
     """
     draw = random.Random(seed)  # noqa: S311 (nothing secret)
+    answers = answers_by_query(judged)
     groups = []
     for query in track(list(judged.queries), "mining"):
         text, grades = judged.queries[query], judged.grades[query]
         relevant = [name for name in judged.relevant(query) if name in judged.corpus]
         given = [name for name, grade in grades.items() if grade <= 0]
-        mined = [name for name in found[query] if name not in grades]
+        mined = [
+            name
+            for name in found[query]
+            if name not in grades and judged.corpus[name] not in answers[query]
+        ]
         if score is not None and relevant and mined:
             mined = below_best(judged, score, text, relevant, mined)
         for name in draw.sample(relevant, min(POSITIVES, len(relevant))):
@@ -73,6 +87,17 @@ def mine(
     if not groups:
         raise NotMeasurable(f"{judged.name}: no negatives were given, and none could be mined")
     return groups
+
+
+def answers_by_query(judged: Judged) -> dict[str, set[str]]:
+    """The texts that are relevant to it, wherever the same was asked."""
+    together: dict[int, set[str]] = defaultdict(set)
+    asked = dict(zip(judged.queries, judged.alike(), strict=True))
+    for query, number in asked.items():
+        together[number].update(
+            judged.corpus[name] for name in judged.relevant(query) if name in judged.corpus
+        )
+    return {query: together[number] for query, number in asked.items()}
 
 
 def below_best(

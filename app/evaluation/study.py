@@ -85,7 +85,7 @@ def compare(
         before=before,
         after=after,
         differences={
-            name: difference(before.values[name], after.values[name], seed)
+            name: difference(before.values[name], after.values[name], before.alike, seed)
             for name in before.values
         },
         moves=find_moves(judged, found, reranked),

@@ -10,6 +10,7 @@ from app.evaluation.bootstrap import Difference, difference
 from app.evaluation.judged import Judged, Orders
 from app.evaluation.measures import Measured, Values, measure
 from app.evaluation.scoring import Answer, Latency, Scorer, reorder, score_all
+from app.evaluation.verdict import few
 
 TIMED = 50  # queries that are timed at each initial_k but the largest
 
@@ -87,22 +88,26 @@ def make_point(
     """Where final_k exceeds initial_k, only what was reranked counts."""
     before, after = (measure(judged, one, setting.final_k) for one in (found, order))
     name = f"nDCG@{setting.final_k}"
-    gain = difference(before.values[name], after.values[name], seed)
+    gain = difference(before.values[name], after.values[name], before.alike, seed)
     return Point(setting, after, latency, gain)
 
 
 def advise(points: Sequence[Point], seed: int) -> str:
     """For one final_k: the cheapest setting that is not measurably below the best."""
     best = max(points, key=lambda point: float(point.quality.mean()))
-    near = [point for point in points if not difference(point.quality, best.quality, seed).low > 0]
+    near = [point for point in points if not loss(point, best, seed).certain]
     cheapest = min(near, key=lambda point: (point.latency.p50, -float(point.quality.mean())))
     final_k = best.setting.final_k
-    sentence = f"For final_k {final_k}, {describe(best)} ranks best"
+    advice = f"{describe(cheapest)} is not measurably worse"
     if best.setting.model is None:
-        return f"{sentence}: reranking does not pay."
-    if cheapest is best:
-        return f"{sentence}, and nothing cheaper comes near."
-    return f"{sentence}; {describe(cheapest)} is not measurably worse."
+        advice = "reranking does not pay"
+    elif cheapest is best:
+        advice = "nothing cheaper comes near"
+    return f"For final_k {final_k}, {describe(best)} ranks best; {advice}{few(best.gain)}."
+
+
+def loss(point: Point, best: Point, seed: int) -> Difference:
+    return difference(point.quality, best.quality, best.measured.alike, seed)
 
 
 def describe(point: Point) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 from app.evaluation.bootstrap import Difference, difference
 from app.evaluation.study import Study
-from app.evaluation.verdict import counted
+from app.evaluation.verdict import counted, few
 
 
 def changes(before: Study, after: Study, seed: int) -> dict[str, Difference]:
     return {
-        name: difference(before.after.values[name], after.after.values[name], seed)
-        for name in before.after.values
+        name: difference(values, after.after.values[name], before.after.alike, seed)
+        for name, values in before.after.values.items()
     }
 
 
@@ -37,7 +37,7 @@ def sentence(before: Study, after: Study, change: Difference) -> str:
     return (
         f"Fine-tuning {effect} on {before.data}: {name} goes from {before.after.mean(name):.3f} "
         f"to {after.after.mean(name):.3f} ({change.mean:+.3f}, 95% interval {change.low:+.3f} to "
-        f"{change.high:+.3f}, {counted(before.queries)} held out)."
+        f"{change.high:+.3f}, {counted(before.queries)} held out){few(change)}."
     )
 
 

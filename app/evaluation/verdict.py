@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from app.evaluation.bootstrap import Difference
 from app.evaluation.study import Study
 
-FEW = 30
+FEW = 30  # questions
 
 
 def verdict(study: Study) -> str:
@@ -15,10 +16,7 @@ def verdict(study: Study) -> str:
         f"{counted(study.queries)})"
     )
     cost = f"{study.latency.p50:.0f} ms a query (p95 {study.latency.p95:.0f} ms)"
-    sentence = f"{opening(study)}: {figures}, and it costs {cost}"
-    if study.queries < FEW:
-        sentence += f"; {counted(study.queries)} are few, so measure again with more"
-    return f"{sentence}."
+    return f"{opening(study)}: {figures}, and it costs {cost}{few(change)}."
 
 
 def opening(study: Study) -> str:
@@ -27,6 +25,15 @@ def opening(study: Study) -> str:
         return f"Reranking with {study.model} makes no measurable difference on {study.data}"
     word = "helps" if change.mean > 0 else "hurts"
     return f"Reranking with {study.model} {word} on {study.data}"
+
+
+def few(change: Difference) -> str:
+    """A sentence's end where there is little to go by."""
+    if change.questions >= FEW:
+        return ""
+    count = change.questions
+    asked = "1 different query is" if count == 1 else f"{count} different queries are"
+    return f"; {asked} few, so measure again with more"
 
 
 def counted(queries: int) -> str:

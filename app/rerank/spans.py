@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 from app.rerank.passages import cuts
 from app.rerank.query import Document, Query, Ranking, Span, SpansAsked
 
-END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")  # noqa: RUF001 (they end sentences too)
+END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*")  # noqa: RUF001 (they end sentences too)
 LONGEST = 600  # characters that are scored as one
+MOST = 5_000  # sentences of an answer: finding them holds up all other requests, some 10 µs each
+LEFT_OUT = f"relevant_spans: only the first {MOST} sentences were scored, best documents first"
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+def sentences(text: str) -> Iterator[tuple[int, int]]:
     """Where each begins and ends, without the space around it."""
-    edges = [0, *(match.end() for match in END.finditer(text)), len(text)]
+    edges = chain([0], (match.end() for match in END.finditer(text)), [len(text)])
     stretches = (
         (start + low, start + high)
         for start, end in pairwise(edges)
         for low, high in cuts(text[start:end], LONGEST)
     )
-    return list(trimmed(text, stretches))
+    return trimmed(text, stretches)
 
 
 def trimmed(text: str, stretches: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -32,10 +34,17 @@ def trimmed(text: str, stretches: Iterator[tuple[int, int]]) -> Iterator[tuple[i
             yield start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
 
 
+def found_in(ranking: Ranking) -> Iterator[tuple[int, int, int]]:
+    """The sentences of the documents in the answer, of the best one first: index, start, end."""
+    for result in ranking.results:
+        for start, end in sentences(ranking.query.documents[result.index].text):
+            yield result.index, start, end
+
+
 def sentence_query(ranking: Ranking) -> Query:
-    """The sentences of all documents in the answer, each once, as documents of their own."""
-    texts = (ranking.query.documents[result.index].text for result in ranking.results)
-    parts = (text[start:end] for text in texts for start, end in sentences(text))
+    """The first of them, each once, as documents of their own."""
+    texts = [document.text for document in ranking.query.documents]
+    parts = (texts[index][start:end] for index, start, end in islice(found_in(ranking), MOST))
     documents = [Document(part) for part in dict.fromkeys(parts)]
     return replace(
         ranking.query, documents=documents, top_n=None, min_score=None, windows=0, truncate=True
@@ -45,10 +54,12 @@ def sentence_query(ranking: Ranking) -> Query:
 def with_spans(ranking: Ranking, scored: Ranking, asked: SpansAsked) -> Ranking:
     parts = scored.query.documents
     scores = {parts[result.index].text: result.score for result in scored.results}
-    spans = {
-        result.index: best(ranking.query.documents[result.index].text, scores, asked)
-        for result in ranking.results
-    }
+    found = found_in(ranking)
+    spans: dict[int, list[Span]] = {result.index: [] for result in ranking.results}
+    for index, start, end in islice(found, MOST):
+        text = ranking.query.documents[index].text[start:end]
+        spans[index].append(Span(start, end, scores[text]))
+    more = next(found, None) is not None
     usage = replace(ranking.usage, tokens=ranking.usage.tokens + scored.usage.tokens)
     times = replace(
         ranking.times,
@@ -56,11 +67,16 @@ def with_spans(ranking: Ranking, scored: Ranking, asked: SpansAsked) -> Ranking:
         compute=ranking.times.compute + scored.times.compute,
         total=ranking.times.total + scored.times.total,
     )
-    return replace(ranking, spans=spans, usage=usage, times=times)
+    return replace(
+        ranking,
+        spans={index: best(some, asked) for index, some in spans.items()},
+        usage=usage,
+        times=times,
+        warnings=[*ranking.warnings, *([LEFT_OUT] if more else [])],
+    )
 
 
-def best(text: str, scores: Mapping[str, float], asked: SpansAsked) -> Sequence[Span]:
+def best(spans: Sequence[Span], asked: SpansAsked) -> Sequence[Span]:
     """In order of score, those at or above the threshold."""
-    found = [Span(start, end, scores[text[start:end]]) for start, end in sentences(text)]
-    chosen = [span for span in found if span.score >= asked.threshold]
+    chosen = [span for span in spans if span.score >= asked.threshold]
     return sorted(chosen, key=lambda span: -span.score)[: asked.most]

@@ -30,6 +30,7 @@ from app.upstream.wires.wire import Asked, Told, Wish
 
 ATTEMPTS = 3
 CONNECT_SECONDS = 5.0
+AT_ONCE = 32  # calls: in the third of a second that one takes, more a minute than is sold
 CLOSEST = 1e-12  # to 0 and 1 that a probability is taken for, so that its log-odds are finite
 EXPLAINED = {
     401: "check RERANKD_UPSTREAM_API_KEY",
@@ -74,6 +75,7 @@ class Remote:
         self._timeout = timeout
         self._observe = observe
         self._observe_call = observe_call
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -119,10 +121,13 @@ class Remote:
         started, most = now(), self._wire.most
         texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
         known: dict[str, Known] = {}
-        tokens, warnings = 0, self._warnings(query)
+        tokens, waited, warnings = 0, 0.0, self._warnings(query)
         for start in range(0, len(texts), most):
             some = texts[start : start + most]
-            told = await self._ask(Asked(self._model, query, some, deadline - now()), deadline)
+            came = now()
+            async with self._room:
+                waited += now() - came
+                told = await self._ask(Asked(self._model, query, some, deadline - now()), deadline)
             cut = set(told.truncated)
             # Tokens are known in sum only; a whole longer than its tokens is one that was cut.
             known |= {
@@ -133,7 +138,7 @@ class Remote:
             tokens += told.tokens
             warnings += [one for one in told.warnings if one not in warnings]
         spent = now() - started
-        times = Times(compute=spent, total=spent)
+        times = Times(queue=waited, compute=spent - waited, total=spent)
         ranking = make_ranking(query, known, 0, times, self._show)
         return replace(
             ranking,

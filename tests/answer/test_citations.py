@@ -44,11 +44,47 @@ def test_a_marker_that_was_made_up_is_taken_out_and_told() -> None:
     assert spans(reader) == [("Or five", (2,))]
 
 
-@given(st.lists(st.sampled_from(["[", "]", "1", "9", ",", " ", "a", ".", "\n", "【", "】"])))
+@given(st.lists(st.sampled_from(["[", "]", "1", "9", ",", " ", "a", ".", "\n", "【", "】", "`"])))
 def test_however_the_words_are_cut_the_answer_is_the_same(letters: list[str]) -> None:
     whole, pieces = read("".join(letters)), read(*letters)
     assert (whole.text, whole.invented) == (pieces.text, pieces.invented)
     assert whole.citations == pieces.citations
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "Use `argv[0]` or ``a[9]`b``.",
+        "```py\nx = a[1]\n`y[2]`\n```",
+        "````\n```\na[1]\n```\n````",
+        "```\nnever closed: a[1]",
+    ],
+)
+def test_code_is_no_place_for_markers(code: str) -> None:
+    for reader in (read(code), read(*code)):
+        assert (reader.text, reader.invented, reader.citations) == (code, [], [])
+
+
+def test_around_code_there_are_markers_as_ever() -> None:
+    reader = read(*"Take `argv[1]` [1], not `argv[0]` [9].\n```\na[0]\n```\nThe ` key, too [2].")
+    assert reader.text == (
+        "Take `argv[1]` [1], not `argv[0]`.\n```\na[0]\n```\nThe ` key, too [2]."
+    )
+    assert spans(reader) == [("Take `argv[1]`", (1,)), ("The ` key, too", (2,))]
+    assert reader.invented == [9]
+
+
+def test_code_is_shown_when_its_line_is_and_blocks_of_it_line_by_line() -> None:
+    reader = Reader(3)
+    assert reader.feed("Use `a[1") == "Use"
+    assert reader.feed("]` or") == " `a[1]` or"
+    assert reader.feed("\n```py\nx = 1;") == "\n```py\nx = 1;"
+
+
+def test_a_backtick_that_nothing_closes_is_not_waited_for_over_a_whole_paragraph() -> None:
+    reader = Reader(3)
+    assert reader.feed("The ` key ends " + "a word " * 40).endswith("a word")
+    assert reader.feed("[1]") == " [1]"
 
 
 def test_words_are_held_back_only_while_they_may_be_a_marker() -> None:

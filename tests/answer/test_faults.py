@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app.answer.opening import FirstStage, open_retriever
 from app.errors import UpstreamFailed, UpstreamTimeout
 from tests.answer.stores import ids
 from tests.answer.upstreams import (
@@ -101,6 +99,16 @@ def test_a_store_that_is_down_is_tried_again_and_named(kind: str, tmp_path: Path
     assert str(error) == f"{kind} cannot be reached"
     assert len(upstream.requests) == 2
     assert seconds < 5
+
+
+@every_store
+def test_a_store_that_asks_for_more_time_than_there_is_is_not_waited_for(
+    kind: str, tmp_path: Path
+) -> None:
+    busy = Upstream(lambda _: httpx.Response(429, headers={"Retry-After": "30"}))
+    error, seconds = failing(kind, tmp_path, busy)
+    assert str(error) == f"{kind} answered 429"
+    assert (error.retry_after, seconds) == (30, 0)
 
 
 @every_store
@@ -226,23 +234,3 @@ def test_nothing_of_a_question_or_a_key_is_logged(
         failing(kind, tmp_path, status(503))
     assert "s3cret" not in caplog.text
     assert "private" not in caplog.text
-
-
-@pytest.mark.anyio
-async def test_postgresql_that_is_down_refuses_or_hangs_is_named(postgres_url: str) -> None:
-    embedder = httpx.MockTransport(answering({}))
-    common = {"embedder": "http://embedder.test/v1", "collection": "nowhere"}
-
-    async def reason(url: str, seconds: float = 5.0) -> str:
-        stage = FirstStage(stores=[url], store_seconds=seconds, **common)  # type: ignore[arg-type]
-        async with open_retriever(stage, transport=embedder) as retriever:
-            with pytest.raises(UpstreamFailed) as caught:
-                await ids(retriever, "cats")
-            return str(caught.value)
-
-    down = "postgresql://user:hunter2@127.0.0.1:1/db"
-    assert await reason(down) == "postgresql cannot be reached, or broke off"
-    assert "has no such table" in await reason(postgres_url)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        hanging = f"postgresql://user:hunter2@127.0.0.1:{silent.getsockname()[1]}/db"
-        assert await reason(hanging, 0.1) == "postgresql did not answer within 100 ms"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,16 @@ def test_an_unreadable_file_is_told_and_makes_the_exit_code_1(ingest: Run) -> No
     code, report = ingest()
     assert code == 1
     assert report.endswith("2 written, 0 removed\n! notes/c.md: is not UTF-8 text\n")
+
+
+def test_a_file_whose_name_is_not_utf_8_is_told_and_stops_no_other(ingest: Run) -> None:
+    Path(os.fsdecode(b"notes/Gr\xf6\xdfe.md")).write_text("Seven.")
+    code, report = ingest("--json")
+    assert code == 1
+    assert json.loads(report)["problems"] == [
+        "notes/Gr��e.md: has a name that is not UTF-8, so nothing could cite it"
+    ]
+    assert json.loads(report)["new"] == 2
 
 
 @pytest.mark.parametrize(

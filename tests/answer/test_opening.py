@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.answer.address import read_address
-from app.answer.opening import FirstStage, open_retriever, open_shelf
+from app.answer.opening import FirstStage, dsn, open_retriever, open_shelf
 from app.answers import first_stage
 from app.errors import LoadFailed
 from app.settings import Settings
@@ -29,6 +29,23 @@ pytestmark = pytest.mark.anyio
 def test_an_address_says_where_a_store_is(text: str, kind: str, base: str, path: str) -> None:
     address = read_address(text)
     assert (address.kind, address.base, address.path) == (kind, base, path)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ("", ""),
+        ("?table=a.b&text=", ""),
+        (
+            "?options=-c%20search_path%3Da+b&table=c&sslmode=&",
+            "?options=-c%20search_path%3Da+b&sslmode=",
+        ),
+    ],
+)
+def test_what_is_postgresqls_own_goes_to_it_as_it_was_given(options: str, kept: str) -> None:
+    assert dsn(read_address(f"postgres://u:p%40w@host/db{options}")) == (
+        f"postgresql://u:p%40w@host/db{kept}"
+    )
 
 
 @pytest.mark.parametrize(

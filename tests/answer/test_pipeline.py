@@ -1,72 +1,16 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import replace
-from datetime import date
-from typing import Any
 
 import pytest
 
-from app.answer.answered import Answer, Found, StageDone
-from app.answer.cache import Recent
+from app.answer.answered import Found
 from app.answer.candidate import Candidate
-from app.answer.llm import LLM
-from app.answer.llm.breaker import Breaker
-from app.answer.llm.budget import Budget
-from app.answer.llm.chain import Chain, Link
-from app.answer.pipeline import Answerer, Manner
-from app.answer.question import Question, Turn
+from app.answer.question import Turn
 from app.errors import DeadlineExceeded, UpstreamFailed
-from tests.fakes import FakeRetriever, OverlapReranker, ScriptedLLM
+from tests.answer.rooms import ASKED, DOWN, Room, ids
+from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time, now
-
-TEXTS = (
-    "The library opens at nine in the morning.",
-    "A film is lent for one week only.",
-    "A book is lent for four weeks in all.",
-    "Bananas are rich in potassium.",
-)
-ASKED = Question("how long is a book lent", initial_k=4, final_k=2)
-DOWN = UpstreamFailed("m is down", upstream="m")
-
-
-class Room:
-    """An answerer and all that it was built from."""
-
-    def __init__(self, *llms: LLM, cache: float = 0.0, **manner: Any) -> None:
-        clock = asyncio.get_running_loop().time
-        self.retriever = FakeRetriever(*TEXTS)
-        self.reranker = OverlapReranker()
-        self.seen: list[Answer | StageDone] = []
-        links = [Link(one, Breaker(clock)) for one in llms]
-        budget = Budget(0, None, lambda: date(2026, 11, 23))
-        chain = Chain(links, budget, max_tokens=50, concurrency=8) if llms else None
-        self.answerer = Answerer(
-            self.retriever,
-            self.reranker,
-            chain,
-            Manner(**manner),
-            cache=Recent(cache, clock),
-            observe=self.seen.append,
-            fence=lambda: "c0de",
-        )
-
-    async def ask(self, question: Question = ASKED) -> Answer:
-        return await self.answerer.answer(question)
-
-    async def listen(self, question: Question = ASKED) -> list[Any]:
-        async with aclosing(self.answerer.events(question, stream=True)) as events:
-            return [event async for event in events]
-
-    @property
-    def stages(self) -> list[tuple[str, str]]:
-        return [(one.stage, one.outcome) for one in self.seen if isinstance(one, StageDone)]
-
-
-def ids(answer: Answer) -> list[str]:
-    return [one.candidate.id for one in answer.found.sources]
 
 
 @in_virtual_time
@@ -219,74 +163,6 @@ async def test_made_up_citations_are_dropped_and_told() -> None:
 @in_virtual_time
 async def test_a_model_that_only_cites_what_is_not_there_has_said_nothing() -> None:
     assert (await Room(ScriptedLLM("m", "[7]")).ask()).outcome == "extractive"
-
-
-# --- listwise ---------------------------------------------------------------------------------
-
-
-@in_virtual_time
-async def test_the_model_may_order_the_best_again() -> None:
-    room = Room(ScriptedLLM("m", "2 > 1"), listwise=True)
-    answer = await room.ask()
-    assert ids(answer) == ["p2", "p3"]
-    assert [one.rank for one in answer.found.sources] == [2, 1]
-    assert answer.tokens.total == 20
-
-
-@pytest.mark.parametrize("said", ["Passage 2 is best.", "2 > 2", "9 > 1", "", DOWN])
-def test_an_order_that_is_none_leaves_the_rerankers_and_warns(said: str | Exception) -> None:
-    @in_virtual_time
-    async def test() -> None:
-        pieces: Sequence[str | Exception] = [said]
-        answer = await Room(ScriptedLLM("m", *pieces), listwise=True).ask()
-        assert ids(answer) == ["p3", "p2"]
-        assert any(one.startswith("the order is the reranker's") for one in answer.warnings)
-
-    test()
-
-
-# --- the cache --------------------------------------------------------------------------------
-
-
-@in_virtual_time
-async def test_the_same_question_on_the_same_passages_is_answered_again_for_nothing() -> None:
-    llm = ScriptedLLM("m", "Four [1].")
-    room = Room(llm, cache=60)
-    first = await room.ask()
-    again = await room.ask()
-    assert (again.text, again.citations) == (first.text, first.citations)
-    assert (again.cached, again.tokens.total, len(llm.prompts)) == (True, 0, 1)
-    assert ids(again) == ids(first)
-    assert (await room.listen())[1:-1] == ["Four [1]."]
-
-
-@in_virtual_time
-async def test_a_changed_passage_a_new_question_or_a_day_later_is_asked_anew() -> None:
-    llm = ScriptedLLM("m", "Four [1].")
-    room = Room(llm, cache=60)
-    await room.ask()
-    room.retriever.candidates[2] = Candidate("p3", "A book is lent for five weeks in all.")
-    assert not (await room.ask()).cached
-    assert not (await room.ask(replace(ASKED, text="how long is a film lent"))).cached
-    await asyncio.sleep(61)
-    assert not (await room.ask()).cached
-    assert len(llm.prompts) == 4
-
-
-@in_virtual_time
-async def test_what_was_extracted_for_want_of_a_model_is_not_kept() -> None:
-    room = Room(ScriptedLLM("m", DOWN), cache=60)
-    await room.ask()
-    assert not (await room.ask()).cached
-
-
-@in_virtual_time
-async def test_by_default_nothing_is_kept() -> None:
-    llm = ScriptedLLM("m", "Four [1].")
-    room = Room(llm)
-    await room.ask()
-    await room.ask()
-    assert len(llm.prompts) == 2
 
 
 @in_virtual_time

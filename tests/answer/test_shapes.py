@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from app.answer.candidate import Candidate
 from app.errors import LoadFailed, UpstreamFailed
 from tests.answer.upstreams import (
+    CHROMA,
     ELASTICSEARCH,
     QDRANT,
     TEMPLATED,
@@ -172,6 +176,44 @@ async def test_a_template_that_cannot_be_used_is_refused_at_start(
     with pytest.raises(LoadFailed, match=r"none\.json cannot be read: No such file"):
         async with opened(f"template:{tmp_path / 'none.json'}", answering({})):
             pass
+
+
+def untold(value: Any, text: str) -> Any:
+    """The answer with this text, by whatever name, taken away."""
+    if isinstance(value, dict):
+        return {name: untold(one, text) for name, one in value.items() if one != text}
+    if isinstance(value, list):
+        return [None if one == text else untold(one, text) for one in value]
+    return value
+
+
+STORES = [
+    ("chroma://store.test", CHROMA),
+    ("qdrant://store.test", QDRANT),
+    ("elasticsearch://store.test?vector=dense", ELASTICSEARCH),
+    ("", TEMPLATED),
+]
+
+
+@pytest.mark.parametrize(("url", "answer"), STORES)
+async def test_a_hit_without_a_text_is_left_out(url: str, answer: Any, tmp_path: Path) -> None:
+    url = url or template(tmp_path)
+    found = await ask(answering(untold(answer, "first")), url)
+    assert [one.text for one in found] == ["second"]
+    with pytest.raises(UpstreamFailed, match="found only what has no text: if texts lie in"):
+        await ask(answering(untold(untold(answer, "first"), "second")), url)
+
+
+@pytest.mark.parametrize(("url", "answer"), STORES)
+async def test_what_only_python_takes_for_json_is_replaced(
+    url: str, answer: Any, tmp_path: Path
+) -> None:
+    """A text that was cut in the middle of an emoji, and NaN as pandas writes it."""
+    broken = json.dumps(answer).replace("first", r"first\ud83d")
+    broken = broken.replace('"a.md"', r'["a\ud83d", {"\ud83d": NaN}]')
+    upstream = Upstream(lambda _: httpx.Response(200, content=broken))
+    first, _ = await ask(upstream, url or template(tmp_path))
+    assert (first.text, first.metadata) == ("first?", {"source": ["a?", {"?": None}]})
 
 
 async def test_a_hit_list_that_is_none_is_junk() -> None:

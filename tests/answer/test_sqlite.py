@@ -120,6 +120,21 @@ async def test_a_service_that_runs_finds_what_is_written_meanwhile(tmp_path: Pat
         assert set(await ids(retriever, "cats volcano")) == {"0", "2"}
 
 
+async def test_a_file_that_is_made_anew_is_searched_in_place_of_the_old(tmp_path: Path) -> None:
+    stage = words_only(tmp_path)
+    async with filled(stage) as retriever:
+        assert await ids(retriever, "cats") == ["0"]
+        (tmp_path / "a.db").unlink()
+        with pytest.raises(UpstreamFailed, match=r"no a\.db yet"):
+            await ids(retriever, "cats")
+        await fill(stage, [Candidate("new", "Cats hiss.")])
+        assert await ids(retriever, "cats") == ["new"]
+        (tmp_path / "aside").mkdir()
+        await fill(words_only(tmp_path / "aside"), [Candidate("newer", "Cats hide.")])
+        (tmp_path / "aside/a.db").rename(tmp_path / "a.db")
+        assert await ids(retriever, "cats") == ["newer"]
+
+
 async def test_searching_writes_nothing(tmp_path: Path) -> None:
     stage = words_only(tmp_path)
     await fill(stage)

@@ -61,6 +61,21 @@ async def test_documents_are_echoed_untouched(client: AsyncClient) -> None:
     assert echoed == {0: {"text": DOCUMENTS[0]}, 1: DOCUMENTS[1], 2: {"text": DOCUMENTS[2]}}
 
 
+async def test_a_number_beyond_all_floats_is_refused_in_a_field_and_null_in_an_echo(
+    client: AsyncClient,
+) -> None:
+    async def send(more: str) -> Any:
+        raw = '{"query": "q", "documents": [{"text": "a", "w": -1e999}], ' + more + "}"
+        headers = {"Content-Type": "application/json"}
+        return await client.post("/rerank", content=raw, headers=headers)
+
+    refused = await send('"min_score": 1e999')
+    assert (refused.status_code, refused.json()["field"]) == (422, "min_score")
+    echoed = await send('"return_documents": true')
+    assert "Infinity" not in echoed.text
+    assert echoed.json()["results"][0]["document"] == {"text": "a", "w": None}
+
+
 async def test_a_document_keeps_its_id(client: AsyncClient) -> None:
     ids = {result["index"]: result.get("id") for result in (await ask(client))["results"]}
     assert ids == {0: None, 1: "rules-7", 2: None}
@@ -145,6 +160,8 @@ async def test_unknown_keys_are_ignored(client: AsyncClient) -> None:
         ({"timeout_ms": 0}, "timeout_ms", "greater than or equal to 1"),
         ({"priority": 1000}, "priority", "less than or equal to 999"),
         ({"return_documents": "yes"}, "return_documents", "valid boolean"),
+        ({"timeout_ms": 10**400}, "timeout_ms", "finite number"),
+        ({"top_n": -(10**400)}, "top_n", "finite number"),
     ],
 )
 async def test_bad_input_is_refused_by_the_name_of_the_field(

@@ -103,6 +103,14 @@ def test_the_image_never_asks_a_model_hub_unless_told_to() -> None:
     assert "RERANKD_MODEL=${MODEL:-bundled}" in words
 
 
+def test_compose_takes_no_default_of_the_image_away() -> None:
+    """A variable that is named without a value is unset where the shell does not have it."""
+    ours = {word.partition("=")[0] for word in shlex.split(last("ENV"))}
+    named_alone = {one for one in SERVICES["rerankd"]["environment"] if "=" not in one}
+    assert named_alone
+    assert not named_alone & ours
+
+
 def test_compose_publishes_on_this_machine_only() -> None:
     for name, service in SERVICES.items():
         assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name

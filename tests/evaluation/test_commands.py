@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from app.commands.finetune import measure
+from app.evaluation.study import Study
 from app.rerank.calibration import read_calibration
+from app.settings import Settings
 from tests.evaluation.conftest import HANDBOOK, WriteLines
 
 SMALL = ["--sample", "10", "--initial-k", "6"]
@@ -101,9 +104,8 @@ def test_calibrate_writes_what_the_service_reads(run: Run, tmp_path: Path) -> No
     assert 0 <= curve(-3) < curve(6) <= 1
 
 
-def test_finetune_leaves_a_folder_that_is_served(
-    run: Run, write_lines: WriteLines, small_model: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def pairs(write_lines: WriteLines) -> Path:
     rivers = ["Danube", "Rhine", "Volga", "Loire"]
     lines = [
         {
@@ -114,13 +116,41 @@ def test_finetune_leaves_a_folder_that_is_served(
         for n in range(4)
         for river in rivers
     ]
-    data = write_lines("pairs.jsonl", *lines)
+    return write_lines("pairs.jsonl", *lines)
+
+
+def test_finetune_leaves_a_folder_that_is_served(
+    run: Run, pairs: Path, write_lines: WriteLines, small_model: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "tuned"
-    found = run("finetune", data, "--model", small_model, "--out", out, "--epochs", 1)
+    found = run("finetune", pairs, "--model", small_model, "--out", out, "--epochs", 1)
     assert found["model_after"] == "tuned"
     assert found["test_queries"] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "tuned"]
     shown = run("rerank", "where", write_lines("two.txt", "a", "b"), "--model", out)
+    assert shown["model"] == "tuned"
+
+
+def test_what_was_trained_stays_when_the_last_measurement_is_interrupted(
+    run: Run,
+    refusal: Callable[..., tuple[int, str]],
+    pairs: Path,
+    write_lines: WriteLines,
+    small_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def interrupted(settings: Settings, *rest: Any) -> Study:
+        if settings.model_name == "tuned":
+            raise KeyboardInterrupt
+        return await measure(settings, *rest)
+
+    monkeypatch.setattr("app.commands.finetune.measure", interrupted)
+    monkeypatch.chdir(tmp_path)
+    words = ["finetune", pairs, "--model", small_model, "--out", "tuned", "--epochs", 1]
+    assert refusal(*words) == (130, "rerankd: interrupted\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "tuned"]
+    shown = run("rerank", "where", write_lines("two.txt", "a", "b"), "--model", "tuned")
     assert shown["model"] == "tuned"
 
 

@@ -15,9 +15,11 @@ from app.evaluation.pictures import draw_sweep
 from app.evaluation.scoring import Latency
 from app.evaluation.sweep import (
     Point,
+    Setting,
     advise,
     by_final_k,
     first_points,
+    make_point,
     measure_model,
     model_points,
 )
@@ -70,6 +72,17 @@ async def test_the_table_has_a_row_for_each_point(points: Sequence[Point]) -> No
     assert len({line.index("ms") for line in lines[:1]}) == 1
 
 
+async def test_five_queries_are_too_few_to_call_a_cheaper_setting_worse(handbook: Judged) -> None:
+    judged = handbook.only(range(5))
+    best = {query: judged.relevant(query) for query in judged.queries}
+    nothing: dict[str, list[str]] = {query: [] for query in judged.queries}
+    first = make_point(judged, Setting(None, 0, 3), nothing, nothing, Latency(0, 0, 0), 0)
+    found = make_point(judged, Setting(MODEL, 5, 3), nothing, best, Latency(9, 9, 9), 0)
+    advice = advise([first, found], seed=0)
+    assert "the first stage alone (nDCG@3 0.000) is not measurably worse" in advice
+    assert advice.endswith("; 5 different queries are few, so measure again with more.")
+
+
 async def test_the_page_needs_nothing_else(points: Sequence[Point]) -> None:
     picture = draw_sweep(points)
     assert Image.open(BytesIO(picture)).format == "PNG"
@@ -91,5 +104,6 @@ async def test_advice_names_the_best_and_what_is_cheaper_and_as_good(
     assert "For final_k 3, " in advise([first, small, large], seed=0)
     assert advise([first], seed=0).endswith("reranking does not pay.")
     assert advise([small], seed=0).endswith("nothing cheaper comes near.")
+    assert "few" not in advise([first], seed=0)
     same = advise([small, Point(small.setting, small.measured, Latency(1, 1, 1), small.gain)], 0)
     assert "1 ms a query) is not measurably worse" in same

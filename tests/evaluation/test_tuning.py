@@ -32,8 +32,19 @@ def test_a_split_is_by_query_and_whole(handbook: Judged) -> None:
     assert parts == split(handbook, 0.2, 0.3, seed=1) != split(handbook, 0.2, 0.3, seed=2)
 
 
+def test_a_question_that_was_asked_often_is_on_one_side_only(handbook: Judged) -> None:
+    again = {f"{query}, {n}": text for n in range(3) for query, text in handbook.queries.items()}
+    shouted = {query: f" {text.upper()}\n" for query, text in handbook.queries.items()}
+    parts = split(replace(handbook, queries={**again, **shouted}), 0.2, 0.3, seed=1)
+    once = split(handbook, 0.2, 0.3, seed=1)
+    for side in ("train", "validation", "test"):
+        often, single = getattr(parts, side).queries, getattr(once, side).queries
+        assert len(often) == 4 * len(single)
+        assert single.keys() == often.keys() & handbook.queries.keys()
+
+
 def test_too_few_queries_cannot_be_split(handbook: Judged) -> None:
-    with pytest.raises(NotMeasurable, match="9 queries are too few; 10 are needed"):
+    with pytest.raises(NotMeasurable, match="9 different queries are too few; 10 are needed"):
         split(handbook.only(range(9)), 0.2, 0.2, seed=0)
     with pytest.raises(NotMeasurable, match="leave no query to train on"):
         split(handbook, 0.5, 0.5, seed=0)
@@ -46,6 +57,19 @@ def test_negatives_that_were_given_come_first_and_none_is_relevant(judged: Judge
         assert group.query == "ask"
         assert group.negatives[0] == "text wrong"
         assert set(group.negatives[1:]) <= {"text near", "text far"}
+
+
+def test_what_answers_the_same_question_elsewhere_is_no_negative(judged: Judged) -> None:
+    other = replace(
+        judged,
+        queries={**judged.queries, "again": "Ask"},
+        corpus={**judged.corpus, "copy": "text near"},
+        grades={**judged.grades, "again": {"copy": 1}},
+    )
+    groups = mine(other, {**FOUND, "again": ["good", "copy", "far"]}, 9, seed=0)
+    negatives = {group.positive: set(group.negatives) for group in groups}
+    assert negatives["text near"] == {"text far"}
+    assert negatives["text good"] == negatives["text better"] == {"text wrong", "text far"}
 
 
 def test_what_the_model_puts_above_every_positive_is_left_out(judged: Judged) -> None:

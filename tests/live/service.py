@@ -48,9 +48,9 @@ class LiveService:
                 assert time.monotonic() < deadline, f"never ready: {self.log}"
                 threading.Event().wait(0.05)
 
-    def stop(self) -> int:
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """The exit code, once the log has been read to its end."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(how)
         code = self.process.wait(STOP_SECONDS)
         self._reader.join()
         return code

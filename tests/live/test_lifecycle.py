@@ -58,9 +58,13 @@ async def test_on_sigterm_what_was_accepted_is_answered_and_newcomers_get_503() 
         assert service.process.wait(30) == 0
 
 
-def test_an_idle_service_stops_at_once() -> None:
+EITHER = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+
+
+@EITHER
+def test_an_idle_service_stops_at_once(how: signal.Signals) -> None:
     with running() as service:
-        assert service.stop() == 0
+        assert service.stop(how) == 0
         assert service.log[-1]["event"].startswith("Finished server process")
 
 
@@ -154,7 +158,10 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
     assert last_line(ended).startswith("rerankd: cannot listen on 127.0.0.1:")
 
 
-def test_a_service_that_is_still_loading_answers_that_and_stops_at_once(tmp_path: Path) -> None:
+@EITHER
+def test_a_service_that_is_still_loading_answers_that_and_stops_at_once(
+    tmp_path: Path, how: signal.Signals
+) -> None:
     """A pipe as the weights' file keeps the loader waiting for as long as the test likes."""
     models.bert(tmp_path)
     (tmp_path / "model.safetensors").unlink()
@@ -167,4 +174,5 @@ def test_a_service_that_is_still_loading_answers_that_and_stops_at_once(tmp_path
         assert (ready.status_code, ready.json()["detail"]) == (503, "the model is loading")
         assert (asked.status_code, asked.json()["type"]) == (503, "loading")
         assert asked.headers["Retry-After"] == "1"
-        assert service.stop() == 0
+        assert service.stop(how) == 0
+        assert service.log[-1]["event"].startswith("Finished server process")

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rerank.query import Span, SpansAsked
-from app.rerank.spans import best, sentences
+from app.rerank.query import Document, Query, Ranking, Result, Span, SpansAsked
+from app.rerank.spans import END, LEFT_OUT, MOST, best, sentence_query, sentences, with_spans
 
 TEXT = "It opens at nine.  Books are lent; ask!\n\n図書館です。はい。 The end"
 
@@ -26,8 +26,37 @@ def test_sentences_hold_every_letter_once(text: str) -> None:
     assert all(part and part == part.strip() for part in parts)
 
 
+def test_blank_lines_are_one_gap_however_many() -> None:
+    assert len(END.findall("One\n \n\t\n\nTwo" + "." + "\n " * 99 + "Three")) == 2
+
+
 def test_the_best_come_first_above_the_threshold_and_no_more_than_asked_for() -> None:
-    scores = {"One.": 0.2, "Two.": 0.9, "Three.": 0.5}
-    asked = SpansAsked(threshold=0.3)
-    assert best("One. Two. Three.", scores, asked) == [Span(5, 9, 0.9), Span(10, 16, 0.5)]
-    assert best("One. Two. Three.", scores, SpansAsked(0.3, most=1)) == [Span(5, 9, 0.9)]
+    one, two, three = Span(0, 4, 0.2), Span(5, 9, 0.9), Span(10, 16, 0.5)
+    assert best([one, two, three], SpansAsked(0.3)) == [two, three]
+    assert best([one, two, three], SpansAsked(0.3, most=1)) == [two]
+
+
+def ranked(*texts: str) -> Ranking:
+    """The last document is the best."""
+    scores = [float(place) for place in range(len(texts))]
+    results = [Result(index, scores[index]) for index in reversed(range(len(texts)))]
+    return Ranking(Query("q", [Document(text) for text in texts]), results, scores)
+
+
+def test_sentences_are_scored_up_to_a_limit_from_the_best_document_on() -> None:
+    """Without one, a few megabytes of short sentences would hold up the service for seconds."""
+    best_one = " ".join(f"{number}." for number in range(MOST - 1))
+    ranking = ranked("Never seen.", "Seen. Unseen.", best_one)
+    asked = sentence_query(ranking)
+    assert len(asked.documents) == MOST
+    assert asked.documents[-1].text == "Seen."
+    told = with_spans(ranking, ranked(*(one.text for one in asked.documents)), SpansAsked(0))
+    assert {index: len(spans) for index, spans in told.spans.items()} == {2: MOST - 1, 1: 1, 0: 0}
+    assert told.warnings == [LEFT_OUT]
+
+
+def test_with_room_for_all_sentences_nothing_is_warned_of() -> None:
+    ranking = ranked("", "One. Two.")
+    told = with_spans(ranking, ranked("Two.", "One."), SpansAsked(0))
+    assert told.spans == {1: [Span(0, 4, 1), Span(5, 9, 0)], 0: []}
+    assert told.warnings == []

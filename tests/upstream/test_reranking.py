@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from app.errors import (
 )
 from app.rerank.query import UNSCORED, Document, Query, Ranking, SpansAsked, probability
 from app.settings.delegating import HOSTED
-from app.upstream.reranking import Remote, open_client
+from app.upstream.reranking import AT_ONCE, Remote, open_client
 from app.upstream.wires import WIRES, find_target
 from tests.virtual_time import in_virtual_time, now
 
@@ -158,6 +159,19 @@ async def test_more_documents_than_one_request_takes_are_split_and_merged() -> N
     assert [len(body["documents"]) for body in service.bodies] == [1000, 1000, 100]
     assert order(ranking) == list(range(2099, -1, -1))
     assert ranking.usage.tokens == 21
+
+
+@in_virtual_time
+async def test_only_so_many_calls_are_made_at_once_and_the_others_wait_for_room() -> None:
+    service, target = Service(), find_target("cohere:m")
+    service.seconds = 1
+    transport = httpx.MockTransport(service)
+    async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
+        remote = Remote(target, client, 10)
+        queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * AT_ONCE + 1)]
+        rankings = await asyncio.gather(*map(remote.rank, queries))
+    assert Counter(when for _, when in service.calls) == {0: AT_ONCE, 1: AT_ONCE, 2: 1}
+    assert (rankings[-1].times.queue, rankings[-1].times.compute) == (2, 1)
 
 
 @in_virtual_time

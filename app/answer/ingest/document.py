@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +26,10 @@ class Document:
 
 
 class Unreadable(Exception):
-    """A file that cannot be read; the others can."""
+    """A file or a folder that cannot be read; the others can."""
 
     def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
-        where = str(path) if line is None else f"{path}, line {line}"
+        name = os.fsencode(path).decode(errors="replace")  # one that is not UTF-8 can be told too
+        where = name if line is None else f"{name}, line {line}"
         super().__init__(f"{where}: {reason}")
+        self.path = path

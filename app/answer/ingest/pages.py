@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from app.answer.ingest.document import Document, Section, Unreadable
@@ -20,17 +22,32 @@ INLINE = re.compile(
     "|time|u|var|wbr"
 )
 SPACE = re.compile(r"\s+")
+CHARSET = re.compile(
+    rb"(?:<meta[^>]+charset|<\?xml[^>]+encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE
+)
+AS_BROWSERS = {"iso-8859-1": "windows-1252"}  # which has curly quotes and €
 
 
 def read_html(path: Path) -> list[Document]:
     """Sections by h1 to h6; the page's title is the name of what comes before the first."""
     from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 (the extra)
 
-    page = LexborHTMLParser(path.read_bytes().replace(b"\0", b""))
+    page = LexborHTMLParser(decoded(path).replace("\0", ""))
     title = page.css_first("title")
     name = one_line(title.text()) if title else ""
     sections = outline_of(page.body) if page.body is not None else []
     return [Document("", [Section(one.title or name, one.text) for one in sections])]
+
+
+def decoded(path: Path) -> str:
+    """As UTF-8, or else as the page itself says."""
+    content = path.read_bytes()
+    found = CHARSET.search(content)
+    said = found[1].decode().lower() if found else "utf-8"
+    for charset in ("utf-8-sig", AS_BROWSERS.get(said, said)):
+        with suppress(UnicodeError, LookupError):
+            return content.decode(charset)
+    raise Unreadable(path, "is not UTF-8 text, and names no charset that it is in")
 
 
 def outline_of(body: LexborNode) -> list[Section]:
@@ -62,11 +79,13 @@ def one_line(text: str) -> str:
 def read_pdf(path: Path) -> list[Document]:
     """A section a page."""
     from pypdf import PdfReader  # noqa: PLC0415 (the extra)
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
 
     try:
         pages = [page.extract_text() for page in PdfReader(path).pages]
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Unreadable(path, f"is no PDF that can be read ({type(error).__name__})") from error
+    except OSError:
+        raise
+    except Exception as error:  # of every kind, for what is in a PDF is anybody's
+        reason = shorten(f"{type(error).__name__}: {error}", 200)
+        raise Unreadable(path, f"is no PDF that can be read ({reason})") from error
     sections = [Section(f"page {place}", text) for place, text in enumerate(pages, 1)]
     return [Document("", sections)]

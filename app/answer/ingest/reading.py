@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -13,7 +15,7 @@ from app.answer.ingest.document import Document, Section, Unreadable
 from app.answer.ingest.pages import read_html, read_pdf
 from app.answer.ingest.sections import by_headings
 
-ROW_FIELDS = ("text", "title", "id", "_id", "metadata")
+NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 
 
 class BadRow(Exception):
@@ -24,15 +26,31 @@ def read_file(path: Path) -> list[Document]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise Unreadable(path, f"is none of {', '.join(READERS)}")
+    if clean(str(path)) != str(path):
+        raise Unreadable(path, "has a name that is not UTF-8, so nothing could cite it")
     try:
-        documents = reader(path)
+        documents = [cleaned(one) for one in reader(path)]
     except OSError as error:
-        raise Unreadable(path, error.strerror or type(error).__name__) from error
+        raise Unreadable(path, reason_of(error)) from error
     except UnicodeDecodeError as error:
         raise Unreadable(path, "is not UTF-8 text") from error
     if not any(section.text.strip() for one in documents for section in one.sections):
         raise Unreadable(path, "holds no text")
     return documents
+
+
+def cleaned(document: Document) -> Document:
+    facts = document.metadata.items()
+    return Document(
+        clean(document.name),
+        [Section(clean(one.title), clean(one.text)) for one in document.sections],
+        {clean(name): clean(one) if isinstance(one, str) else one for name, one in facts},
+    )
+
+
+def clean(text: str) -> str:
+    """Without what PostgreSQL refuses, and without halves of characters, as PDFs have them."""
+    return NO_TEXT.sub("", text)
 
 
 def read_plain(path: Path) -> list[Document]:
@@ -44,7 +62,7 @@ def read_markdown(path: Path) -> list[Document]:
 
 
 def text_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig").replace("\0", "")
+    return clean(path.read_text(encoding="utf-8-sig"))
 
 
 def read_rows(path: Path) -> list[Document]:
@@ -96,14 +114,38 @@ READERS: dict[str, Callable[[Path], list[Document]]] = {
 }
 
 
-def find_files(paths: Sequence[Path]) -> Iterator[Path]:
+class Found(NamedTuple):
+    files: list[Path]
+    closed: list[Unreadable]  # folders of which nobody knows what lies in them
+
+
+def find_files(paths: Sequence[Path]) -> Found:
     """Those that can be read, each once; what is hidden is left out of a folder."""
-    seen: set[Path] = set()
+    files: dict[Path, None] = {}
+    closed: list[Unreadable] = []
     for given in paths:
-        inside = sorted(given.rglob("*")) if given.is_dir() else [given]
-        for path in inside:
-            hidden = any(part.startswith(".") for part in path.relative_to(given).parts)
-            wanted = path == given or (path.suffix.lower() in READERS and path.is_file())
-            if wanted and not hidden and path not in seen:
-                seen.add(path)
-                yield path
+        inside = sorted(walk(given, closed)) if given.is_dir() else [given]
+        files.update(dict.fromkeys(inside))
+    return Found(list(files), closed)
+
+
+def walk(given: Path, closed: list[Unreadable]) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        closed.append(Unreadable(Path(error.filename), reason_of(error)))
+
+    for folder, folders, names in os.walk(given, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(folder, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.suffix.lower() in READERS and is_file(path))
+
+
+def is_file(path: Path) -> bool:
+    """One that cannot even be looked at is taken for a file: reading it tells the reason."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
+def reason_of(error: OSError) -> str:
+    return error.strerror or type(error).__name__

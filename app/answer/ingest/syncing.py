@@ -43,9 +43,11 @@ class Sync:
 
     async def run(self, paths: Sequence[Path], step: Callable[[], None] = lambda: None) -> Report:
         """Files are told apart by the path that they were given by."""
-        report, seen = Report(), set()
+        seen: set[str] = set()
         await self._look()
-        for path in find_files(paths):
+        files, closed = find_files(paths)
+        report = Report(problems=[str(folder) for folder in closed])
+        for path in files:
             seen.add(source_of(path))
             try:
                 await self._sync(path, report)
@@ -53,8 +55,9 @@ class Sync:
                 report.problems.append(str(error))
             step()
         folders = [path for path in paths if path.is_dir()]
+        unknown = [folder.path for folder in closed]
         for source in sorted(self._known.keys() - seen):
-            if any(lies_in(source, folder) for folder in folders):
+            if lies_in_one(source, folders) and not lies_in_one(source, unknown):
                 await self._remove(self._known[source], report)
                 report.removed += 1
         return report
@@ -97,5 +100,6 @@ class Sync:
             report.chunks_removed += len(ids)
 
 
-def lies_in(source: str, folder: Path) -> bool:
-    return Path(abspath(source)).is_relative_to(abspath(folder))  # noqa: PTH100 (keeps links)
+def lies_in_one(source: str, folders: Sequence[Path]) -> bool:
+    path = Path(abspath(source))  # noqa: PTH100 (keeps links)
+    return any(path.is_relative_to(abspath(folder)) for folder in folders)  # noqa: PTH100

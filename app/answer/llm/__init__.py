@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -56,8 +56,13 @@ class LLM(Protocol):
 
     name: str
 
-    def words(self, prompt: Prompt, *, stream: bool) -> AsyncGenerator[str | Ended]:
-        """The answer, in one piece or many, and at last `Ended`."""
+    def words(
+        self, prompt: Prompt, *, stream: bool, taken: Callable[[bool], None]
+    ) -> AsyncGenerator[str | Ended]:
+        """The answer, in one piece or many, and at last `Ended`.
+
+        `taken` is told True once the service has the whole prompt, False when it refuses it.
+        """
         ...
 
     async def close(self) -> None: ...

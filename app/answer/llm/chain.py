@@ -95,7 +95,8 @@ class Chain:
     ) -> AsyncGenerator[str | Spoken]:
         call = Call(link, self.budget, estimate_prompt(prompt), self._max_tokens, self._observe)
         try:
-            async with aclosing(link.llm.words(prompt, stream=stream)) as pieces:
+            words = link.llm.words(prompt, stream=stream, taken=call.taken)
+            async with aclosing(words) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Ended):
                         tokens = call.ended(piece.tokens)
@@ -126,12 +127,16 @@ class Call:
         self._budget = budget
         self._held = prompt + most
         self._prompt = prompt
+        self._taken = False
         self._heard = 0
         self._observe = observe
         self._outcome = "client_gone"
         self._tokens: Tokens | None = None
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
+
+    def taken(self, yes: bool) -> None:
+        self._taken = yes
 
     def heard(self, text: str) -> None:
         self._heard += estimate(text)
@@ -152,8 +157,8 @@ class Call:
     def close(self) -> None:
         if self._outcome == "client_gone":
             self._link.breaker.withdrawn()
-        # A call that broke off was most likely charged for; one that gave nothing was not.
-        broke_off = Tokens(self._prompt, self._heard) if self._heard else Tokens()
+        # Whoever has the prompt works on it and charges for that, though nobody hears a word.
+        broke_off = Tokens(self._prompt, self._heard) if self._taken else Tokens()
         tokens = self._tokens or broke_off
         self._budget.settle(self._held, tokens.total)
         seconds = self._now() - self._started

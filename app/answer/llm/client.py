@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
 
 MOST_BYTES = 8_388_608  # of an answer; more is not an answer
+SENT = "http11.send_request_body.complete"  # as httpx names it to those who trace a request
 
 
 class Stream(Protocol):
@@ -81,12 +82,18 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def words(self, prompt: Prompt, *, stream: bool) -> AsyncGenerator[str | Ended]:
+    async def words(
+        self,
+        prompt: Prompt,
+        *,
+        stream: bool,
+        taken: Callable[[bool], None] = lambda yes: None,
+    ) -> AsyncGenerator[str | Ended]:
         now, asking = asyncio.get_running_loop().time, self._asking
         ends = now() + asking.total
         due = min(ends, now() + asking.first_token) if stream else ends
         async with self._reported(due):
-            response = await self._open(prompt, stream)
+            response = await self._open(prompt, stream, taken)
         read = self._read_stream if stream else self._read_whole
         try:
             async with aclosing(read(response)) as pieces:
@@ -100,7 +107,9 @@ class Client:
         finally:
             await response.aclose()
 
-    async def _open(self, prompt: Prompt, stream: bool) -> httpx.Response:
+    async def _open(
+        self, prompt: Prompt, stream: bool, taken: Callable[[bool], None]
+    ) -> httpx.Response:
         asking = self._asking
         body = self._format.body(
             prompt,
@@ -110,11 +119,18 @@ class Client:
             stream=stream,
         )
 
+        async def trace(event: str, _: Any) -> None:
+            if event == SENT:
+                taken(True)
+
         async def attempt() -> httpx.Response:
-            request = self._http.build_request("POST", self._url, json=body, headers=self._headers)
+            request = self._http.build_request(
+                "POST", self._url, json=body, headers=self._headers, extensions={"trace": trace}
+            )
             response = await self._http.send(request, stream=True)
             if response.is_success:
                 return response
+            taken(False)
             await response.aclose()
             raise httpx.HTTPStatusError("", request=request, response=response)
 

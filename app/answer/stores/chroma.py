@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
-from app.answer.endpoint import Endpoint, as_id, as_mapping, as_number, as_text, reading
+from app.answer.endpoint import (
+    Endpoint,
+    as_candidate,
+    as_id,
+    as_mapping,
+    as_number,
+    as_text,
+    reading,
+    with_text,
+)
 from app.answer.ingest.shelf import Held, held_as
 from app.errors import UpstreamFailed
 
@@ -87,11 +96,11 @@ class ChromaStore:
             columns = (
                 answer[column][0] for column in ("ids", "documents", "metadatas", "distances")
             )
-            return [
-                Candidate(as_id(name), as_text(text), as_mapping(facts), -as_number(distance))
+            found = [
+                as_candidate(name, text, facts, -as_number(distance))
                 for name, text, facts, distance in zip(*columns, strict=True)
-                if text is not None
             ]
+            return with_text(self.name, found)
 
     async def close(self) -> None:
         await self._collections.close()

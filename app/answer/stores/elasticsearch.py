@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from app.answer.candidate import Candidate, Search
-from app.answer.endpoint import Endpoint, reading
+from app.answer.endpoint import Endpoint, reading, with_text
 from app.answer.stores.layout import Layout
 
 LOST = "it has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
@@ -31,10 +31,11 @@ class ElasticsearchStore:
         path = f"/{search.collection or self._collection}/_search"
         answer = await self._endpoint.ask("POST", path, body)
         with reading(self.name):
-            return [
+            found = [
                 self._layout.candidate(hit["_id"], hit["_source"], hit["_score"])
                 for hit in answer["hits"]["hits"]
             ]
+            return with_text(self.name, found)
 
     def _question(self, search: Search) -> dict[str, Any]:
         layout = self._layout

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.answer.candidate import Candidate
-from app.answer.endpoint import as_id, as_mapping, as_number, as_text, walk
+from app.answer.endpoint import as_candidate, as_mapping, as_number, find
 from app.errors import LoadFailed, UpstreamFailed
 
 
@@ -24,10 +24,10 @@ class Layout(NamedTuple):
         known = as_mapping(fields)
         return as_mapping(known.get(self.metadata)) if self.metadata else known
 
-    def candidate(self, name: Any, fields: Any, score: Any) -> Candidate:
+    def candidate(self, name: Any, fields: Any, score: Any) -> Candidate | None:
         own = {key: value for key, value in self.facts(fields).items() if key != self.text}
-        text = as_text(walk(as_mapping(fields), self.text))
-        return Candidate(as_id(name), text, own, as_number(score))
+        text = find(as_mapping(fields), self.text)
+        return as_candidate(name, text, own, as_number(score))
 
     def fields(self, store: str, chunk: Candidate, more: Mapping[str, Any]) -> dict[str, Any]:
         """The chunk as a document, with `more` that is the store's own."""

@@ -13,15 +13,16 @@ from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
 from app.answer.candidate import Candidate, Search
+from app.answer.endpoint import as_candidate, as_number, reading, with_text
 from app.answer.ingest.shelf import Held
 from app.errors import UpstreamFailed, UpstreamTimeout
 
 Answer = TypeVar("Answer")
 
-KEPT = 4  # idle connections
+CONNECTIONS = 8  # at most; PostgreSQL has 100 for everybody
 NEAREST: LiteralString = """
-select {id}::text, {text}, {metadata}, 1 - ({vector} <=> %(vector)s::vector) from {table}
-where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
+select {id}::text, {text}, {metadata}, nullif(1 - ({vector} <=> %(vector)s::vector), 'NaN')
+from {table} where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
 """
 BREADTH: LiteralString = """
 select set_config('hnsw.ef_search', %s, false),
@@ -68,10 +69,11 @@ class Postgres:
         self._url = url
         self._seconds = seconds
         self._idle: list[AsyncConnection[Any]] = []
+        self._slots = asyncio.Semaphore(CONNECTIONS)
 
     async def run(self, work: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds), self._slots:
                 return await self._run(work)
         except TimeoutError as error:
             raise UpstreamTimeout(
@@ -105,10 +107,7 @@ class Postgres:
         except BaseException:
             await connection.close()
             raise
-        if len(self._idle) < KEPT:
-            self._idle.append(connection)
-        else:
-            await connection.close()
+        self._idle.append(connection)
 
     async def close(self) -> None:
         while self._idle:
@@ -153,7 +152,12 @@ class PgvectorStore:
             return await cursor.fetchall()
 
         rows = await self._server.run(work)
-        return [Candidate(name, str(text), facts or {}, score) for name, text, facts, score in rows]
+        with reading(self.name):
+            found = [
+                as_candidate(name, str(text), facts, None if score is None else as_number(score))
+                for name, text, facts, score in rows
+            ]
+            return with_text(self.name, found)
 
     def _statement(self, table: str, *, filtered: bool) -> Composed:
         names = {

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import uuid5
 
 from app.answer.candidate import Candidate, Search
-from app.answer.endpoint import Endpoint, as_id, as_mapping, reading
+from app.answer.endpoint import Endpoint, as_id, as_mapping, reading, with_text
 from app.answer.ingest.chunking import OURS
 from app.answer.ingest.shelf import Held, check_size, held_as
 from app.answer.stores.layout import Layout
@@ -61,10 +61,9 @@ class QdrantStore:
         path = f"/collections/{collection}/points/query"
         answer = await self._endpoint.ask("POST", path, body)
         with reading(self.name):
-            return [
-                self._layout.candidate(*parted(point), point["score"])
-                for point in answer["result"]["points"]
-            ]
+            points = answer["result"]["points"]
+            found = [self._layout.candidate(*parted(one), one["score"]) for one in points]
+            return with_text(self.name, found)
 
     async def close(self) -> None:
         await self._endpoint.close()

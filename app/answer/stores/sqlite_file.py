@@ -57,6 +57,7 @@ class Database:
         self._seconds = seconds
         self._writes = writes
         self._connection: apsw.Connection | None = None
+        self._opened: tuple[int, int] | None = None  # which file that is
         self._thread = ThreadPoolExecutor(1, "sqlite")
 
     async def run(self, work: Callable[[apsw.Connection], Answer]) -> Answer:
@@ -79,12 +80,8 @@ class Database:
                 self._connection.interrupt()
 
     def _open(self) -> apsw.Connection:
-        if self._connection is None:
-            if not self._writes and not self._path.exists():
-                raise NoStore(
-                    f"sqlite: there is no {self._path.name} yet: `rerankd ingest` makes it",
-                    upstream="sqlite",
-                )
+        there = None if self._writes else self._there()
+        if self._connection is None or there != self._opened:
             flags = apsw.SQLITE_OPEN_READONLY
             if self._writes:
                 flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -95,8 +92,19 @@ class Database:
             connection.enable_load_extension(False)
             if self._writes:
                 connection.execute(TABLES)
-            self._connection = connection
+            self._connection, self._opened = connection, there
         return self._connection
+
+    def _there(self) -> tuple[int, int]:
+        """Which file bears the name by now: another may have been put in its place."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NoStore(
+                f"sqlite: there is no {self._path.name} yet: `rerankd ingest` makes it",
+                upstream="sqlite",
+            ) from error
+        return found.st_dev, found.st_ino
 
     async def close(self) -> None:
         self._thread.shutdown(wait=False)

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.answer.candidate import Candidate, Search
 from app.answer.endpoint import (
     Endpoint,
-    as_id,
-    as_mapping,
+    as_candidate,
     as_number,
-    as_text,
+    find,
     reading,
     walk,
+    with_text,
 )
 from app.errors import LoadFailed
 
@@ -111,13 +111,13 @@ class TemplateStore:
             rows = walk(answer, self._template.results)
             if not isinstance(rows, list):
                 raise TypeError("not a list")
-            return [self._candidate(row) for row in rows[: search.k]]
+            return with_text(self.name, [self._candidate(row) for row in rows[: search.k]])
 
-    def _candidate(self, row: Any) -> Candidate:
+    def _candidate(self, row: Any) -> Candidate | None:
         asked = self._template
-        facts = {} if asked.metadata is None else as_mapping(walk(row, asked.metadata))
+        facts = None if asked.metadata is None else walk(row, asked.metadata)
         score = None if asked.score is None else as_number(walk(row, asked.score))
-        return Candidate(as_id(walk(row, asked.id)), as_text(walk(row, asked.text)), facts, score)
+        return as_candidate(walk(row, asked.id), find(row, asked.text), facts, score)
 
     async def close(self) -> None:
         await self._endpoint.close()

@@ -13,10 +13,11 @@ from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
     WHOLE,
-    AnyObject,
     Count,
+    Either,
     Flag,
     Lenient,
+    Priority,
     Text,
     Texts,
     example,
@@ -24,6 +25,7 @@ from app.api.dialects.fields import (
 from app.rerank.query import Document, Query, Ranking, SpansAsked
 
 DOCUMENTS_A_SEARCH_UNIT = 100
+MOST_FIELDS = 100  # looked for in each document
 
 
 class CohereSpansAsked(Lenient):
@@ -42,7 +44,7 @@ class CohereV2Request(Lenient):
     documents: Texts
     top_n: Count = None
     max_tokens_per_doc: Count = None
-    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = None
+    priority: Priority | None = None
     relevant_spans: CohereSpansAsked | None = None
 
 
@@ -58,9 +60,9 @@ class CohereV1Request(Lenient):
 
     model: str | None = None
     query: Text
-    documents: Annotated[list[AnyObject], Field(min_length=1)]
+    documents: Annotated[list[Either[str, dict[str, Any]]], Field(min_length=1)]
     top_n: Count = None
-    rank_fields: list[str] | None = None
+    rank_fields: Annotated[list[str], Field(max_length=MOST_FIELDS)] | None = None
     return_documents: Flag = None
     max_chunks_per_doc: Count = None
 
@@ -105,11 +107,10 @@ def spans_of(asked: CohereSpansAsked | None) -> SpansAsked | None:
 
 def parse_v1(body: Body) -> Query:
     asked = CohereV1Request.model_validate(body)
+    fields = list(dict.fromkeys(asked.rank_fields or []))
     return Query(
         text=asked.query,
-        documents=[
-            Document(text_by(one, asked.rank_fields or []), body=one) for one in asked.documents
-        ],
+        documents=[Document(text_by(one, fields), body=one) for one in asked.documents],
         top_n=asked.top_n or None,
         return_documents=bool(asked.return_documents),
         windows=asked.max_chunks_per_doc or None,

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-QUERY = "how long may I keep the book"
+from app.api.dialects.fields import DOCUMENTS, QUERY
 
 NATIVE: dict[str, dict[str, Any]] = {
     "texts": {
         "summary": "The least: a query and some texts",
-        "value": {
-            "query": QUERY,
-            "documents": ["The library opens at nine.", "Books are lent for four weeks."],
-        },
+        "value": {"query": QUERY, "documents": DOCUMENTS},
     },
     "objects": {
         "summary": "Objects with ids and metadata, the best one echoed",
@@ -39,7 +36,7 @@ NATIVE: dict[str, dict[str, Any]] = {
         "summary": "Where each document came from, and where the time went",
         "value": {
             "query": QUERY,
-            "documents": ["The library opens at nine.", "Books are lent for four weeks."],
+            "documents": DOCUMENTS,
             "diagnostics": True,
             "timeout_ms": 5000,
             "priority": 1,

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from sys import float_info
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticKnownError
 
 from app.rerank.query import Document
 
 
 class Lenient(BaseModel):
-    """Types are strict, unknown keys are ignored."""
+    """Types are strict, numbers finite, unknown keys are ignored."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
 def _whole(value: object) -> object:
-    """To JSON 3.0 is as much an integer as 3."""
+    """To JSON 3.0 is as much an integer as 3, and what no float holds is as good as infinite."""
+    if isinstance(value, int) and abs(value) > float_info.max:
+        raise PydanticKnownError("finite_number")
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 WHOLE = BeforeValidator(_whole)
 Whole = Annotated[int, WHOLE]
 Count = Annotated[int, Field(ge=0), WHOLE] | None  # none and 0 both mean all, or no limit
+LEAST_URGENT = 999
+Priority = Annotated[int, Field(ge=0, le=LEAST_URGENT), WHOLE]
 Flag = bool | None
 Text = Annotated[str, Field(pattern=r"\S")]
 Texts = Annotated[list[str], Field(min_length=1)]
@@ -39,15 +45,11 @@ def kind_of(value: object) -> str:
     return "<object>" if isinstance(value, dict | BaseModel) else "<string>"
 
 
+String = TypeVar("String")
+Object = TypeVar("Object")
 # Told apart by a tag, so that an error speaks of one of them and not of both.
-TextOrObject = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[TextObject, Tag("<object>")],
-    Discriminator(kind_of),
-]
-
-
-AnyObject = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[dict[str, Any], Tag("<object>")],
+Either = Annotated[
+    Annotated[String, Tag("<string>")] | Annotated[Object, Tag("<object>")],
     Discriminator(kind_of),
 ]
 
@@ -58,11 +60,8 @@ class QueryObject(BaseModel):
     text: Text
 
 
-QueryOrObject = Annotated[
-    Annotated[Text, Tag("<string>")] | Annotated[QueryObject, Tag("<object>")],
-    Discriminator(kind_of),
-]
-TextsOrObjects = Annotated[list[TextOrObject], Field(min_length=1)]
+QueryOrObject = Either[Text, QueryObject]
+TextsOrObjects = Annotated[list[Either[str, TextObject]], Field(min_length=1)]
 
 
 def text_of(value: str | TextObject | QueryObject) -> str:

@@ -57,5 +57,5 @@ LLAMACPP = Dialect(
     parse,
     render,
     coded,
-    statuses={"invalid": 400, "too_long": 500},
+    statuses={"invalid": 400},
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from app.api.dialects.dialect import Dialect, Label
-from app.api.dialects.fields import WHOLE, Lenient, kind_of
+from app.api.dialects.dialect import Dialect, Label, as_object
+from app.api.dialects.fields import WHOLE, Either, Lenient, Priority
 from app.rerank.query import (
     WINDOWS,
     Document,
@@ -44,17 +44,10 @@ class NativeDocument(Lenient):
     id: str | Annotated[int, WHOLE] | None = None
 
 
-# Told apart by a tag, so that an error speaks of one of them and not of both.
-AnyDocument = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[NativeDocument, Tag("<object>")],
-    Discriminator(kind_of),
-]
-
-
 class NativeRequest(Lenient):
     query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
     documents: Annotated[
-        list[AnyDocument],
+        list[Either[str, NativeDocument]],
         Field(min_length=1, description="Candidates: texts, or objects with `text` and anything"),
     ]
     top_n: Annotated[int, Field(ge=0), WHOLE] | None = Field(
@@ -82,9 +75,7 @@ class NativeRequest(Lenient):
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
         None, description="Answer within, or 504"
     )
-    priority: Annotated[int, Field(ge=0, le=999), WHOLE] | None = Field(
-        None, description="0, the default, goes first"
-    )
+    priority: Priority | None = Field(None, description="0, the default, goes first")
     diagnostics: bool | None = Field(None, description="Tell ranks before and after, and times")
 
 
@@ -181,9 +172,7 @@ def render_result(query: Query, result: Result, place: int) -> dict[str, Any]:
     if document.id is not None:
         rendered["id"] = document.id
     if query.return_documents:
-        rendered["document"] = (
-            document.body if isinstance(document.body, dict) else {"text": document.text}
-        )
+        rendered["document"] = as_object(document)
     if query.diagnostics:
         rendered["rank"] = {
             "before": result.index + 1,

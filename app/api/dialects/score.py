@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.config import JsonDict, JsonValue
 
 from app.api.dialects.dialect import Body, Label
-from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Whole
-from app.api.dialects.vllm import Content, VllmContent, text_of
+from app.api.dialects.fields import DOCUMENTS, QUERY
+from app.api.dialects.vllm import Content, VllmContent, VllmOptions, text_of
 from app.errors import InvalidRequest
-from app.rerank.query import Document, Query, Ranking, Side
+from app.rerank.query import Document, Query, Ranking
 
 
 def _kind(value: object) -> str:
@@ -45,7 +44,7 @@ def both(first: str, second: str) -> JsonDict:
     return {"required": names, "properties": {first: there, second: there}}
 
 
-class ScoreRequest(Lenient):
+class ScoreRequest(VllmOptions):
     model_config = ConfigDict(
         strict=True,
         extra="ignore",
@@ -57,7 +56,6 @@ class ScoreRequest(Lenient):
         },
     )
 
-    model: str | None = None
     text_1: Contents | None = None
     text_2: Contents | None = None
     data_1: Contents | None = None
@@ -65,9 +63,6 @@ class ScoreRequest(Lenient):
     queries: Contents | None = None
     documents: Contents | None = None
     items: Contents | None = None
-    truncation_side: Side | None = None
-    use_activation: bool | None = None
-    priority: Whole | None = None
 
 
 class ScoreResult(BaseModel):
@@ -86,7 +81,7 @@ class ScoreAnswer(BaseModel):
 
 
 def parse(body: Body) -> list[Query]:
-    """A query for each run of pairs that share their first text."""
+    """A query for each first text; its documents bear the places of their pairs."""
     asked = ScoreRequest.model_validate(body)
     first, second = sides_of(asked)
     if len(first) == 1:
@@ -96,16 +91,18 @@ def parse(body: Body) -> list[Query]:
             f"{len(first)} texts cannot be paired with {len(second)}: send one, or as many",
             field="text_1",
         )
-    runs = groupby(zip(first, second, strict=True), key=lambda pair: pair[0])
+    paired: dict[str, list[Document]] = {}
+    for place, (text, document) in enumerate(zip(first, second, strict=True)):
+        paired.setdefault(text, []).append(Document(document, id=place))
     return [
         Query(
             text=text,
-            documents=[Document(document) for _, document in pairs],
-            score="logit" if asked.use_activation is False else "probability",
+            documents=documents,
+            score=asked.score,
             cut=asked.truncation_side or "right",
-            priority=min(max(asked.priority or 0, 0), 999),
+            priority=asked.urgency,
         )
-        for text, pairs in runs
+        for text, documents in paired.items()
     ]
 
 
@@ -123,11 +120,11 @@ def texts(contents: str | VllmContent | list[str | VllmContent]) -> list[str]:
 
 
 def render(rankings: Sequence[Ranking], label: Label) -> Body:
-    scores = [
-        one.score
+    scores = {
+        ranking.query.documents[one.index].id: one.score
         for ranking in rankings
-        for one in sorted(ranking.results, key=lambda result: result.index)
-    ]
+        for one in ranking.results
+    }
     tokens = sum(ranking.usage.tokens for ranking in rankings)
     return {
         "id": f"score-{label.id}",
@@ -135,8 +132,8 @@ def render(rankings: Sequence[Ranking], label: Label) -> Body:
         "created": label.created,
         "model": label.model,
         "data": [
-            {"index": index, "object": "score", "score": score}
-            for index, score in enumerate(scores)
+            {"index": place, "object": "score", "score": scores[place]}
+            for place in range(len(scores))
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }

@@ -72,5 +72,5 @@ SGLANG = Dialect(
     parse,
     render,
     refuse,
-    statuses={"invalid": 400, "too_long": 400},
+    statuses={"invalid": 400},
 )

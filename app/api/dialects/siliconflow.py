@@ -83,5 +83,5 @@ SILICONFLOW = Dialect(
     parse,
     render,
     refuse,
-    statuses={"invalid": 400, "too_long": 400},
+    statuses={"invalid": 400},
 )

@@ -17,12 +17,13 @@ from app.api.dialects.fields import (
     example,
     texts_of,
 )
-from app.errors import MalformedRequest
+from app.errors import Empty
 from app.rerank.query import Query, Ranking, Side
 
 SIDES: dict[str, Side] = {"Left": "left", "left": "left", "Right": "right", "right": "right"}
 ERROR_TYPES = {
     "malformed": "Validation",
+    "empty": "Empty",
     "too_large": "Validation",
     "invalid": "Validation",
     "too_long": "Validation",
@@ -53,7 +54,7 @@ class TeiRank(BaseModel):
 
 def parse(body: Body) -> Query:
     if body.get("texts") == []:
-        raise MalformedRequest("`texts` cannot be empty", field="texts")
+        raise Empty("`texts` cannot be empty", field="texts")
     asked = TeiRequest.model_validate(body)
     return Query(
         text=asked.query,
@@ -94,9 +95,7 @@ def refuse(refusal: Refusal) -> Any:
         return None
     if refusal.type == "too_large":
         return refusal.detail
-    empty = (refusal.type, refusal.field) == ("malformed", "texts")
-    error_type = "Empty" if empty else ERROR_TYPES.get(refusal.type, "Backend")
-    return {"error": refusal.detail, "error_type": error_type}
+    return {"error": refusal.detail, "error_type": ERROR_TYPES.get(refusal.type, "Backend")}
 
 
 TEI = Dialect(

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Field
 
 from app.api.dialects.dialect import Body, Dialect, Label, coded, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
+    LEAST_URGENT,
     QUERY,
-    WHOLE,
     Count,
+    Either,
     Lenient,
     Text,
     Whole,
     example,
-    kind_of,
 )
 from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
-
-LEAST_URGENT = 999
 
 
 class VllmPart(Lenient):
@@ -32,32 +30,37 @@ class VllmContent(Lenient):
     content: Annotated[list[VllmPart], Field(min_length=1)]
 
 
-Content = Annotated[
-    Annotated[str, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
-    Discriminator(kind_of),
-]
-
-Question = Annotated[
-    Annotated[Text, Tag("<string>")] | Annotated[VllmContent, Tag("<object>")],
-    Discriminator(kind_of),
-]
+Content = Either[str, VllmContent]
 
 
-class VllmRequest(Lenient):
+class VllmOptions(Lenient):
+    """What `/rerank` and `/score` take alike."""
+
+    model: str | None = None
+    truncation_side: Side | None = None
+    use_activation: bool | None = None
+    activation: bool | None = None  # its name in older versions
+    priority: Whole | None = None
+
+    @property
+    def score(self) -> ScoreKind:
+        return "logit" if False in (self.use_activation, self.activation) else "probability"
+
+    @property
+    def urgency(self) -> int:
+        """Its own priorities have no bounds."""
+        return min(max(self.priority or 0, 0), LEAST_URGENT)
+
+
+class VllmRequest(VllmOptions):
     model_config = example(
         {"model": "BAAI/bge-reranker-v2-m3", "query": QUERY, "documents": DOCUMENTS, "top_n": 1}
     )
 
-    model: str | None = None
-    query: Question
+    query: Either[Text, VllmContent]
     documents: Annotated[list[Content], Field(min_length=1)]
     top_n: Count = None
-    truncate_prompt_tokens: Annotated[int, Field(ge=-1), WHOLE] | None = None
-    truncation_side: Side | None = None
     max_tokens_per_doc: Count = None
-    use_activation: bool | None = None
-    activation: bool | None = None
-    priority: Whole | None = None
     instruction: str | None = None
 
 
@@ -85,21 +88,17 @@ def text_of(content: str | VllmContent) -> str:
     return "\n".join(part.text for part in content.content)
 
 
-def score_of(asked: VllmRequest) -> ScoreKind:
-    return "logit" if False in (asked.use_activation, asked.activation) else "probability"
-
-
 def parse(body: Body) -> Query:
     asked = VllmRequest.model_validate(body)
     return Query(
         text=text_of(asked.query),
         documents=[Document(text_of(one)) for one in asked.documents],
         top_n=asked.top_n or None,
-        score=score_of(asked),
+        score=asked.score,
         cut=asked.truncation_side or "right",
         document_tokens=asked.max_tokens_per_doc or 0,
         instruction=asked.instruction or None,
-        priority=min(max(asked.priority or 0, 0), LEAST_URGENT),
+        priority=asked.urgency,
         return_documents=True,
     )
 
@@ -118,5 +117,4 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-STATUSES = {"invalid": 400, "too_long": 400}
-VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, coded, STATUSES)
+VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, coded, statuses={"invalid": 400})

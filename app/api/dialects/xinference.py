@@ -91,5 +91,5 @@ XINFERENCE = Dialect(
     XinferenceAnswer,
     parse,
     render,
-    statuses={"invalid": 400, "too_long": 400},
+    statuses={"invalid": 400},
 )

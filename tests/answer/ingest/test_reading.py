@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
-from pypdf import PdfWriter
+from pypdf import PageObject, PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.answer.ingest.document import Document, Section, Unreadable
 from app.answer.ingest.reading import find_files, read_file
+
+# With AES, and a password that nobody gave.
+ENCRYPTED = (
+    b"%%PDF-2.0\n1 0 obj <</Type /Catalog>> endobj\ntrailer <</Root 1 0 R /ID [<00> <00>] /Encrypt "
+    b"<</Filter /Standard /V 5 /R 6 /Length 256 /P -4 /O <%s> /U <%s> /OE <%s> /UE <%s> /Perms <%s>"
+    b" /CF <</StdCF <</CFM /AESV3 /Length 32>>>> /StmF /StdCF /StrF /StdCF>>>>\n"
+    b"startxref\n0\n%%%%EOF" % tuple(b"01" * size for size in (48, 48, 32, 32, 16))
+)
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -51,6 +60,24 @@ def test_html_is_read_by_its_headings_without_what_nobody_reads(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("head", "charset"),
+    [
+        ("<meta charset='iso-8859-1'>", "windows-1252"),
+        ('<META http-equiv="Content-Type" content="text/html; charset=ISO-8859-15">', "latin9"),
+        ('<?xml version="1.0" encoding="windows-1252"?>', "windows-1252"),
+        ("<meta charset=gb18030>", "gb18030"),
+        ("<meta charset='iso-8859-1'>", "utf-8"),  # it says so, and is not
+        ("\ufeff", "utf-8"),
+    ],
+)
+def test_html_is_read_in_the_charset_that_it_declares_or_in_utf_8(
+    tmp_path: Path, head: str, charset: str
+) -> None:
+    page = f"{head}<p>Größe 3 €".encode(charset)
+    assert sections(written(tmp_path, "a.html", page)) == [("", "Größe 3 €")]
+
+
 def test_html_that_nests_deeply_is_read(tmp_path: Path) -> None:
     page = "<div>" * 20_000 + "deep" + "</div>" * 20_000
     assert "deep" in sections(written(tmp_path, "a.htm", page))[0][1]
@@ -82,6 +109,32 @@ def test_a_pdf_is_read_by_its_pages(tmp_path: Path) -> None:
     assert sections(path) == [("page 1", "The first page"), ("page 2", "The second page")]
 
 
+@pytest.mark.parametrize("error", [IndexError("7"), RecursionError("too\ndeep"), zlib.error("-3")])
+def test_whatever_a_pdf_does_to_its_reader_is_told_of_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(page: PageObject) -> str:
+        raise error
+
+    monkeypatch.setattr(PageObject, "extract_text", fail)
+    path = pdf(tmp_path / "a.pdf", "text")
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    with pytest.raises(Unreadable, match=rf"a\.pdf: is no PDF that can be read \({reason}\)"):
+        read_file(path)
+
+
+def test_half_a_character_and_a_nul_of_a_pdf_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PageObject, "extract_text", lambda _: "a\0b\ud835c\udc00 😀")
+    assert sections(pdf(tmp_path / "a.pdf", "text")) == [("page 1", "abc 😀")]
+
+
+def test_a_pdf_that_is_gone_is_told_as_any_file(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"a\.pdf: No such file"):
+        read_file(tmp_path / "a.pdf")
+
+
 def test_rows_of_json_are_documents(tmp_path: Path) -> None:
     lines = (
         '{"text": "one", "title": "T", "id": "x", "metadata": {"year": 2020}}\n'
@@ -94,14 +147,29 @@ def test_rows_of_json_are_documents(tmp_path: Path) -> None:
     ]
 
 
+def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
+    line = (
+        r'{"text": "a\u0000b", "title": "\u0000T", "id": "x\u0000", '
+        r'"metadata": {"y\u0000ear": "\u00002020", "n": 1}}'
+    )
+    assert read_file(written(tmp_path, "a.jsonl", line)) == [
+        Document("x", [Section("T", "ab")], {"year": "2020", "n": 1})
+    ]
+    assert sections(written(tmp_path, "a.txt", "a\0b")) == [("", "ab")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("a.txt", b"\xff\xfe\x00", "is not UTF-8 text"),
         ("a.txt", b"  \n", "holds no text"),
         ("a.html", b"<script>x</script>", "holds no text"),
+        ("a.html", b"<p>Gr\xf6\xdfe", "is not UTF-8 text, and names no charset that it is in"),
+        ("a.html", b"<meta charset=ascii>\xf6", "is not UTF-8 text, and names no charset"),
+        ("a.html", b"<meta charset=martian>\xf6", "is not UTF-8 text, and names no charset"),
         ("a.pdf", b"no pdf", "is no PDF that can be read"),
         ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is no PDF that can be read"),
+        ("a.pdf", ENCRYPTED, "is no PDF that can be read"),
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "line 2: is not valid JSON"),
         ("a.jsonl", b"[1]", 'line 1: is no object with a "text"'),
         ("a.jsonl", b'{"text": 1}', 'line 1: is no object with a "text"'),
@@ -127,12 +195,12 @@ def test_what_cannot_be_read_is_named_with_its_line(
 def test_a_folder_is_searched_for_what_can_be_read_and_is_not_hidden(tmp_path: Path) -> None:
     for name in ("b.md", "a/x.TXT", "a/y.png", ".git/z.md", ".hidden.md"):
         written(tmp_path, name, "x")
-    found = list(find_files([tmp_path, tmp_path / "b.md"]))
-    assert found == [tmp_path / "a/x.TXT", tmp_path / "b.md"]
+    found = find_files([tmp_path, tmp_path / "b.md"])
+    assert found == ([tmp_path / "a/x.TXT", tmp_path / "b.md"], [])
 
 
 def test_a_file_of_another_kind_is_refused_when_it_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.docx", "x")
-    assert list(find_files([path])) == [path]
+    assert find_files([path]) == ([path], [])
     with pytest.raises(Unreadable, match=r"a\.docx: is none of \.txt, \.md"):
         read_file(path)

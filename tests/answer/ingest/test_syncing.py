@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,50 @@ async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_what_was_
     assert report.problems == [f"{notes / 'a.md'}: is not UTF-8 text"]
     assert (report.new, report.removed) == (1, 0)
     assert await sources(shelf) == {"a.md", "b.txt", "c.txt"}
+
+
+async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_known(
+    shelf: Shelf, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a user without the right to; whoever runs the tests may be root."""
+    (notes / "inner").mkdir()
+    (notes / "inner/c.txt").write_text("Seven.")
+    await sync(shelf, notes)
+    (notes / "b.txt").unlink()
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "inner":
+            raise PermissionError(EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    assert report.problems == [f"{notes / 'inner'}: Permission denied"]
+    assert report.removed == 1
+    assert await sources(shelf) == {"a.md", "c.txt"}
+
+
+async def test_a_file_that_cannot_be_looked_at_is_reported_and_keeps_what_was_known(
+    shelf: Shelf, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder that may be listed and not entered."""
+    await sync(shelf, notes)
+    stat, read = Path.stat, Path.read_text
+
+    def refuse(done: Any) -> Any:
+        def call(path: Path, *words: Any, **more: Any) -> Any:
+            if path.name == "b.txt":
+                raise PermissionError(EACCES, "Permission denied", str(path))
+            return done(path, *words, **more)
+
+        return call
+
+    monkeypatch.setattr(Path, "stat", refuse(stat))
+    monkeypatch.setattr(Path, "read_text", refuse(read))
+    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    assert report.problems == [f"{notes / 'b.txt'}: Permission denied"]
+    assert await sources(shelf) == {"a.md", "b.txt"}
 
 
 class Stopping:

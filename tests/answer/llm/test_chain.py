@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from app.answer.llm import LLM, Prompt, Spoken, Tokens
+from app.answer.llm import LLM, Prompt, Spoken, Tokens, estimate_prompt
 from app.answer.llm.breaker import FAILURES, REST, Breaker
 from app.answer.llm.budget import Budget
 from app.answer.llm.chain import AllFailed, Called, Chain, Link
@@ -16,6 +16,7 @@ from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time, now
 
 PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
+PROMPT_TOKENS = estimate_prompt(PROMPT)
 DOWN = UpstreamFailed("a is down", upstream="a", status=500)
 SLOW = UpstreamTimeout("a did not answer in time", upstream="a")
 
@@ -128,3 +129,35 @@ async def test_whoever_goes_away_frees_the_place_and_counts_as_nobodys_fault() -
     assert llm.closed == 1
     assert 900 < chain.budget.left < 1000  # what was heard is charged, what was held is not
     await hear(chain)
+
+
+@pytest.mark.parametrize(
+    ("error", "charged"),
+    [
+        (SLOW, PROMPT_TOKENS),
+        (UpstreamFailed("a gave no words", upstream="a"), PROMPT_TOKENS),
+        (DOWN, 0),
+    ],
+)
+def test_a_prompt_that_was_taken_is_charged_for_and_one_that_was_refused_is_not(
+    error: UpstreamFailed, charged: int
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        chain = Watched(ScriptedLLM("a", error), limit=1000)
+        with pytest.raises(AllFailed):
+            await hear(chain)
+        assert chain.budget.left == 1000 - charged
+        assert chain.calls[0].tokens == Tokens(charged, 0)
+
+    test()
+
+
+@in_virtual_time
+async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt() -> None:
+    chain = Watched(ScriptedLLM("a", 60.0, "Four."), limit=1000)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2):
+            await hear(chain)
+    assert chain.outcomes == [("a", "client_gone")]
+    assert chain.budget.left == 1000 - PROMPT_TOKENS

@@ -105,6 +105,26 @@ async def test_one_that_hangs_in_the_middle_is_given_up_in_time() -> None:
         await server.gone.wait()
 
 
+async def told(one: Client, *, stream: bool = False) -> list[bool]:
+    """Whether the prompt was taken, as often as that was said."""
+    said: list[bool] = []
+    with pytest.raises(UpstreamFailed):
+        async for _ in one.words(PROMPT, stream=stream, taken=said.append):
+            pass
+    await one.close()
+    return said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_is_told_whether_the_service_has_taken_the_prompt(stream: bool) -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs()]
+        assert await told(client(server, QUICK), stream=stream) == [True]
+        server.script = [refuses(429, Retry_After="60")]
+        assert await told(client(server, QUICK), stream=stream) == [True, False]
+    assert await told(client(LLMServer("http://127.0.0.1:9/v1"), QUICK), stream=stream) == []
+
+
 async def test_whoever_stops_listening_ends_the_call() -> None:
     async with llm_server() as server:
         server.script = [server.hangs_in_the_middle("Four ")]

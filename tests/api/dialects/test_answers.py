@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
+from app.api.dialects import score
 from app.rerank.query import probability
 from tests.desk import Desk
 
@@ -209,10 +210,11 @@ async def test_vllm_always_echoes_documents(
     ],
 )
 @pytest.mark.parametrize("path", ["/score", "/v1/score", "/vllm/score"])
+@pytest.mark.parametrize("activation", ["use_activation", "activation"])
 async def test_vllm_s_score_keeps_the_order_given(
-    client: AsyncClient, logits: list[float], path: str, body: dict[str, Any]
+    client: AsyncClient, logits: list[float], path: str, body: dict[str, Any], activation: str
 ) -> None:
-    answer = await post(client, path, body | {"use_activation": False})
+    answer = await post(client, path, body | {activation: False})
     assert [one["score"] for one in answer["data"]] == pytest.approx(logits)
     assert indices(answer["data"]) == [0, 1, 2]
     assert answer["object"] == "list"
@@ -225,6 +227,26 @@ async def test_vllm_s_score_pairs_many_with_as_many(client: AsyncClient) -> None
     for index, (question, text) in enumerate(zip(questions, TEXTS, strict=True)):
         alone = await post(client, "/score", {"text_1": question, "text_2": text})
         assert answer["data"][index]["score"] == pytest.approx(alone["data"][0]["score"], abs=1e-5)
+
+
+def test_pairs_with_the_same_first_text_are_one_query_wherever_they_stand() -> None:
+    queries = score.parse({"text_1": ["q", "r", "q", "r"], "text_2": ["a", "b", "c", "d"]})
+    assert [(one.text, [document.text for document in one.documents]) for one in queries] == [
+        ("q", ["a", "c"]),
+        ("r", ["b", "d"]),
+    ]
+
+
+async def test_scores_that_are_too_much_together_are_refused_before_any_is_computed(
+    desk: Desk,
+) -> None:
+    pairs = {"text_1": [f"question {number}" for number in range(8)], "text_2": ["book " * 20] * 8}
+    async with desk.open(max_queue_tokens=100, max_documents=100) as client:
+        registry, name = desk.app.state.metrics.registry, "rerankd_batch_seconds_count"
+        before = registry.get_sample_value(name)  # those that warmed the engine up
+        response = await client.post("/score", json=pairs)
+        assert registry.get_sample_value(name) == before
+    assert (response.status_code, response.json()["error"]["type"]) == (429, "overloaded")
 
 
 @pytest.mark.parametrize("path", ["/reranking", "/v1/reranking", "/llamacpp/v1/rerank"])

@@ -113,6 +113,9 @@ async def test_tei_s_own_statuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
 
     async with desk.open(max_documents=3, max_body_bytes=2000) as client:
         assert await ask(texts=[]) == (400, "Empty")
+        labels = {"route": "/rerank", "outcome": "empty"}  # and not malformed: it is JSON
+        registry, name = desk.app.state.metrics.registry, "rerankd_request_seconds_count"
+        assert registry.get_sample_value(name, labels) == 1
         assert await ask(texts=["a"] * 4) == (422, "Validation")
         assert await ask(texts=["book " * 99], truncate=False) == (422, "Validation")
         large = await client.post("/tei/rerank", json={"query": "q", "texts": ["a" * 3000]})
@@ -152,6 +155,29 @@ async def test_limits_are_told_in_the_word_that_the_client_used(
             assert read(cut.json()).startswith("passages[1] takes")
 
 
+@pytest.mark.parametrize(("path", "body", "read", "status"), ROWS)
+async def test_too_many_documents_are_refused_before_each_is_looked_at(
+    desk: Desk, path: str, body: dict[str, Any], read: Read, status: int
+) -> None:
+    word = "text_2" if path == "/score" else list(body)[-1]
+    async with desk.open(max_documents=3) as client:
+        response = await client.post(path, json=body | {word: [7] * 4})
+    assert response.status_code == status
+    assert read(response.json()).startswith(f"{word} holds 4 documents, more than the limit of 3")
+
+
+async def test_cohere_1_looks_for_so_many_fields_and_for_each_once(client: AsyncClient) -> None:
+    async def ask(*fields: str) -> Response:
+        body = {"query": "q", "documents": [{"a": "x", "b": "y"}], "rank_fields": fields}
+        return await client.post("/v1/rerank", json=body)
+
+    many = await ask(*map(str, range(101)))
+    assert (many.status_code, many.json()["error"]["param"]) == (422, "rank_fields")
+    assert "at most 100 items" in many.json()["message"]
+    once, often = await ask("a", "b"), await ask("a", "b", *["a"] * 98)
+    assert once.json()["results"] == often.json()["results"]
+
+
 async def test_infinity_s_client_finds_a_422_as_a_list(client: AsyncClient) -> None:
     response = await client.post("/rerank", json={"query": 7, "raw_scores": False})
     (complaint,) = response.json()["detail"]
@@ -185,7 +211,8 @@ async def test_the_unforeseen_is_told_in_the_dialect_too(
         ({"text_1": ["a", "b"], "text_2": ["a", "b", "c"]}, "text_1"),
         ({"text_1": "a"}, "text_1"),
         ({"text_1": "a", "text_2": []}, "text_2"),
-        ({"text_1": "a", "text_2": ["a"] * 1001}, "documents"),
+        ({"text_1": "a", "text_2": ["a"] * 1001}, "text_2"),
+        ({"queries": ["a"] * 1001, "documents": ["a"] * 1001}, "queries"),
     ],
 )
 async def test_scores_need_two_sides_that_can_be_paired(
