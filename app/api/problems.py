@@ -60,7 +60,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
     InvalidRequest: Kind(422, "invalid", "The request is not valid"),
-    TooLong: Kind(422, "too_long", "A document is too long for the model"),
+    TooLong: Kind(422, "too_long", "Too long for the model"),
     QueueFull: Kind(429, "overloaded", "Too much work is waiting"),
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
     FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be kept"),

@@ -70,7 +70,7 @@ class Reranker:
             raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
         if ignored:
             warning = f"model {self.name} takes no instruction: it was ignored"
-            ranking = replace(ranking, warnings=(warning,))
+            ranking = replace(ranking, warnings=[*ranking.warnings, warning])
         ranking = replace(ranking, model=self.name)
         self._observe(ranking)
         return ranking

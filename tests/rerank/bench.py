@@ -1,0 +1,74 @@
+"""A batcher and a reranker over a fake engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from app.rerank.batcher import Batcher, Limits
+from app.rerank.cache import Cache
+from app.rerank.engine import Pair
+from app.rerank.events import BatchDone, Withdrawn
+from app.rerank.query import Document, Query, Ranking
+from app.rerank.reranker import Reranker
+from tests.fakes import FakeEngine, WordEncoder, pair
+
+
+def pairs(*marks: int, tokens: int = 10) -> list[Pair]:
+    return [pair(tokens, mark) for mark in marks]
+
+
+def batcher(
+    engine: FakeEngine,
+    events: list[BatchDone | Withdrawn] | None = None,
+    *,
+    batch: int = 40,
+    queue: int = 1000,
+    max_wait: float = 0.0,
+    at_once: int = 1,
+) -> Batcher:
+    observe = events.append if events is not None else lambda event: None
+    return Batcher(engine.score, Limits(batch, queue, max_wait, at_once), observe)
+
+
+async def learn_pace(one: Batcher) -> None:
+    await one.submit(pairs(1))
+
+
+class Bench:
+    """A reranker over a fake engine: a document scores as many points as it has words."""
+
+    def __init__(self) -> None:
+        self.engine = FakeEngine()
+        self.encoder = WordEncoder()
+        self.seen: list[Ranking] = []
+
+    @asynccontextmanager
+    async def open(self, limit: float = 10, cache_bytes: int = 0) -> AsyncIterator[Reranker]:
+        clock = asyncio.get_running_loop().time
+        with ThreadPoolExecutor(1) as threads:
+            async with Batcher(self.engine.score, Limits(1000, 10_000)) as batcher:
+                yield Reranker(
+                    "words",
+                    self.encoder,
+                    batcher,
+                    Cache(cache_bytes, 60, clock),
+                    threads,
+                    limit,
+                    self.seen.append,
+                )
+
+    async def rank(self, *texts: str, **asked: Any) -> Ranking:
+        async with self.open() as reranker:
+            return await reranker.rank(query(*texts, **asked))
+
+
+def query(*texts: str, **asked: Any) -> Query:
+    return Query("q", [Document(text) for text in texts], **asked)
+
+
+def order(ranking: Ranking) -> list[int]:
+    return [result.index for result in ranking.results]

@@ -1,0 +1,129 @@
+"""What is refused, and what is withdrawn."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.errors import DeadlineExceeded, InvalidRequest, QueueFull
+from app.rerank.events import BatchDone, Withdrawn
+from tests.fakes import FakeEngine, after
+from tests.rerank.bench import batcher, learn_pace, pairs
+from tests.virtual_time import in_virtual_time, now
+
+pytestmark = pytest.mark.anyio
+
+
+@in_virtual_time
+async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
+    engine = FakeEngine(per_token=0.01)
+    async with batcher(engine, queue=50) as one:
+        await learn_pace(one)
+        running = asyncio.create_task(one.submit(pairs(1, 2, 3, 4)))
+        await asyncio.sleep(0.01)
+        queued = asyncio.create_task(one.submit(pairs(5, 6, 7)))
+        await asyncio.sleep(0.01)
+        started = now()
+        with pytest.raises(QueueFull, match="30 of 50 tokens are waiting; 40 more") as refusal:
+            await one.submit(pairs(8, 9, 10, 11))
+        assert now() == started
+        assert refusal.value.retry_after == pytest.approx(0.8)  # 40 tokens run, a batch is 40
+        assert one.waiting_tokens == 30
+        await asyncio.gather(running, queued)
+
+
+@in_virtual_time
+async def test_whoever_comes_back_when_told_to_finds_room() -> None:
+    engine = FakeEngine(per_token=0.01)
+    async with batcher(engine, queue=80) as one:
+        await learn_pace(one)
+        others = []
+        for _ in range(3):  # one runs, two wait
+            others.append(asyncio.create_task(one.submit(pairs(*range(4)))))
+            await asyncio.sleep(0.001)
+        with pytest.raises(QueueFull) as refusal:
+            await one.submit(pairs(9))
+        await asyncio.sleep(refusal.value.retry_after)
+        assert (await one.submit(pairs(9))).logits == [9.0]
+        await asyncio.gather(*others)
+
+
+@in_virtual_time
+async def test_what_could_never_be_admitted_is_the_callers_mistake() -> None:
+    async with batcher(FakeEngine(), queue=30) as one:
+        with pytest.raises(InvalidRequest, match="40 tokens, more than the 30") as refusal:
+            await one.submit(pairs(1, 2, 3, 4))
+    assert (refusal.value.field, refusal.value.limit) == ("documents", 30)
+
+
+@in_virtual_time
+async def test_room_is_held_for_jobs_that_are_still_being_tokenized() -> None:
+    async with batcher(FakeEngine(), queue=50) as one:
+        with one.expecting(40):
+            with pytest.raises(QueueFull), one.expecting(20):
+                pass
+            with pytest.raises(QueueFull):
+                await one.submit(pairs(1, 2))
+        assert (await one.submit(pairs(1, 2))).logits == [1.0, 2.0]
+
+
+@in_virtual_time
+async def test_a_job_that_would_miss_its_deadline_in_the_queue_is_refused_as_overload() -> None:
+    engine = FakeEngine(per_token=0.01)
+    async with batcher(engine) as one:
+        await learn_pace(one)
+        large = asyncio.create_task(one.submit(pairs(*range(50)), deadline=now() + 6))
+        await asyncio.sleep(0.01)
+        with pytest.raises(QueueFull, match=r"too long for the 0\.2 s left") as refusal:
+            await one.submit(pairs(1), deadline=now() + 0.2)
+        assert refusal.value.retry_after > 0
+        await large
+
+
+@in_virtual_time
+async def test_a_job_that_takes_longer_than_its_deadline_by_itself_is_told_so_at_once() -> None:
+    async with batcher(FakeEngine(per_token=0.01)) as one:
+        await learn_pace(one)
+        started = now()
+        with pytest.raises(DeadlineExceeded, match=r"about 1\.0 s, and 0\.5 s are left"):
+            await one.submit(pairs(*range(10)), deadline=now() + 0.5)
+        assert now() == started
+
+
+@in_virtual_time
+async def test_a_cancelled_job_is_withdrawn_and_its_room_is_freed() -> None:
+    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    async with batcher(engine, events) as one:
+        running = asyncio.create_task(one.submit(pairs(1)))
+        gone = asyncio.create_task(after(0.1, one.submit(pairs(2, 3))))
+        await asyncio.sleep(0.5)
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert one.waiting_tokens == 0
+        await running
+    assert engine.batches == [[1]]
+    assert Withdrawn(2) in events
+
+
+@in_virtual_time
+async def test_cancelling_one_caller_mid_batch_leaves_neighbours_and_successors_alone() -> None:
+    async with batcher(FakeEngine(seconds=1.0)) as one:
+        gone = asyncio.create_task(one.submit(pairs(1)))
+        neighbour = asyncio.create_task(one.submit(pairs(2)))
+        await asyncio.sleep(0.5)
+        gone.cancel()
+        assert (await neighbour).logits == [2.0]
+        assert (await one.submit(pairs(3))).logits == [3.0]
+
+
+@in_virtual_time
+async def test_only_the_slices_not_yet_run_are_withdrawn() -> None:
+    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    async with batcher(engine, events, batch=20) as one:
+        gone = asyncio.create_task(one.submit(pairs(1, 2, 3, 4, 5)))
+        await asyncio.sleep(0.5)
+        gone.cancel()
+        await asyncio.sleep(1.0)
+    assert len(engine.calls) == 1
+    assert Withdrawn(3) in events
