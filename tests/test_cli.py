@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS, main
+from app.commands.serve import listen
 from app.settings import Settings
 
 
@@ -80,3 +82,10 @@ def test_help_lists_every_command_and_loads_none_of_them() -> None:
     code += "assert not {'torch', 'fastapi', 'pydantic'} & set(sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(f"    {name}" in ended.stdout for name in COMMANDS)
+
+
+def test_an_answer_is_sent_at_once_and_not_when_the_caller_acknowledges_its_head() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

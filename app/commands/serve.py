@@ -99,6 +99,9 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # Connections take it over. asyncio sets it on sockets of its own only, and an answer is
+        # two writes: its second would wait 40 ms for the caller to acknowledge the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     except OSError as error:
         stop(f"cannot listen on {host}:{port}: {error.strerror}", 1)
     shown = f"[{host}]" if ":" in host else host
