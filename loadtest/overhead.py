@@ -19,9 +19,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from app import settings
+from app.api.body import write_json
 from app.api.dialects.dialect import Label
 from app.api.dialects.native import NATIVE
 from app.api.limits import RequestLimits
@@ -173,7 +174,7 @@ def json_edge(documents: int, repeats: int) -> dict[str, float]:
         "read": lambda: from_json(raw, allow_inf_nan=False),
         "check": lambda: limits.check_texts(NATIVE.parse(body)),
         "render": lambda: NATIVE.render(ranking, Label("id", "model", 0)),
-        "write": lambda: to_json(answer),
+        "write": lambda: write_json(answer),
     }
     return {name: median_ms(step, repeats) for name, step in steps.items()}
 

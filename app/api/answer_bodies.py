@@ -10,11 +10,10 @@ from pydantic.config import JsonDict
 from app.answer.answered import Answer, Found
 from app.answer.candidate import COLLECTION
 from app.answer.question import Question, Turn
-from app.api.dialects.fields import WHOLE, Lenient
+from app.api.dialects.fields import QUERY, WHOLE, Lenient
 
 MOST_FINAL = 100
 MOST_TURNS = 50
-QUERY = "how long may I keep the book"
 EXAMPLES: dict[str, Any] = {
     "question": {"summary": "The least: a question", "value": {"query": QUERY}},
     "strict": {

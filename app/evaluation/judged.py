@@ -24,6 +24,10 @@ class Judged:
     def relevant(self, query: str) -> list[str]:
         return [one for one, grade in self.grades.get(query, {}).items() if grade > 0]
 
+    def present(self, query: str) -> list[str]:
+        """The relevant documents whose texts are in the data."""
+        return [one for one in self.relevant(query) if one in self.corpus]
+
     def texts(self, documents: Sequence[str]) -> list[str]:
         return [self.corpus[one] for one in documents]
 

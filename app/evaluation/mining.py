@@ -69,7 +69,7 @@ def mine(
     groups = []
     for query in track(list(judged.queries), "mining"):
         text, grades = judged.queries[query], judged.grades[query]
-        relevant = [name for name in judged.relevant(query) if name in judged.corpus]
+        relevant = judged.present(query)
         given = [name for name, grade in grades.items() if grade <= 0]
         mined = [
             name
@@ -94,9 +94,7 @@ def answers_by_query(judged: Judged) -> dict[str, set[str]]:
     together: dict[int, set[str]] = defaultdict(set)
     asked = dict(zip(judged.queries, judged.alike(), strict=True))
     for query, number in asked.items():
-        together[number].update(
-            judged.corpus[name] for name in judged.relevant(query) if name in judged.corpus
-        )
+        together[number].update(judged.texts(judged.present(query)))
     return {query: together[number] for query, number in asked.items()}
 
 

@@ -138,7 +138,7 @@ def evaluator(judged: Judged, found: Orders) -> CrossEncoderRerankingEvaluator:
     samples: list[dict[str, str | list[str]]] = [
         {
             "query": text,
-            "positive": [judged.corpus[n] for n in judged.relevant(query) if n in judged.corpus],
+            "positive": judged.texts(judged.present(query)),
             "documents": judged.texts(found[query]),
         }
         for query, text in judged.queries.items()

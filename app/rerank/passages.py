@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.rerank.engine import Encoded, Pair
+from app.rerank.engine import Encoded, Pair, tokens_of
 
 SHARE = 0.9  # of the room that a window fills: some stretches take more tokens than others
 OVERLAP = 0.2  # of a window, repeated in the next
@@ -21,7 +21,7 @@ class Reading:
 
     @property
     def tokens(self) -> int:
-        return sum(pair.tokens for pair in self.pairs)
+        return tokens_of(self.pairs)
 
 
 def read_at_once(encoded: Encoded) -> Reading:
@@ -31,7 +31,7 @@ def read_at_once(encoded: Encoded) -> Reading:
 def read_in_windows(whole: int, windows: Sequence[Encoded], *, complete: bool) -> Reading:
     """Nothing is cut when each window fits and together they reach the end."""
     pairs = [window.pair for window in windows]
-    tokens = sum(pair.tokens for pair in pairs)
+    tokens = tokens_of(pairs)
     if complete and all(window.whole == window.tokens for window in windows):
         return Reading(pairs, tokens)
     return Reading(pairs, max(whole, tokens + 1))

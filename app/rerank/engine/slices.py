@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.rerank.engine import Pair
+from app.rerank.engine import Pair, tokens_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Slicing:
         """Places in `batch`, longest pairs first."""
         slices: list[list[int]] = []
         width = padded = 0
-        share = self._share(sum(one.tokens for one in batch))
+        share = self._share(tokens_of(batch))
         for place in sorted(range(len(batch)), key=lambda one: -batch[one].tokens):
             padded += width - batch[place].tokens
             limit = min(self.tokens, share + width // 2)
