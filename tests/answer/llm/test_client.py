@@ -8,14 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
-from app.answer.llm import Ended, Prompt, Tokens
-from app.answer.llm.anthropic import Anthropic
-from app.answer.llm.client import Asking, Client, Format
+from app.answer.llm import Ended, Tokens
+from app.answer.llm.client import Asking, Client
 from app.answer.llm.openai import OpenAI
-from app.answer.question import Turn
 from app.errors import UpstreamFailed, UpstreamTimeout
+from tests.answer.llm.asking import KEY, PROMPT, QUICK, client, listen
 from tests.answer.llm.server import (
     LLMServer,
     breaks_off,
@@ -28,32 +26,6 @@ from tests.answer.llm.server import (
 from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio
-
-PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
-QUICK = Asking(max_tokens=50, attempts=2, first_token=0.2, total=0.3)
-KEY = SecretStr("sk-secret")
-
-
-def client(
-    server: LLMServer,
-    asking: Asking = Asking(),  # noqa: B008 (frozen)
-    spoken: Format | None = None,
-) -> Client:
-    http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=1.0))
-    spoken = spoken or OpenAI(newest=False)
-    return Client("m", spoken, server.url, "model-1", KEY, http, asking)
-
-
-async def listen(one: Client, *, stream: bool) -> tuple[list[str], Ended]:
-    pieces: list[str] = []
-    try:
-        async for piece in one.words(PROMPT, stream=stream):
-            if isinstance(piece, Ended):
-                return pieces, piece
-            pieces.append(piece)
-    finally:
-        await one.close()
-    raise AssertionError("it never ended")
 
 
 async def test_an_answer_comes_whole_with_what_it_cost() -> None:
@@ -220,62 +192,6 @@ async def test_one_that_is_not_there_is_an_error() -> None:
 
 
 # --- Anthropic's messages ---------------------------------------------------------------------
-
-
-async def test_anthropics_messages_come_whole() -> None:
-    body = (
-        b'{"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Four."}],'
-        b'"stop_reason": "end_turn", "usage": {"input_tokens": 5, "cache_read_input_tokens": 80,'
-        b'"output_tokens": 3}}'
-    )
-    async with llm_server(sends(body)) as server:
-        heard = await listen(client(server, spoken=Anthropic()), stream=False)
-    assert heard == (["Four."], Ended(Tokens(85, 3)))
-    (asked,) = server.asked
-    assert asked.headers["x-api-key"] == "sk-secret"
-    assert "anthropic-version" in asked.headers
-    assert asked.body["system"] == "Rules."
-    assert asked.body["messages"] == [{"role": "user", "content": "How long?"}]
-
-
-async def test_anthropics_messages_come_in_pieces() -> None:
-    async def behave(exchange: Any) -> None:
-        await exchange.begin()
-        for event in (
-            {"type": "message_start", "message": {"usage": {"input_tokens": 85}}},
-            {"type": "ping"},
-            {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "x"}},
-            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Four "}},
-            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "weeks."}},
-            {
-                "type": "message_delta",
-                "delta": {"stop_reason": "max_tokens"},
-                "usage": {"output_tokens": 3},
-            },
-            {"type": "message_stop"},
-        ):
-            await exchange.event(event)
-        await exchange.end()
-
-    async with llm_server(behave) as server:
-        heard = await listen(client(server, spoken=Anthropic()), stream=True)
-    assert heard == (["Four ", "weeks."], Ended(Tokens(85, 3), "length"))
-
-
-@pytest.mark.parametrize("error", [True, False])
-async def test_anthropics_stream_that_stops_early_is_a_failure(error: bool) -> None:
-    async def behave(exchange: Any) -> None:
-        await exchange.begin()
-        await exchange.event(
-            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "Four "}}
-        )
-        if error:
-            await exchange.event({"type": "error", "error": {"type": "overloaded_error"}})
-        await exchange.end()
-
-    async with llm_server(behave) as server:
-        with pytest.raises(UpstreamFailed, match="broke off"):
-            await listen(client(server, spoken=Anthropic()), stream=True)
 
 
 def test_openais_own_service_takes_its_newest_names_and_no_temperature_where_none_is_set() -> None:

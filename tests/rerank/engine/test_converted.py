@@ -1,13 +1,10 @@
-"""Models that were converted: they score as before, start without torch, and notice damage."""
+"""Models that were converted: they score as before, and start without torch."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +13,13 @@ import numpy as np
 import pytest
 
 from app.errors import LoadFailed
-from app.rerank.engine import LoadedModel, processors
 from app.rerank.engine.contest import tau
-from app.rerank.engine.folder import fingerprint, written_aside
-from app.rerank.engine.loading import contest, converted, load
+from app.rerank.engine.loading import contest, load
 from app.rerank.engine.openvino_engine import Stream
 from app.rerank.engine.probe import QUESTIONS, lists, passages
 from app.rerank.engine.spec import ModelSpec
 from tests import models
+from tests.rerank.engine.ranking import scores
 
 FAMILIES = ("bert", "xlm-roberta", "modernbert")
 WITHOUT_TORCH = """
@@ -36,11 +32,6 @@ print(model.engine.name, "torch" in sys.modules, "sentence_transformers" in sys.
 """
 
 
-def scores(model: LoadedModel, question: str, texts: list[str]) -> list[float]:
-    encoded = model.encoder.encode(question, texts, instruction=None, cut="right")
-    return model.engine.score([one.pair for one in encoded])
-
-
 @pytest.fixture(scope="module", params=FAMILIES)
 def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     """A model of the family, converted."""
@@ -49,35 +40,6 @@ def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     spec = ModelSpec(str(made), device="cpu", engine="openvino", engines=folder / "engines")
     load(spec)
     return spec
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    folder = tmp_path_factory.mktemp("made")
-    model = models.bert(folder / "model")
-    spec = ModelSpec(str(model), device="cpu", engine="openvino", engines=folder / "engines")
-    load(spec)
-    return spec
-
-
-@pytest.fixture
-def bert(made: ModelSpec, tmp_path: Path) -> ModelSpec:
-    """A converted model of one's own."""
-    assert made.engines is not None
-    shutil.copytree(made.engines, tmp_path / "engines")
-    return replace(made, engines=tmp_path / "engines")
-
-
-@pytest.fixture
-def fresh(made: ModelSpec, tmp_path: Path) -> ModelSpec:
-    """A model that was not converted yet."""
-    return replace(made, engines=tmp_path / "engines")
-
-
-def folder_of(spec: ModelSpec) -> Path:
-    folder = converted(spec)
-    assert folder is not None
-    return folder
 
 
 def test_the_same_numbers_come_out_in_full_precision(spec: ModelSpec) -> None:
@@ -151,111 +113,8 @@ def test_a_shorter_max_length_is_kept_to_and_a_longer_one_refused(spec: ModelSpe
         load(replace(spec, max_length=4000))
 
 
-def flip(file: Path) -> None:
-    raw = bytearray(file.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    file.write_bytes(raw)
-
-
-def empty(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-@pytest.mark.parametrize(
-    ("name", "harm"),
-    [
-        ("int8.bin", flip),
-        ("int8.xml", empty),
-        ("tokenizer.json", Path.unlink),
-        ("card.json", empty),
-    ],
-)
-def test_what_was_damaged_is_made_anew(
-    bert: ModelSpec, name: str, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    spec = replace(bert, dtype="int8")
-    before = scores(load(spec), QUESTIONS[0], passages())
-    harm(folder_of(spec) / name)
-    after = scores(load(spec), QUESTIONS[0], passages())
-    assert "is damaged" in caplog.text
-    assert after == before
-    assert scores(load(spec), QUESTIONS[0], passages()) == before
-    assert caplog.text.count("is damaged") == 1
-
-
-def test_another_kind_of_processor_holds_its_own_contest_over_the_same_files(
-    bert: ModelSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[str] = []
-    here = processors.kind()
-    monkeypatch.setattr(processors, "kind", lambda: "elsewhere")
-    load(bert, steps.append)
-    assert not [step for step in steps if step.startswith("converting")]
-    assert "measuring openvino int8" in steps
-    contests = {one.name for one in folder_of(bert).glob("contest-*.json")}
-    assert contests == {"contest-elsewhere.json", f"contest-{here}.json"}
-    steps.clear()
-    load(bert, steps.append, again=True)
-    assert "converting to int8" in steps
-
-
-def test_a_folder_half_written_is_never_seen(
-    fresh: ModelSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("app.rerank.engine.making.write_card", fail)
-    with pytest.raises(KeyboardInterrupt):
-        load(fresh)
-    assert fresh.engines is not None
-    assert list(fresh.engines.iterdir()) == []
-
-
-def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(
-    tmp_path: Path,
-) -> None:
-    for name in (".new-old", ".new-now"):
-        (tmp_path / name / "model").mkdir(parents=True)
-    os.utime(tmp_path / ".new-old", (0, 0))
-    with written_aside(tmp_path / "model") as aside:
-        (aside / "file").write_text("all of it")
-        assert not (tmp_path / "model").exists()
-    assert sorted(one.name for one in tmp_path.iterdir()) == [".new-now", "model"]
-    assert (tmp_path / "model" / "file").read_text() == "all of it"
-
-
-def test_another_process_may_be_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def rename(*_: object) -> None:
-        (tmp_path / "model").mkdir()
-        raise OSError("Directory not empty")
-
-    monkeypatch.setattr(Path, "rename", rename)
-    with written_aside(tmp_path / "model"):
-        pass
-    assert (tmp_path / "model").is_dir()
-
-
 def test_code_that_ships_with_a_model_runs_on_torch(fresh: ModelSpec) -> None:
     assert load(replace(fresh, engine="auto", trust_remote_code=True)).engine.name == "torch"
-
-
-def test_another_model_under_the_same_path_is_converted_anew(tmp_path: Path) -> None:
-    source = models.bert(tmp_path / "model")
-    before = fingerprint(source)
-    assert fingerprint(source) == before
-    flip(source / "model.safetensors")
-    assert fingerprint(source) != before
-
-
-def test_where_nothing_can_be_kept_the_model_serves_all_the_same(
-    bert: ModelSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    model = load(replace(bert, engines=tmp_path / "file" / "engines"))
-    assert model.engine.name == "openvino"
-    assert len(scores(model, "a question", ["one", "two"])) == 2
-    assert "is not kept" in caplog.text
 
 
 def test_a_model_that_cannot_be_converted_runs_on_torch(
@@ -299,11 +158,3 @@ def test_the_bundled_model_ranks_in_eight_bits_as_in_full_precision(tmp_path: Pa
     pairs = lists(theirs.encoder)[:4]
     taus = [tau(theirs.engine.score(one), ours.engine.score(one)) for one in pairs]
     assert sum(taus) / len(taus) > 0.96
-
-
-def test_a_processor_is_known_by_what_it_can(tmp_path: Path) -> None:
-    description = tmp_path / "cpuinfo"
-    description.write_text("flags : fpu avx2 avx512_vnni sse\nbogomips : 1\n")
-    assert processors.kind(description).endswith("-avx2-avx512_vnni")
-    description.unlink()
-    assert "avx" not in processors.kind(description)

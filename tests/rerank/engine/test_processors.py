@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.rerank.engine.processors import available, limit
+from app.rerank.engine.processors import available, kind, limit
 
 HOST = len(os.sched_getaffinity(0))
 
@@ -32,3 +32,11 @@ def test_the_older_form_of_the_limit_is_read(tmp_path: Path) -> None:
 def test_less_than_one_processor_still_makes_one_thread(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("50000 100000")
     assert available(tmp_path) == 1
+
+
+def test_a_processor_is_known_by_what_it_can(tmp_path: Path) -> None:
+    description = tmp_path / "cpuinfo"
+    description.write_text("flags : fpu avx2 avx512_vnni sse\nbogomips : 1\n")
+    assert kind(description).endswith("-avx2-avx512_vnni")
+    description.unlink()
+    assert "avx" not in kind(description)

@@ -1,0 +1,40 @@
+"""How the tests ask a model, and listen."""
+
+from __future__ import annotations
+
+import httpx
+from pydantic import SecretStr
+
+from app.answer.llm import Ended, Prompt
+from app.answer.llm.client import Asking, Client, Format
+from app.answer.llm.openai import OpenAI
+from app.answer.question import Turn
+from tests.answer.llm.server import (
+    LLMServer,
+)
+
+PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
+QUICK = Asking(max_tokens=50, attempts=2, first_token=0.2, total=0.3)
+KEY = SecretStr("sk-secret")
+
+
+def client(
+    server: LLMServer,
+    asking: Asking = Asking(),  # noqa: B008 (frozen)
+    spoken: Format | None = None,
+) -> Client:
+    http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=1.0))
+    spoken = spoken or OpenAI(newest=False)
+    return Client("m", spoken, server.url, "model-1", KEY, http, asking)
+
+
+async def listen(one: Client, *, stream: bool) -> tuple[list[str], Ended]:
+    pieces: list[str] = []
+    try:
+        async for piece in one.words(PROMPT, stream=stream):
+            if isinstance(piece, Ended):
+                return pieces, piece
+            pieces.append(piece)
+    finally:
+        await one.close()
+    raise AssertionError("it never ended")

@@ -1,0 +1,10 @@
+"""Scores straight from an engine."""
+
+from __future__ import annotations
+
+from app.rerank.engine import LoadedModel
+
+
+def scores(model: LoadedModel, question: str, texts: list[str]) -> list[float]:
+    encoded = model.encoder.encode(question, texts, instruction=None, cut="right")
+    return model.engine.score([one.pair for one in encoded])
