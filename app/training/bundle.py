@@ -5,7 +5,8 @@ python -m app.training.bundle pack --data DIR --cache DIR --model DIR --out run.
 and there, as often as it takes, for a checkpoint is picked up where it lies:
 
 tar xf run.tar
-python -m app.training.bundled --data data --cache cache --out out --groups 64 --together 32
+python -m app.training.bundled --data data --cache cache --out out \\
+  --groups 64 --together 32 --steps 1500 --stop 1500
 python -m app.training.bundle split out/model --out parts
 
 and back here:

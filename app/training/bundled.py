@@ -15,11 +15,11 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from app.rerank.engine.duet import Duet
-from app.training.batches import Group
+from app.training.choosing import choose, judge
 from app.training.data import Source, load_sources
-from app.training.head import first_places, fit_head, gather, held_out, texts_of
+from app.training.head import fit_head, gather, held_out, set_scale, texts_of
 from app.training.recipe import Recipe
-from app.training.scoring import mean_state, score
+from app.training.scoring import mean_state
 from app.training.start import from_bert, pair_tokenizer, word_weights
 from app.training.train import Trainer, open_gates
 
@@ -48,6 +48,8 @@ def load(folder: Path) -> tuple[Duet, PreTrainedTokenizerFast]:
 
 def save(model: Duet, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     model.save_pretrained(folder)
+    tokenizer.backend_tokenizer.no_truncation()  # it remembers how texts were cut last
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
 
 
@@ -65,33 +67,19 @@ def make_start(base: Path, sources: Sequence[Source], recipe: Recipe, folder: Pa
     save(model, tokenizer, folder)
 
 
-def quality(
-    model: Duet, tokenizer: PreTrainedTokenizerFast, groups: Sequence[tuple[str, Group]]
-) -> float:
-    """Mean over the sources, so that none outvotes another."""
-    found = []
-    for name in sorted({source for source, _ in groups}):
-        own = [group for source, group in groups if source == name]
-        scores = torch.tensor(score(model, tokenizer, texts_of([(name, g) for g in own])))
-        sizes = [len(group.documents) for group in own]
-        logits = nn.utils.rnn.pad_sequence(list(torch.split(scores, sizes)), batch_first=True)
-        there = torch.arange(logits.shape[1]) < torch.tensor(sizes)[:, None]
-        found.append(first_places(logits, there))
-    return sum(found) / len(found)
-
-
 def make(base: Path, sources: Sequence[Source], recipe: Recipe, out: Path, device: str) -> None:
     if not (out / "start").exists():
         log.info("making the start")
         make_start(base, sources, recipe, out / "start")
     start, tokenizer = load(out / "start")
-    trained = Trainer(start, tokenizer, sources, recipe, device).run(out / "checkpoint.pt")
-    log.info("fitting the head")
+    taught = [source for source in sources if source.name not in recipe.apart]
+    trained = Trainer(start, tokenizer, taught, recipe, device).run(out / "checkpoint.pt")
     rows = held_out(sources, recipe)
-    fit_head(trained, gather(trained, tokenizer, rows[::2], recipe))
-    before, after = (quality(model, tokenizer, rows[1::2]) for model in (start, trained))
-    log.info("held-out nDCG@10: start %.4f, trained %.4f", before, after)
-    best = trained if after > before else start
+    for model in (start, trained):
+        nn.Module.to(model, torch.device(device))
+    apart = [row for row in rows if row[0] in recipe.apart]
+    best = choose(start, trained, recipe.share, tokenizer, apart)
+    set_scale(best, *judge(best, tokenizer, rows))
     nn.Module.to(best, "cpu", torch.float16)
     save(best, tokenizer, out / "model")
 
@@ -103,13 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, help="mined candidates; default: OUT/cache")
     parser.add_argument("--base", type=Path, help="all-MiniLM-L6-v2; default: from its package")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    for name in ("steps", "groups", "together", "frozen", "seed"):
+    for name in ("steps", "stop", "groups", "together", "frozen", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Recipe, name))
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = replace(
         Recipe(),
         steps=given.steps,
+        stop=given.stop,
         groups=given.groups,
         together=given.together,
         frozen=given.frozen,

@@ -114,6 +114,16 @@ def calibrate(scores: Tensor, there: Tensor) -> tuple[float, float]:
     return slope, offset
 
 
+def set_scale(model: Duet, logits: Tensor, there: Tensor) -> None:
+    """Stretch and move what the model says, so that its sigmoid is a probability."""
+    slope, offset = calibrate(logits, there)
+    head = model.head
+    with torch.no_grad():
+        head.line.weight.mul_(slope)
+        head.joint.weight.mul_(slope)
+        head.line.bias.mul_(slope).add_(offset)
+
+
 def first_places(logits: Tensor, there: Tensor) -> float:
     """Mean nDCG@10 where the first document of each query is the one that is wanted."""
     above = ((logits[:, 1:] >= logits[:, :1]) * there[:, 1:]).sum(1)

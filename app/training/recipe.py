@@ -25,11 +25,12 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
 @dataclass(frozen=True)
 class Recipe:
     seed: int = 0
-    steps: int = 1500
+    steps: int = 1800  # that the pace is laid out for
+    stop: int = 700  # after this one; the pace has not died down then
     warmup: int = 40
     groups: int = 8
     negatives: int = 7
-    together: int = 8  # groups in one forward pass
+    together: int = 2  # groups in one forward pass: a CPU likes few, a GPU many
     lengths: tuple[int, ...] = (96, 128, 160, 224, 320)
     frozen: int = 3  # lower layers that stay as they are, and shut
     layer_rate: float = 3e-5
@@ -39,7 +40,9 @@ class Recipe:
     decay: float = 0.01
     gold: float = 3.0  # what the label adds to the teacher's logit of a positive
     average: float = 0.99  # of the running mean of the weights, which is what is kept
+    share: float = 0.5  # of the way from the start to what was trained; all of it knows less else
     held_out: int = 300  # last queries of each source, never trained on
+    apart: tuple[str, ...] = ("clapnq", "pubmedqa", "vagov")  # sources that only judge
     save_every: int = 25
     weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
 

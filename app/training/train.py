@@ -149,11 +149,12 @@ class Trainer:
         if checkpoint.exists():
             self.resume(checkpoint)
         started, first = time.monotonic(), self.step
-        while self.step < self.recipe.steps:
+        last = min(self.recipe.steps, self.recipe.stop)
+        while self.step < last:
             loss = self.advance()
             if seen is not None:
                 seen(self.step, loss)
-            if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
+            if self.step % self.recipe.save_every == 0 or self.step == last:
                 self.save(checkpoint)
                 speed = (time.monotonic() - started) / (self.step - first)
                 log.info("step %d, loss %.3f, %.2f s a step", self.step, loss, speed)

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from app.training.batches import draw_step
-from app.training.head import Examples, fit_head, gather, held_out
+from app.training.bundled import load, save
+from app.training.choosing import choose, judge, part_way
+from app.training.head import Examples, fit_head, gather, held_out, set_scale
 from app.training.recipe import Recipe
 from app.training.train import Trainer
 from tests.training import tiny
@@ -83,3 +85,45 @@ def test_the_fitted_head_puts_positives_first_and_above_zero(tmp_path: Path) -> 
     assert (best == 0).float().mean() > 0.8
     assert (scores[:, 0] > 0).float().mean() > 0.8
     assert (model.head.line.weight >= 0).all()
+
+
+def test_the_scale_makes_probabilities_and_keeps_the_order(tmp_path: Path) -> None:
+    tiny.write_base(tmp_path)
+    model, tokenizer = tiny.start(tmp_path)
+    rows = held_out([tiny.source(queries=24)], RECIPE)
+    before, there = judge(model, tokenizer, rows)
+    set_scale(model, before, there)
+    after, _ = judge(model, tokenizer, rows)
+    assert torch.equal(after.argsort(1), before.argsort(1))
+    mass = torch.where(torch.arange(after.shape[1]) > 0, 1.0, there.sum(1, keepdim=True) - 1)
+    said = (after.sigmoid() * there * mass).sum() / (there * mass).sum()
+    assert said == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_was_trained_is_kept_part_of_the_way_if_it_helps_elsewhere(tmp_path: Path) -> None:
+    tiny.write_base(tmp_path)
+    good, tokenizer = tiny.start(tmp_path)
+    bad = part_way(good, good, 0)
+    with torch.no_grad():
+        bad.head.line.weight.mul_(-3)
+    rows = held_out([tiny.source(queries=24)], RECIPE)
+    assert choose(good, bad, 0.5, tokenizer, rows) is good
+    kept = choose(bad, good, 0.8, tokenizer, rows)
+    assert kept.head.line.weight[0].tolist() == pytest.approx([0.2] * 6)
+
+
+def test_a_run_may_end_before_its_pace_has_died_down(tmp_path: Path) -> None:
+    tiny.write_base(tmp_path)
+    recipe = replace(RECIPE, stop=3)
+    trainer = Trainer(*tiny.start(tmp_path), [tiny.source(queries=24)], recipe)
+    trainer.run(tmp_path / "checkpoint.pt")
+    assert trainer.step == 3
+
+
+def test_what_is_saved_cuts_no_text(tmp_path: Path) -> None:
+    tiny.write_base(tmp_path)
+    model, tokenizer = tiny.start(tmp_path)
+    tokenizer("river boat", truncation=True, max_length=3, padding="max_length")
+    save(model, tokenizer, tmp_path / "saved")
+    _, kept = load(tmp_path / "saved")
+    assert len(kept("river boat lands deep")["input_ids"]) == 6

@@ -1,0 +1,54 @@
+"""How much of what was trained is kept: judged on sources that were not trained on."""
+
+import copy
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from app.rerank.engine.duet import Duet
+from app.training.batches import Group
+from app.training.head import first_places, texts_of
+from app.training.scoring import score
+
+log = logging.getLogger(__name__)
+
+Rows = Sequence[tuple[str, Group]]
+
+
+def judge(
+    model: Duet, tokenizer: PreTrainedTokenizerFast, rows: Rows, *, length: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Logits [query, document], and where there is one."""
+    scores = torch.tensor(score(model, tokenizer, texts_of(rows), length=length)).float()
+    sizes = [len(group.documents) for _, group in rows]
+    logits = nn.utils.rnn.pad_sequence(list(torch.split(scores, sizes)), batch_first=True)
+    return logits, (torch.arange(logits.shape[1]) < torch.tensor(sizes)[:, None]).float()
+
+
+def quality(model: Duet, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> float:
+    """Mean over the sources, so that none outvotes another."""
+    names = {name for name, _ in rows}
+    own = [[row for row in rows if row[0] == name] for name in sorted(names)]
+    return sum(first_places(*judge(model, tokenizer, each)) for each in own) / len(own)
+
+
+def part_way(start: Duet, trained: Duet, share: float) -> Duet:
+    """Between the two: what was learned, and more of what was known of other subjects."""
+    model = copy.deepcopy(start)
+    with torch.no_grad():
+        for kept, new in zip(model.parameters(), trained.parameters(), strict=True):
+            kept.lerp_(new, share)
+    return model
+
+
+def choose(
+    start: Duet, trained: Duet, share: float, tokenizer: PreTrainedTokenizerFast, rows: Rows
+) -> Duet:
+    """What was trained, part of the way, if it helps where nothing was trained."""
+    moved = part_way(start, trained, share)
+    before, after = (quality(model, tokenizer, rows) for model in (start, moved))
+    log.info("nDCG@10 on sources kept apart: start %.4f, trained %.4f", before, after)
+    return moved if after > before else start
