@@ -78,7 +78,7 @@ def make(base: Path, sources: Sequence[Source], recipe: Recipe, out: Path, devic
     for model in (start, trained):
         nn.Module.to(model, torch.device(device))
     apart = [row for row in rows if row[0] in recipe.apart]
-    best = choose(start, trained, recipe.share, tokenizer, apart)
+    best = choose(start, trained, recipe.share, tokenizer, apart or rows)
     set_scale(best, *judge(best, tokenizer, rows))
     nn.Module.to(best, "cpu", torch.float16)
     save(best, tokenizer, out / "model")

@@ -50,5 +50,5 @@ def choose(
     """What was trained, part of the way, if it helps where nothing was trained."""
     moved = part_way(start, trained, share)
     before, after = (quality(model, tokenizer, rows) for model in (start, moved))
-    log.info("nDCG@10 on sources kept apart: start %.4f, trained %.4f", before, after)
+    log.info("nDCG@10 on queries kept apart: start %.4f, trained %.4f", before, after)
     return moved if after > before else start

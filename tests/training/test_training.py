@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from app.training.batches import draw_step
-from app.training.bundled import load, save
+from app.training.bundled import load, make, save
 from app.training.choosing import choose, judge, part_way
 from app.training.head import Examples, fit_head, gather, held_out, set_scale
 from app.training.recipe import Recipe
@@ -19,10 +19,10 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Trainer:
-    return make(tmp_path)
+    return beginner(tmp_path)
 
 
-def make(folder: Path) -> Trainer:
+def beginner(folder: Path) -> Trainer:
     tiny.write_base(folder)
     return Trainer(*tiny.start(folder), [tiny.source(queries=24)], RECIPE)
 
@@ -42,12 +42,12 @@ def test_held_out_queries_are_never_drawn() -> None:
 
 
 def test_a_run_that_stops_and_goes_on_ends_where_it_would_have(tmp_path: Path) -> None:
-    whole = make(tmp_path).run(tmp_path / "whole.pt")
-    first = make(tmp_path)
+    whole = beginner(tmp_path).run(tmp_path / "whole.pt")
+    first = beginner(tmp_path)
     first.advance()
     first.advance()
     first.save(tmp_path / "parts.pt")
-    second = make(tmp_path)
+    second = beginner(tmp_path)
     joined = second.run(tmp_path / "parts.pt")
     assert second.step == RECIPE.steps
     for name, value in whole.state_dict().items():
@@ -127,3 +127,19 @@ def test_what_is_saved_cuts_no_text(tmp_path: Path) -> None:
     save(model, tokenizer, tmp_path / "saved")
     _, kept = load(tmp_path / "saved")
     assert len(kept("river boat lands deep")["input_ids"]) == 6
+
+
+@pytest.mark.parametrize("names", [("rivers", "clapnq"), ("rivers",)])
+def test_the_whole_recipe_ends_in_a_folder_that_loads(
+    names: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny.write_base(tmp_path)
+    save(*tiny.start(tmp_path), tmp_path / "start")
+    sources = [tiny.source(name, queries=24) for name in names]
+    with caplog.at_level("INFO"):
+        make(tmp_path, sources, RECIPE, tmp_path, "cpu")
+    assert "kept apart: start 1.0000, trained 1.0000" in caplog.text
+    model, tokenizer = load(tmp_path / "model")
+    logits, _ = judge(model, tokenizer, held_out(sources, RECIPE))
+    assert logits.isfinite().all()
+    assert logits.shape == (12 * len(names), 17)
