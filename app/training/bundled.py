@@ -75,8 +75,7 @@ def make(base: Path, sources: Sequence[Source], recipe: Recipe, out: Path, devic
     taught = [source for source in sources if source.name not in recipe.apart]
     trained = Trainer(start, tokenizer, taught, recipe, device).run(out / "checkpoint.pt")
     rows = held_out(sources, recipe)
-    for model in (start, trained):
-        nn.Module.to(model, torch.device(device))
+    nn.Module.to(start, torch.device(device))
     apart = [row for row in rows if row[0] in recipe.apart]
     best = choose(start, trained, recipe.share, tokenizer, apart or rows)
     set_scale(best, *judge(best, tokenizer, rows))

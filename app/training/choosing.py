@@ -2,30 +2,24 @@
 
 import copy
 import logging
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from app.rerank.engine.duet import Duet
-from app.training.batches import Group
-from app.training.head import first_places, texts_of
+from app.training.head import Rows, by_query, first_places, texts_of
 from app.training.scoring import score
 
 log = logging.getLogger(__name__)
-
-Rows = Sequence[tuple[str, Group]]
 
 
 def judge(
     model: Duet, tokenizer: PreTrainedTokenizerFast, rows: Rows, *, length: int = 256
 ) -> tuple[Tensor, Tensor]:
     """Logits [query, document], and where there is one."""
-    scores = torch.tensor(score(model, tokenizer, texts_of(rows), length=length)).float()
-    sizes = [len(group.documents) for _, group in rows]
-    logits = nn.utils.rnn.pad_sequence(list(torch.split(scores, sizes)), batch_first=True)
-    return logits, (torch.arange(logits.shape[1]) < torch.tensor(sizes)[:, None]).float()
+    logits = torch.tensor(score(model, tokenizer, texts_of(rows), length=length))
+    return by_query(logits.float(), rows)
 
 
 def quality(model: Duet, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> float:

@@ -19,6 +19,8 @@ from app.training.scoring import evidence_of
 FLOORS = {"stems": 0.4, "phrases": 0.3, "kin": 0.6}
 PRIOR, PULL = 0.3, 0.006
 
+Rows = Sequence[tuple[str, Group]]  # each with the name of its source
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -47,20 +49,21 @@ def held_out(
     return groups
 
 
-def texts_of(groups: Sequence[tuple[str, Group]]) -> list[tuple[str, str]]:
+def texts_of(groups: Rows) -> list[tuple[str, str]]:
     return [(group.query, text) for _, group in groups for text in group.documents]
 
 
-def gather(
-    model: Duet,
-    tokenizer: PreTrainedTokenizerFast,
-    groups: Sequence[tuple[str, Group]],
-    recipe: Recipe,
-) -> Examples:
-    found = evidence_of(model, tokenizer, texts_of(groups))
+def by_query(found: Tensor, groups: Rows) -> tuple[Tensor, Tensor]:
+    """What was found of each pair as [query, document, …], and where there is one."""
     sizes = [len(group.documents) for _, group in groups]
-    evidence = nn.utils.rnn.pad_sequence(list(torch.split(found, sizes)), batch_first=True)
-    there = (torch.arange(evidence.shape[1]) < torch.tensor(sizes)[:, None]).float()
+    padded = nn.utils.rnn.pad_sequence(list(torch.split(found, sizes)), batch_first=True)
+    return padded, (torch.arange(padded.shape[1]) < torch.tensor(sizes)[:, None]).float()
+
+
+def gather(
+    model: Duet, tokenizer: PreTrainedTokenizerFast, groups: Rows, recipe: Recipe
+) -> Examples:
+    evidence, there = by_query(evidence_of(model, tokenizer, texts_of(groups)), groups)
     weight = torch.tensor([min(recipe.weights.get(name, 1.0), 1.0) for name, _ in groups])
     return retrievable(Examples(evidence, there, weight))
 

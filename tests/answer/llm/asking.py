@@ -9,9 +9,7 @@ from app.answer.llm import Ended, Prompt
 from app.answer.llm.client import Asking, Client, Format
 from app.answer.llm.openai import OpenAI
 from app.answer.question import Turn
-from tests.answer.llm.server import (
-    LLMServer,
-)
+from tests.answer.llm.server import LLMServer
 
 PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
 QUICK = Asking(max_tokens=50, attempts=2, first_token=0.2, total=0.3)

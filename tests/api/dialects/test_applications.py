@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from httpx import AsyncClient
 
+from tests.api.dialects.asking import QUERY, TEXTS, post
+
 pytestmark = pytest.mark.anyio
-
-QUERY = "how long may I keep the book?"
-TEXTS = ["The library opens at nine.", "Books are lent for four weeks.", "A river."]
-
-
-async def post(client: AsyncClient, path: str, body: Any, **headers: str) -> Any:
-    response = await client.post(path, json=body, headers=headers)
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 @pytest.mark.parametrize("path", ["/v1/rerank", "/rerank", "/v2/rerank"])

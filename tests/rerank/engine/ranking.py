@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.rerank.engine import LoadedModel
 
 
-def scores(model: LoadedModel, question: str, texts: list[str]) -> list[float]:
+def scores(model: LoadedModel, question: str, texts: Sequence[str]) -> list[float]:
     encoded = model.encoder.encode(question, texts, instruction=None, cut="right")
     return model.engine.score([one.pair for one in encoded])

@@ -17,6 +17,7 @@ from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
 from app.rerank.passages import windows_of
 from tests import models
+from tests.rerank.engine.ranking import scores
 
 QUERY = "how long may I keep the book?"
 DOCUMENTS = [
@@ -49,8 +50,7 @@ def reference(folder: Path, loaded: LoadedModel) -> CrossEncoder:
 
 
 def ours(loaded: LoadedModel, texts: Sequence[str]) -> list[float]:
-    encoded = loaded.encoder.encode(QUERY, texts, instruction=None, cut="right")
-    return loaded.engine.score([one.pair for one in encoded])
+    return scores(loaded, QUERY, texts)
 
 
 def theirs(reference: CrossEncoder, texts: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from app.rerank.engine.encoders import SplitEncoder
 from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
 from tests import models
+from tests.rerank.engine.ranking import scores
 
 LONG = "long " * 99
 
@@ -29,8 +30,7 @@ def test_a_folder_is_shown_by_its_name_and_never_by_its_path(tmp_path: Path) -> 
 def test_the_bundled_model_is_found_without_a_path_and_ranks() -> None:
     model = load(ModelSpec(device="cpu"))
     texts = ["Bananas are rich in potassium.", "Paris is the capital of France."]
-    encoded = model.encoder.encode("capital of France", texts, instruction=None, cut="right")
-    wrong, right = model.engine.score([one.pair for one in encoded])
+    wrong, right = scores(model, "capital of France", texts)
     assert right > 0 > wrong
     assert model.name == "rerankd-minilm"
 

@@ -9,6 +9,7 @@ from app.rerank.engine import LoadedModel, OutOfMemory
 from app.rerank.engine.loading import load
 from app.rerank.engine.spec import ModelSpec
 from tests import models
+from tests.rerank.engine.ranking import scores
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,7 @@ def loaded(folder: Path) -> LoadedModel:
 
 
 def score(loaded: LoadedModel, *texts: str) -> list[float]:
-    encoded = loaded.encoder.encode("a query", texts, instruction=None, cut="right")
-    return loaded.engine.score([one.pair for one in encoded])
+    return scores(loaded, "a query", texts)
 
 
 @pytest.mark.parametrize(
