@@ -72,7 +72,7 @@ def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
     "path", sorted(APP.rglob("*.py")), ids=lambda path: str(path.relative_to(APP))
 )
 def test_a_file_has_one_job_and_so_stays_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 250
+    assert len(path.read_text().splitlines()) <= 350
 
 
 @pytest.mark.parametrize("name", ["utils", "helpers", "common", "core", "manager", "base"])
