@@ -102,6 +102,11 @@ class Process:
         assert self._child is not None
         self._child.send_signal(number)
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
     async def ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         async with httpx.AsyncClient(base_url=self.url, timeout=5) as client:
