@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
+from app import log_queue
 from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
 from app.api.auth import read_keys
@@ -70,6 +71,9 @@ def watch(service: Service, metrics: Metrics) -> None:
     def watch_batcher(name: str, help_text: str, read: Callable[[Batcher], float]) -> None:
         watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
 
+    metrics.watch_total(
+        "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
+    )
     metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(

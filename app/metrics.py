@@ -16,7 +16,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -58,6 +58,14 @@ class ScoreHistogram(Collector):
         yield HistogramMetricFamily(
             "rerankd_score", "Scores given, as probability", buckets=buckets, sum_value=self._sum
         )
+
+
+class WatchedTotal(Collector):
+    def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        self._name, self._help_text, self._read = name, help_text, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._help_text, value=self._read())
 
 
 class Metrics:
@@ -171,6 +179,10 @@ class Metrics:
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge whose value is asked for at each scrape."""
         self._gauge(name, help_text).set_function(read)
+
+    def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A counter that is kept elsewhere, and read at each scrape."""
+        self.registry.register(WatchedTotal(f"rerankd_{name}", help_text, read))
 
     def request_started(self) -> None:
         self._in_flight.inc()

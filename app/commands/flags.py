@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 
+from app.log_queue import print_last
 from app.settings import PREFIX, Settings, UnknownSetting, load
 
 
@@ -46,5 +47,5 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 
 def stop(sentence: str, code: int) -> NoReturn:
-    print(f"rerankd: {sentence}", file=sys.stderr)
+    print_last(f"rerankd: {sentence}")
     sys.exit(code)
