@@ -18,6 +18,7 @@ from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
 from app.service import Served, Service
 from app.settings import Settings
+from app.state import READY
 from app.via import new_mark
 
 
@@ -74,7 +75,7 @@ def watch(service: Service, metrics: Metrics) -> None:
     metrics.watch_total(
         "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
     )
-    metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
+    metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",

@@ -31,7 +31,15 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TENTHS = 10
 BUILD = ("model", "architecture", "engine", "device", "dtype")
-REASONS = ("overloaded", "deadline", "loading", "draining", "upstream_busy", "upstream_timeout")
+REASONS = (
+    "overloaded",
+    "deadline",
+    "loading",
+    "engine_failed",
+    "draining",
+    "upstream_busy",
+    "upstream_timeout",
+)
 LONG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 OUTCOMES = ("answered", "extractive", "not_found")
 
