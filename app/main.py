@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from app import log_queue
 from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
-from app.api.auth import read_keys
+from app.api.auth import read_key, read_keys
+from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
 from app.metrics import Metrics
@@ -57,8 +58,13 @@ def create_app(
             query_chars=settings.max_query_chars,
         ),
         mark=mark,
-        keys=read_keys(settings.api_keys, settings.api_keys_file),
-        cors_origins=settings.cors_origins,
+        exposure=Exposure(
+            keys=read_keys(settings.api_keys, settings.api_keys_file),
+            metrics_key=read_key(settings.metrics_key, "metrics_key"),
+            allowed_hosts=settings.allowed_hosts,
+            cors_origins=settings.cors_origins,
+            docs=settings.docs,
+        ),
         lifespan=lifespan,
     )
 

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import __version__
-from app.api.auth import require_key
+from app.api.auth import require_key, require_metrics_key
 from app.api.limits import RequestLimits
 from app.api.problems import documented
 from app.metrics import Metrics
@@ -62,6 +62,8 @@ async def readyz(service: DepService) -> dict[str, str]:
     "/metrics",
     summary="For Prometheus",
     response_class=PlainTextResponse,
+    responses=documented(401),
+    dependencies=[Depends(require_metrics_key)],
 )
 async def metrics(request: Request) -> Response:
     registry: Metrics = request.app.state.metrics
