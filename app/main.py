@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
+from app import log_queue
 from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
-from app.api.auth import read_keys
+from app.api.auth import read_key, read_keys
+from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
 from app.metrics import Metrics
@@ -17,6 +19,7 @@ from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
 from app.service import Served, Service
 from app.settings import Settings
+from app.state import READY
 from app.via import new_mark
 
 
@@ -55,8 +58,13 @@ def create_app(
             query_chars=settings.max_query_chars,
         ),
         mark=mark,
-        keys=read_keys(settings.api_keys, settings.api_keys_file),
-        cors_origins=settings.cors_origins,
+        exposure=Exposure(
+            keys=read_keys(settings.api_keys, settings.api_keys_file),
+            metrics_key=read_key(settings.metrics_key, "metrics_key"),
+            allowed_hosts=settings.allowed_hosts,
+            cors_origins=settings.cors_origins,
+            docs=settings.docs,
+        ),
         lifespan=lifespan,
     )
 
@@ -70,7 +78,10 @@ def watch(service: Service, metrics: Metrics) -> None:
     def watch_batcher(name: str, help_text: str, read: Callable[[Batcher], float]) -> None:
         watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
 
-    metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
+    metrics.watch_total(
+        "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
+    )
+    metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",

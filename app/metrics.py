@@ -16,7 +16,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -31,7 +31,15 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TENTHS = 10
 BUILD = ("model", "architecture", "engine", "device", "dtype")
-REASONS = ("overloaded", "deadline", "loading", "draining", "upstream_busy", "upstream_timeout")
+REASONS = (
+    "overloaded",
+    "deadline",
+    "loading",
+    "engine_failed",
+    "draining",
+    "upstream_busy",
+    "upstream_timeout",
+)
 LONG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 OUTCOMES = ("answered", "extractive", "not_found")
 
@@ -58,6 +66,14 @@ class ScoreHistogram(Collector):
         yield HistogramMetricFamily(
             "rerankd_score", "Scores given, as probability", buckets=buckets, sum_value=self._sum
         )
+
+
+class WatchedTotal(Collector):
+    def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        self._name, self._help_text, self._read = name, help_text, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._help_text, value=self._read())
 
 
 class Metrics:
@@ -171,6 +187,10 @@ class Metrics:
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge whose value is asked for at each scrape."""
         self._gauge(name, help_text).set_function(read)
+
+    def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A counter that is kept elsewhere, and read at each scrape."""
+        self.registry.register(WatchedTotal(f"rerankd_{name}", help_text, read))
 
     def request_started(self) -> None:
         self._in_flight.inc()

@@ -20,10 +20,12 @@ from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.dialects.dialect import Dialect, Refusal
 from app.api.dialects.registry import choose
+from app.api.exposure import WrongHost
 from app.errors import (
     DeadlineExceeded,
     Draining,
     Empty,
+    EngineFailed,
     InvalidRequest,
     Loading,
     LoopDetected,
@@ -59,12 +61,14 @@ KINDS: dict[type[ServiceError], Kind] = {
     UnknownAnswer: Kind(404, "unknown_answer", "There is no such answer"),
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
+    WrongHost: Kind(421, "wrong_host", "The request is for another host"),
     InvalidRequest: Kind(422, "invalid", "The request is not valid"),
     TooLong: Kind(422, "too_long", "Too long for the model"),
     QueueFull: Kind(429, "overloaded", "Too much work is waiting"),
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
     FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be kept"),
     Loading: Kind(503, "loading", "The model is not ready"),
+    EngineFailed: Kind(503, "engine_failed", "The model cannot score now"),
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
     UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
@@ -172,7 +176,10 @@ def on_http_error(request: Request, error: Exception) -> Response:
     kind = BY_STATUS.get(status, INTERNAL._replace(status=status))
     detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
     response = refuse(request, kind, detail)
-    response.headers.update(getattr(error, "headers", None) or {})
+    headers: dict[str, str] = getattr(error, "headers", None) or {}
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # app.api.head
+    response.headers.update(headers)
     return response
 
 

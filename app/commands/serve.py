@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from types import FrameType
 import uvicorn
 
 from app import logs
-from app.api.auth import BadKeyFile
+from app.api.auth import BadKeys
 from app.commands.flags import add_flags, settings_from, stop
 from app.errors import LoadFailed
 from app.main import create_app
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(arguments)
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, queued=True)
     failures: list[LoadFailed] = []
 
     def fatal(error: LoadFailed) -> None:
@@ -71,9 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         app = create_app(settings, fatal)
-    except BadKeyFile as error:
+    except BadKeys as error:
         stop(str(error), 2)
     listener = listen(settings.host, settings.port)
+    if not app.state.keys:
+        warn_if_reachable(listener)
     config = uvicorn.Config(
         app,
         loop="asyncio",  # its clock is exact; uvloop's counts whole milliseconds
@@ -92,6 +95,14 @@ def run(arguments: argparse.Namespace) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def warn_if_reachable(listener: socket.socket) -> None:
+    """Without keys everybody who reaches the port may ask, and read what the store holds."""
+    address = listener.getsockname()[0]
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        hint = "set RERANKD_API_KEYS or RERANKD_API_KEYS_FILE, or RERANKD_HOST=127.0.0.1"
+        logger.warning("no_api_keys", extra={"fields": {"address": address, "hint": hint}})
 
 
 def listen(host: str, port: int) -> socket.socket:
