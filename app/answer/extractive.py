@@ -13,7 +13,7 @@ from app.rerank.spans import sentences
 MOST = 3  # sentences
 SHARE = 0.5  # of the best one's score, that another needs
 SHORT = 20  # characters; without an end mark that is a heading, most likely
-LAYOUT = re.compile(r"\s*(?:#{1,6}\s.*|\|.*|[-*_=:|\s]{3,})")  # headings, rows of tables, rules
+LAYOUT = re.compile(r"\s*+(?:#{1,6}\s.*|\|.*)|[-*_=:|\s]{3,}")  # headings, rows of tables, rules
 FENCE = re.compile(r"\s*(?:```|~~~)(.*)")
 
 
