@@ -18,6 +18,7 @@ from app.answer.listwise import order
 from app.answer.llm import estimate
 from app.answer.prompt import cut, fitting, latest, without_control
 from app.answer.question import Turn
+from app.answer.quoting import quoted
 from app.answer.stores.sqlite import match_any
 from app.answer.stores.template import insert
 from app.rerank.passages import cuts
@@ -76,6 +77,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "Reader, in pieces": read_in_pieces,
     "clause_start": clause_start,
     "prose": prose,
+    "quoted": quoted,
     "statements": lambda text: statements([text]),
     "spans.sentences": lambda text: list(sentences(text)),
     "passages.cuts": lambda text: cuts(text, 600),
@@ -145,7 +147,7 @@ def joined_one_by_one(text: str) -> str:
 @pytest.mark.parametrize(
     ("mutant", "unit", "size"),
     [
-        (read_joining, "word", 60_000),
+        (read_joining, "\N{GRINNING FACE}", 20_000),
         (cut_by_prefixes, "a. ", 40_000),
         (joined_one_by_one, "a\n", 50_000),
     ],
