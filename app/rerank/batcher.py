@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS = 256
 FAILURES_UNTIL_SUSPECTED = 3
+ESTIMATE_SECONDS = 10.0  # after the last batch; then an idle engine is tried rather than estimated
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +121,18 @@ class Batcher:
         now, tokens = loop.time(), tokens_of(pairs)
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
-        if deadline is not None:
+        if deadline is not None and not self._estimate_is_old(now):
             ahead = self._running_tokens + self._scheduler.tokens_before(due)
             self._admission.refuse_if_late(deadline - now, ahead, tokens, self._step)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
+
+    def _estimate_is_old(self, now: float) -> bool:
+        """Nothing has been computed for a while. Only a batch can show that the engine is faster
+        now; refusing all jobs because of an old estimate would refuse them for ever."""
+        idle = not self._running and not len(self._scheduler)
+        return idle and now - self._last_ended >= ESTIMATE_SECONDS
 
     def _refuse_if_full(self, tokens: int) -> None:
         waiting = self._scheduler.tokens + self._expected

@@ -18,9 +18,11 @@ class Pace:
         return self._tokens / self._seconds if self._seconds else 0.0
 
     def observe(self, tokens: int, seconds: float) -> None:
-        kept = 0.5 ** (seconds / HALF_LIFE)
-        self._tokens = self._tokens * kept + tokens
-        self._seconds = self._seconds * kept + seconds
+        """A batch counts for at most a half-life: one that stalled must not erase all others."""
+        weight = min(1.0, HALF_LIFE / seconds) if seconds else 1.0
+        kept = 0.5 ** (weight * seconds / HALF_LIFE)
+        self._tokens = self._tokens * kept + weight * tokens
+        self._seconds = self._seconds * kept + weight * seconds
 
     def seconds_for(self, tokens: int) -> float:
         return tokens * self._seconds / self._tokens if self._tokens else 0.0
