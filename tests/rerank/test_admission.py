@@ -88,7 +88,7 @@ def test_one_stalled_batch_does_not_erase_what_was_learnt() -> None:
     for _ in range(200):
         pace.observe(1000, 0.1)
     pace.observe(1000, 600.0)
-    assert pace.tokens_per_second > 3_000
+    assert pace.tokens_per_second > 8_000
 
 
 def test_an_engine_whose_batches_all_take_long_is_measured_as_it_is() -> None:
