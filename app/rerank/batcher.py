@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS = 256
 FAILURES_UNTIL_SUSPECTED = 3
+PACE_SECONDS = 10.0  # an idle engine's pace may have changed so long after its last batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,21 @@ class Batcher:
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
+            self._distrust_old_pace(now, tokens, deadline - now)
             ahead = self._running_tokens + self._scheduler.tokens_before(due)
             self._admission.refuse_if_late(deadline - now, ahead, tokens, self._step)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
+
+    def _distrust_old_pace(self, now: float, tokens: int, left: float) -> None:
+        """Only a batch can show that the engine has become faster, and an estimate that refuses
+        every job admits no batch. So an idle engine is tried rather than estimated after a while.
+        """
+        idle = not self._running and not len(self._scheduler)
+        old = now - self._last_ended >= PACE_SECONDS
+        if idle and old and self.pace.seconds_for(tokens) > left:
+            self.pace.assume(tokens, left / 2)
 
     def _refuse_if_full(self, tokens: int) -> None:
         waiting = self._scheduler.tokens + self._expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 HALF_LIFE = 10.0  # seconds of compute after which a batch counts half
+MAX_BATCH_SECONDS = 2.0
+GUESS_WEIGHT = 0.001
 
 
 class Pace:
@@ -18,9 +20,15 @@ class Pace:
         return self._tokens / self._seconds if self._seconds else 0.0
 
     def observe(self, tokens: int, seconds: float) -> None:
-        kept = 0.5 ** (seconds / HALF_LIFE)
-        self._tokens = self._tokens * kept + tokens
-        self._seconds = self._seconds * kept + seconds
+        """A batch that stalled must not outweigh all others, so each counts for so long at most."""
+        weight = min(1.0, MAX_BATCH_SECONDS / seconds) if seconds else 1.0
+        kept = 0.5 ** (weight * seconds / HALF_LIFE)
+        self._tokens = self._tokens * kept + weight * tokens
+        self._seconds = self._seconds * kept + weight * seconds
+
+    def assume(self, tokens: int, seconds: float) -> None:
+        """Replace what was learnt by a guess, which the next batch will outweigh."""
+        self._tokens, self._seconds = tokens * GUESS_WEIGHT, seconds * GUESS_WEIGHT
 
     def seconds_for(self, tokens: int) -> float:
         return tokens * self._seconds / self._tokens if self._tokens else 0.0

@@ -81,3 +81,18 @@ def test_the_pace_follows_when_the_machine_becomes_slower() -> None:
     for _ in range(100):
         pace.observe(1000, 1.0)
     assert pace.tokens_per_second == pytest.approx(1000, rel=0.1)
+
+
+def test_one_stalled_batch_does_not_erase_what_was_learnt() -> None:
+    pace = Pace()
+    for _ in range(200):
+        pace.observe(1000, 0.1)
+    pace.observe(1000, 600.0)
+    assert pace.tokens_per_second > 8_000
+
+
+def test_an_engine_whose_batches_all_take_long_is_measured_as_it_is() -> None:
+    pace = Pace()
+    for _ in range(3):
+        pace.observe(1000, 60.0)
+    assert pace.tokens_per_second == pytest.approx(1000 / 60)
