@@ -19,7 +19,11 @@ ONLY_IN = {
     "tokenizers": ENGINE,
     "httpx": {"answer", "evaluation", "upstream"},
     "stamina": {"upstream"},
-    "apsw": {"answer.stores.sqlite", "answer.stores.sqlite_file"},
+    "apsw": {
+        "answer.stores.sqlite",
+        "answer.stores.sqlite_file",
+        "answer.stores.sqlite_journal",
+    },
     "psycopg": {"answer.stores.pgvector"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},
