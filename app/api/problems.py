@@ -41,6 +41,7 @@ from app.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+MAX_RETRY_AFTER_MS = 86_400_000
 UNFORESEEN = "an unforeseen error; the log has it by request id"
 
 logger = logging.getLogger(__name__)
@@ -163,11 +164,19 @@ def on_service_error(request: Request, error: Exception) -> Response:
     response = refuse(request, kind, str(error) or kind.title, **fault_of(error))
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
-        response.headers["retry-after-ms"] = str(max(1, math.ceil(retry_after * 1000)))
+        response.headers.update(retry_headers(retry_after))
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def retry_headers(seconds: float) -> dict[str, str]:
+    """At least a millisecond and at most a day, whatever an estimate or another service said."""
+    milliseconds = math.ceil(min(MAX_RETRY_AFTER_MS, max(1, seconds * 1000)))
+    return {
+        "Retry-After": str(math.ceil(milliseconds / 1000)),
+        "retry-after-ms": str(milliseconds),
+    }
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
