@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS, main
-from app.commands.serve import listen
+from app.server.serving import listen
 from app.settings import Settings
 
 

@@ -37,6 +37,7 @@ from app.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from app.server.refusals import REFUSALS
 
 MEDIA_TYPE = "application/problem+json"
 UNFORESEEN = "an unforeseen error; the log has it by request id"
@@ -77,7 +78,7 @@ BY_STATUS = {
     404: Kind(404, "not_found", "There is nothing here"),
     405: Kind(405, "method_not_allowed", "This path takes another method"),
 }
-TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL))
+TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL, *REFUSALS))
 
 
 class Problem(BaseModel):
