@@ -25,6 +25,7 @@ from app.server.refusals import (
 )
 
 BLANK_LINES = b"\r\n"  # may follow a request (RFC 9112, 2.2)
+HTTP_VERSIONS = ("1.1", "1.0")  # the parser knows 0.9 as well, which has no headers
 
 
 class Phase(Enum):
@@ -210,6 +211,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.get_http_version() not in HTTP_VERSIONS:
+            raise StopParsing
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._upgrade = True
             return
