@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app import log_queue
 from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
+from app.api.access import PROBES
 from app.api.auth import read_key, read_keys
 from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
@@ -17,6 +18,9 @@ from app.errors import LoadFailed
 from app.metrics import Metrics
 from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
+from app.server.exit_limit import ExitLimit
+from app.server.limits import Limits, default_connections
+from app.server.serving import Server
 from app.service import Served, Service
 from app.settings import Settings
 from app.state import READY
@@ -66,6 +70,45 @@ def create_app(
             docs=settings.docs,
         ),
         lifespan=lifespan,
+    )
+
+
+def create_server(
+    app: FastAPI,
+    settings: Settings,
+    descriptors: int,
+    exit_limit: ExitLimit | None = None,
+    *,
+    lifespan: bool = True,
+) -> Server:
+    """What serves the app over sockets; `descriptors` is how many the process may open."""
+    service: Service = app.state.service
+    metrics: Metrics = app.state.metrics
+    server = Server(
+        app,
+        connection_limits(settings, descriptors),
+        drain=service.drain,
+        drain_seconds=settings.drain_seconds,
+        observe=metrics.connection_closed,
+        exit_limit=exit_limit,
+        lifespan=lifespan,
+    )
+    connections = server.connections
+    metrics.watch_connections(lambda: len(connections), lambda: connections.unread_bytes)
+    return server
+
+
+def connection_limits(settings: Settings, descriptors: int) -> Limits:
+    return Limits(
+        connections=settings.max_connections or default_connections(descriptors),
+        header_bytes=settings.max_header_bytes,
+        header_seconds=settings.header_seconds,
+        body_idle_seconds=settings.body_idle_seconds,
+        body_seconds=settings.body_seconds,
+        write_stall_seconds=settings.write_stall_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        unread_bytes=settings.max_unread_mb * 2**20,
+        reserve_paths=frozenset(path.encode() for path in PROBES),
     )
 
 

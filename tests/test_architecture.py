@@ -12,7 +12,8 @@ ENGINE = {"rerank.engine", "training"}
 ONLY_IN = {
     "fastapi": {"main", "api"},
     "starlette": {"main", "api"},
-    "uvicorn": {"commands.serve"},
+    "uvicorn": {"server"},
+    "httptools": {"server"},
     "torch": ENGINE | {"evaluation"},
     "transformers": ENGINE | {"answer.embedder", "evaluation"},
     "sentence_transformers": ENGINE | {"answer.embedder", "evaluation", "commands.finetune"},
@@ -28,6 +29,8 @@ ONLY_IN = {
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},
     "app.main": {"commands"},
+    # Refusals are listed with the other problems, and the reasons of closing with the metrics.
+    "app.server": {"main", "commands.serve", "server", "api.problems", "metrics"},
     "app.api": {"main", "api", "commands"},
     "app.answer": {"main", "api", "answer", "commands", "service", "metrics", "answers"},
     "app.upstream": {"rankers", "answer", "upstream", "commands"},

@@ -39,6 +39,7 @@ from app.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from app.server.refusals import REFUSALS
 
 MEDIA_TYPE = "application/problem+json"
 MAX_RETRY_AFTER_MS = 86_400_000
@@ -82,7 +83,7 @@ BY_STATUS = {
     404: Kind(404, "not_found", "There is nothing here"),
     405: Kind(405, "method_not_allowed", "This path takes another method"),
 }
-TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL))
+TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL, *REFUSALS))
 
 
 class Problem(BaseModel):
