@@ -79,7 +79,8 @@ class Outlet(asyncio.Transport):
                 self._offset = 0
             self._write(piece)
         if self._end is not None and not self._waiting:
-            self._end()
+            # Not at once: the real transport calls this while it writes, and would close twice.
+            asyncio.get_running_loop().call_soon(self._end)
 
     def _write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self._handed_over += len(data)
