@@ -78,7 +78,10 @@ BY_STATUS = {
     404: Kind(404, "not_found", "There is nothing here"),
     405: Kind(405, "method_not_allowed", "This path takes another method"),
 }
-TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL, *REFUSALS))
+TYPES = frozenset(
+    [kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL)]
+    + [refusal.type for refusal in REFUSALS]  # by the connection itself
+)
 
 
 class Problem(BaseModel):

@@ -1,4 +1,6 @@
-"""A process of its own that serves the small application: `python -m tests.server.process GRACE [DESCRIPTORS]`.
+"""Serves the small application in a process of its own.
+
+Usage: `python -m tests.server.process GRACE [DESCRIPTORS]`.
 
 It writes its port. GET /hang starts a thread that never ends, as an engine that hangs does.
 """

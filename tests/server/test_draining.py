@@ -134,8 +134,14 @@ def test_the_end_does_not_wait_for_a_log_that_hangs(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_later_time_replaces_an_earlier_one() -> None:
-    ended, done = [], threading.Event()
-    limit = ExitLimit(lambda code: (ended.append(code), done.set()))
+    ended: list[int] = []
+    done = threading.Event()
+
+    def end(code: int) -> None:
+        ended.append(code)
+        done.set()
+
+    limit = ExitLimit(end)
     limit.start(3600)
     limit.start(0.01)
     assert done.wait(10)

@@ -49,7 +49,7 @@ class Slow:
 
 
 async def test_each_limit_is_a_setting_and_what_it_closes_is_counted(desk: Desk) -> None:
-    settings = {"max_header_bytes": 2048, "header_seconds": 0.1, "body_idle_seconds": 0.1}
+    settings: Any = {"max_header_bytes": 2048, "header_seconds": 0.1, "body_idle_seconds": 0.1}
     async with desk.listening(**settings) as url:
         address = address_of(url)
         answers = [
