@@ -22,8 +22,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 ACCEPTED_AT_ONCE = 32  # asyncio opens as many before any is counted
-GRACE_SECONDS = 5  # for connections still open once everything accepted is answered
-END_SECONDS = 5  # for what was open in the process, and its threads
+GRACE_SECONDS = 5
 
 
 class CannotListen(Exception):
@@ -40,12 +39,17 @@ class Server(uvicorn.Server):
         *,
         drain: Callable[[float], Awaitable[None]],
         drain_seconds: float,
+        grace_seconds: float = GRACE_SECONDS,
         observe: Callable[[str], None] = lambda reason: None,
         exit_limit: ExitLimit | None = None,
         lifespan: bool = True,
     ) -> None:
         self.connections = Connections(limits, observe)
-        super().__init__(make_config(app, self.connections, lifespan=lifespan))
+        config = make_config(app, self.connections, lifespan=lifespan)
+        # uvicorn only waits this long for connections; annotated as a whole number.
+        config.timeout_graceful_shutdown = grace_seconds  # type: ignore[assignment]
+        super().__init__(config)
+        self._grace_seconds = grace_seconds
         self._drain_service = drain
         self._drain_seconds = drain_seconds
         self._exit_limit = exit_limit
@@ -63,20 +67,21 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, the second ends at once."""
         if self._loop is None or self._draining is not None or sig != signal.SIGTERM:
-            self._limit_exit(GRACE_SECONDS + END_SECONDS)
+            self._limit_exit()
             super().handle_exit(sig, frame)
         else:
-            self._limit_exit(self._drain_seconds + GRACE_SECONDS + END_SECONDS)
+            self._limit_exit(self._drain_seconds)
             self._loop.call_soon_threadsafe(self._start_draining)
 
     def end(self) -> None:
         """Without a signal: there is nothing to serve."""
-        self._limit_exit(GRACE_SECONDS + END_SECONDS)
+        self._limit_exit()
         self.should_exit = True
 
-    def _limit_exit(self, seconds: float) -> None:
+    def _limit_exit(self, drain_seconds: float = 0) -> None:
+        """The grace is for connections once more, and then for what else is open, and threads."""
         if self._exit_limit is not None:
-            self._exit_limit.start(seconds)
+            self._exit_limit.start(drain_seconds + 2 * self._grace_seconds)
 
     def _start_draining(self) -> None:
         self._draining = asyncio.create_task(self._drain(), name="drain")
@@ -99,7 +104,6 @@ def make_config(app: Any, connections: Connections, *, lifespan: bool) -> uvicor
         access_log=False,
         server_header=False,
         backlog=ACCEPTED_AT_ONCE,
-        timeout_graceful_shutdown=GRACE_SECONDS,
     )
 
 

@@ -95,7 +95,8 @@ class Serving(BaseModel):
     drain_seconds: float = Field(
         30,
         ge=0,
-        description="After SIGTERM, how long accepted requests may take to finish",
+        description="After SIGTERM, how long accepted requests may take to finish; the process "
+        "ends 10 seconds later in any case",
     )
     cache_mb: int = Field(64, ge=0, description="Memory for known scores; 0 switches it off")
     cache_ttl_seconds: float = Field(3600, gt=0, description="How long a known score stays valid")
