@@ -10,6 +10,7 @@ ServiceError
 ├── Refused               not now; changes nothing, and says when to come back
 │   ├── QueueFull
 │   ├── Loading
+│   ├── EngineFailed
 │   └── Draining
 ├── DeadlineExceeded      the caller's time limit passed, or certainly would
 ├── ScoringFailed         the engine could not score a single document
@@ -58,7 +59,17 @@ class QueueFull(Refused):
 
 
 class Loading(Refused):
-    """The model is not ready yet, or the engine is failing."""
+    """The model is not ready yet."""
+
+
+class EngineFailed(Refused):
+    """The model could not be loaded, or what runs it has crashed, fails or does not respond.
+
+    Such an engine is tried again every five seconds: to come back sooner is of no use.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
+        super().__init__(message, retry_after=retry_after)
 
 
 class Draining(Refused):

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from app.log_queue import QueuedHandler
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 CHATTY = ("httpx", "httpcore", "sentence_transformers", "transformers", "urllib3", "uvicorn.access")
 
@@ -42,10 +44,14 @@ class ConsoleFormatter(logging.Formatter):
         return line
 
 
-def configure(level: str, style: str) -> None:
-    """Send everything, the libraries' logs included, to standard error in one format."""
+def configure(level: str, style: str, *, queued: bool = False) -> None:
+    """Send everything, the libraries' logs included, to standard error in one format.
+
+    A service queues: its event loop must not wait for whoever reads standard error.
+    """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
-    handler = logging.StreamHandler()
+    handler = QueuedHandler() if queued else logging.StreamHandler()
+    logging.captureWarnings(queued)
     handler.setFormatter(ConsoleFormatter() if console else JsonFormatter())
     root = logging.getLogger()
     root.handlers = [handler]

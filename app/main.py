@@ -7,16 +7,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
+from app import log_queue
 from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
-from app.api.auth import read_keys
+from app.api.access import PROBES
+from app.api.auth import read_key, read_keys
+from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
 from app.metrics import Metrics
 from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
+from app.server.exit_limit import ExitLimit
+from app.server.limits import Limits, default_connections
+from app.server.serving import Server
 from app.service import Served, Service
 from app.settings import Settings
+from app.state import READY
 from app.via import new_mark
 
 
@@ -55,9 +62,53 @@ def create_app(
             query_chars=settings.max_query_chars,
         ),
         mark=mark,
-        keys=read_keys(settings.api_keys, settings.api_keys_file),
-        cors_origins=settings.cors_origins,
+        exposure=Exposure(
+            keys=read_keys(settings.api_keys, settings.api_keys_file),
+            metrics_key=read_key(settings.metrics_key, "metrics_key"),
+            allowed_hosts=settings.allowed_hosts,
+            cors_origins=settings.cors_origins,
+            docs=settings.docs,
+        ),
         lifespan=lifespan,
+    )
+
+
+def create_server(
+    app: FastAPI,
+    settings: Settings,
+    descriptors: int,
+    exit_limit: ExitLimit | None = None,
+    *,
+    lifespan: bool = True,
+) -> Server:
+    """What serves the app over sockets; `descriptors` is how many the process may open."""
+    service: Service = app.state.service
+    metrics: Metrics = app.state.metrics
+    server = Server(
+        app,
+        connection_limits(settings, descriptors),
+        drain=service.drain,
+        drain_seconds=settings.drain_seconds,
+        observe=metrics.connection_closed,
+        exit_limit=exit_limit,
+        lifespan=lifespan,
+    )
+    connections = server.connections
+    metrics.watch_connections(lambda: len(connections), lambda: connections.unread_bytes)
+    return server
+
+
+def connection_limits(settings: Settings, descriptors: int) -> Limits:
+    return Limits(
+        connections=settings.max_connections or default_connections(descriptors),
+        header_bytes=settings.max_header_bytes,
+        header_seconds=settings.header_seconds,
+        body_idle_seconds=settings.body_idle_seconds,
+        body_seconds=settings.body_seconds,
+        write_stall_seconds=settings.write_stall_seconds,
+        keep_alive_seconds=settings.keep_alive_seconds,
+        unread_bytes=settings.max_unread_mb * 2**20,
+        reserve_paths=frozenset(path.encode() for path in PROBES),
     )
 
 
@@ -70,7 +121,10 @@ def watch(service: Service, metrics: Metrics) -> None:
     def watch_batcher(name: str, help_text: str, read: Callable[[Batcher], float]) -> None:
         watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
 
-    metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
+    metrics.watch_total(
+        "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
+    )
+    metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",

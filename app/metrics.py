@@ -16,7 +16,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -25,13 +25,22 @@ from app.answer.answered import Answer, StageDone
 from app.answer.llm.chain import Called, Chain
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
+from app.server.refusals import CLOSE_REASONS
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 TENTHS = 10
 BUILD = ("model", "architecture", "engine", "device", "dtype")
-REASONS = ("overloaded", "deadline", "loading", "draining", "upstream_busy", "upstream_timeout")
+REASONS = (
+    "overloaded",
+    "deadline",
+    "loading",
+    "engine_failed",
+    "draining",
+    "upstream_busy",
+    "upstream_timeout",
+)
 LONG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 OUTCOMES = ("answered", "extractive", "not_found")
 
@@ -58,6 +67,14 @@ class ScoreHistogram(Collector):
         yield HistogramMetricFamily(
             "rerankd_score", "Scores given, as probability", buckets=buckets, sum_value=self._sum
         )
+
+
+class WatchedTotal(Collector):
+    def __init__(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        self._name, self._help_text, self._read = name, help_text, read
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._help_text, value=self._read())
 
 
 class Metrics:
@@ -91,6 +108,11 @@ class Metrics:
             (*SECONDS, 30.0, 60.0),
             ("upstream", "outcome"),
         )
+        self._connections = self._gauge("connections", "Connections open")
+        self._unread = self._gauge("unread_answer_bytes", "Answers that callers have not read yet")
+        self._closed = self._counter(
+            "connections_closed", "Connections closed for exceeding a limit", ("reason",)
+        )
         self._scores = ScoreHistogram()
         self.registry.register(self._scores)
         self._make_answer_metrics()
@@ -100,6 +122,8 @@ class Metrics:
             self._reused.labels(source)
         for reason in REASONS:
             self._refusals.labels(reason)
+        for reason in CLOSE_REASONS:
+            self._closed.labels(reason)
 
     def _make_answer_metrics(self) -> None:
         self._stages = self._histogram(
@@ -171,6 +195,17 @@ class Metrics:
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A gauge whose value is asked for at each scrape."""
         self._gauge(name, help_text).set_function(read)
+
+    def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A counter that is kept elsewhere, and read at each scrape."""
+        self.registry.register(WatchedTotal(f"rerankd_{name}", help_text, read))
+
+    def watch_connections(self, opened: Callable[[], int], unread: Callable[[], int]) -> None:
+        self._connections.set_function(opened)
+        self._unread.set_function(unread)
+
+    def connection_closed(self, reason: str) -> None:
+        self._closed.labels(reason).inc()
 
     def request_started(self) -> None:
         self._in_flight.inc()

@@ -1,4 +1,4 @@
-"""What the process is doing: loading, ready or draining; and the reranker once there is one."""
+"""What the process is doing: starting, ready, failed or draining; and the reranker it has."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.answer.answering import Answering
-from app.errors import Draining, LoadFailed, Loading, NoStore
+from app.errors import LoadFailed, NoStore
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
 from app.rerank.query import Query, Ranker, Ranking
+from app.state import DRAINING, READY, STARTING, State, failed
 
 logger = logging.getLogger(__name__)
-
-LOADING = "the model is loading"
-DRAINING = "the service is shutting down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,7 @@ class Service:
         self._task = asyncio.create_task(self._run(), name="service")
 
     async def stop(self) -> None:
+        self._draining = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -116,29 +115,35 @@ class Service:
         return self._fallback
 
     @property
-    def problem(self) -> str | None:
-        """Why requests cannot be served now; None when they can."""
+    def state(self) -> State:
         if self._draining:
             return DRAINING
-        return None if self._fallback is not None else self.local_problem
+        return READY if self._fallback is not None else self.local_state
 
     @property
-    def local_problem(self) -> str | None:
-        """Why the model itself cannot serve, whatever stands behind it."""
-        return self._failure or (LOADING if self._served is None else self._served.problem)
+    def local_state(self) -> State:
+        """Of the model itself, whatever stands behind it."""
+        if self._failure:
+            return failed(self._failure)
+        if self._served is None:
+            return STARTING
+        problem = self._served.problem
+        return READY if problem is None else failed(problem)
 
     def answering(self) -> Answering:
         if self._draining:
-            raise Draining(DRAINING, retry_after=1.0)
-        if self._answering is None or self._fallback is None:
-            self._ready()
+            raise DRAINING.refusal()
+        if self._answering is None and self._served is None:
+            raise self.local_state.refusal()
         if self._answering is None:
             raise NoStore("no store is configured here", upstream="store")
+        if self._fallback is None:
+            self._ready()
         return self._answering
 
     def reranker(self) -> Ranker:
         if self._draining:
-            raise Draining(DRAINING, retry_after=1.0)
+            raise DRAINING.refusal()
         return self._ranker()
 
     async def rank(self, query: Query) -> Ranking:
@@ -154,8 +159,8 @@ class Service:
         return self._ready().reranker
 
     def _ready(self) -> Served:
-        if self._served is None:
-            raise Loading(self._failure or LOADING, retry_after=1.0)
+        if self._served is None or self.local_state != READY:
+            raise self.local_state.refusal()
         return self._served
 
     @contextmanager

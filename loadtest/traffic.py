@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loadtest.wire import Client, ServerFailed
+from loadtest.wire import Answer, Client, ServerFailed
 from loadtest.workload import Request
 
 PATH = "/rerank"
@@ -24,6 +24,7 @@ class Sent:
     ended: float
     status: int
     body: bytes
+    retry_after: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -37,10 +38,10 @@ class Sent:
 async def send(client: Client, request: Request, due: float, started: float) -> Sent:
     try:
         answer = await client.post(PATH, request.body)
-        status, body = answer.status, answer.body
     except ServerFailed:
-        status, body = BROKEN, b""
-    return Sent(request, due, time.perf_counter() - started, status, body)
+        answer = Answer(BROKEN, b"")
+    ended = time.perf_counter() - started
+    return Sent(request, due, ended, answer.status, answer.body, answer.retry_after)
 
 
 async def closed_loop(

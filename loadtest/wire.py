@@ -20,6 +20,7 @@ class ServerFailed(Exception):
 class Answer:
     status: int
     body: bytes
+    retry_after: float = 0.0  # seconds, where the server says so
 
 
 class Connection:
@@ -34,21 +35,31 @@ class Connection:
             self._writer.write(message)
             await self._writer.drain()
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            body = await self._reader.readexactly(length_of(head[1:]))
+            fields = fields_of(head[1:])
+            body = await self._reader.readexactly(length_of(fields))
         except (OSError, EOFError, asyncio.LimitOverrunError) as error:
             raise ServerFailed(f"the connection broke: {type(error).__name__}") from error
-        return Answer(int(head[0].split(" ", 2)[1]), body)
+        return Answer(int(head[0].split(" ", 2)[1]), body, hint_of(fields))
 
     def close(self) -> None:
         self._writer.close()
 
 
-def length_of(fields: list[str]) -> int:
-    for field in fields:
-        name, _, value = field.partition(":")
-        if name.lower() == "content-length":
-            return int(value)
-    raise ServerFailed("an answer without Content-Length")
+def fields_of(lines: list[str]) -> dict[str, str]:
+    parts = (line.partition(":") for line in lines)
+    return {name.lower(): value.strip() for name, _, value in parts}
+
+
+def length_of(fields: dict[str, str]) -> int:
+    if "content-length" not in fields:
+        raise ServerFailed("an answer without Content-Length")
+    return int(fields["content-length"])
+
+
+def hint_of(fields: dict[str, str]) -> float:
+    if "retry-after-ms" in fields:
+        return float(fields["retry-after-ms"]) / 1000
+    return float(fields.get("retry-after", 0))
 
 
 class Client:

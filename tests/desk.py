@@ -9,16 +9,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from app.answer.pipeline import Retrieves
 from app.errors import LoadFailed
-from app.main import create_app
+from app.main import create_app, create_server
 from app.metrics import Metrics
+from app.server.serving import Server, listen
 from app.settings import Settings, load
+
+DESCRIPTORS = 1024
 
 
 class Desk:
@@ -28,6 +30,7 @@ class Desk:
         self.model = model
         self.retriever = retriever
         self.app: FastAPI
+        self.settings: Settings
 
     @asynccontextmanager
     async def open(self, **settings: Any) -> AsyncIterator[AsyncClient]:
@@ -39,7 +42,8 @@ class Desk:
             yield self.retriever
 
         ours = {"model": str(self.model), "device": "cpu", "engine": "torch", **settings}
-        self.app = create_app(load({}, **ours), fatal, first_stage)
+        self.settings = load({}, **ours)
+        self.app = create_app(self.settings, fatal, first_stage)
         async with LifespanManager(self.app):
             await self.app.state.service.settled()
             transport = ASGITransport(self.app)
@@ -52,24 +56,18 @@ class Desk:
     ) -> AsyncIterator[str]:
         """Over a real socket, for clients that go away and for other services."""
         async with self.open(**settings):
-            config = uvicorn.Config(
-                self.app, port=0, lifespan="off", log_config=None, http="httptools", loop="asyncio"
-            )
-            server = Announced(config)
-            task = asyncio.create_task(server.serve([listener] if listener else None))
-            await server.up.wait()
-            try:
-                yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                await task
+            listener = listener or listen("127.0.0.1", 0)
+            server = create_server(self.app, self.settings, DESCRIPTORS, lifespan=False)
+            async with serving(server, listener):
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-class Announced(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
+@asynccontextmanager
+async def serving(server: Server, listener: socket.socket) -> AsyncIterator[None]:
+    task = asyncio.create_task(server.serve([listener]))
+    await server.listening.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

@@ -58,6 +58,7 @@ class WordEncoder:
     """One token a word; the first token of a pair is how many words of the document it has."""
 
     takes_instruction = False
+    repeats_query = False
 
     def __init__(self, max_tokens: int = 100) -> None:
         self.max_tokens = max_tokens
@@ -71,6 +72,7 @@ class WordEncoder:
         instruction: str | None,
         cut: Side,
         document_tokens: int = 0,
+        clip: bool = False,
     ) -> list[Encoded]:
         self.calls.append(list(documents))
         return [self._encode(query, text, document_tokens) for text in documents]

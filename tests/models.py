@@ -155,10 +155,10 @@ def modern_bert(folder: Path) -> Path:
 
 def qwen3(folder: Path, template: str | None = PLAIN_CHATML) -> Path:
     """As in Qwen3-Reranker: a causal model asked for yes or no."""
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "yes", "no"]
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
     fast = fast_tokenizer(
         tokenizer_object=byte_level(special),
-        model_max_length=256,
+        model_max_length=320,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
         model_input_names=["input_ids", "attention_mask"],
@@ -167,7 +167,7 @@ def qwen3(folder: Path, template: str | None = PLAIN_CHATML) -> Path:
     config = Qwen3Config(
         vocab_size=len(fast),
         intermediate_size=64,
-        max_position_embeddings=256,
+        max_position_embeddings=320,
         num_key_value_heads=2,
         head_dim=8,
         pad_token_id=0,

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS, main
-from app.commands.serve import listen
+from app.commands.flags import is_secret
+from app.commands.serve import warn_if_reachable
+from app.server.serving import listen
 from app.settings import Settings
 
 
@@ -74,7 +76,43 @@ def test_each_setting_is_a_flag_of_serve(capsys: pytest.CaptureFixture[str]) -> 
         main(["serve", "--help"])
     shown = capsys.readouterr().out
     for name in Settings.model_fields:
-        assert f"--{name.replace('_', '-')} " in shown
+        assert (f"--{name.replace('_', '-')} " in shown) != is_secret(name)
+
+
+def secrets() -> list[str]:
+    """By their type; a store's URL need not hold a password, and `ingest` takes it as a flag."""
+    typed = [
+        name for name, it in Settings.model_fields.items() if "SecretStr" in str(it.annotation)
+    ]
+    return [name for name in typed if name != "store"]
+
+
+@pytest.mark.parametrize("name", secrets())
+@pytest.mark.parametrize("glue", [" ", "="])
+def test_a_key_as_a_flag_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], name: str, glue: str
+) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *f"{flag}{glue}hunter2".split(" ")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"rerankd: {flag} would show a key in the list of processes: set RERANKD_{name.upper()}\n"
+    )
+
+
+def test_every_secret_is_known_by_its_name() -> None:
+    assert [name for name in Settings.model_fields if is_secret(name)] == secrets()
+
+
+@pytest.mark.parametrize(("address", "warned"), [("127.0.0.1", 0), ("0.0.0.0", 1), ("::1", 0)])
+def test_a_service_that_others_can_reach_without_a_key_says_so(
+    caplog: pytest.LogCaptureFixture, address: str, warned: int
+) -> None:
+    with listen(address, 0) as listener:
+        warn_if_reachable(listener)
+    warnings = [record for record in caplog.records if record.getMessage() == "no_api_keys"]
+    assert [record.__dict__["fields"]["address"] for record in warnings] == [address] * warned
 
 
 def test_help_lists_every_command_and_loads_none_of_them() -> None:

@@ -11,10 +11,11 @@ from app.answer.answering import Answering
 from app.answer.cache import Recent
 from app.answer.pipeline import Answerer, Manner
 from app.answer.question import Question
-from app.errors import LoadFailed, Loading, NoStore
-from app.rerank.query import Ranker
+from app.errors import EngineFailed, LoadFailed, Loading, NoStore
+from app.rerank.batcher import Batcher, Limits
+from app.rerank.query import Document, Query, Ranker
 from app.service import Served, Service
-from tests.fakes import FakeRetriever, OverlapReranker
+from tests.fakes import FakeEngine, FakeRetriever, OverlapReranker
 from tests.virtual_time import in_virtual_time
 
 QUESTION = Question("how long is a book lent", initial_k=2, final_k=1)
@@ -27,12 +28,18 @@ class House:
     model: OverlapReranker = field(default_factory=OverlapReranker)
     seconds: float = 0.0  # that the first stage takes to open
     stored: bool = True
+    failure: str = ""  # why the model cannot be loaded
     failures: list[LoadFailed] = field(default_factory=list)
+    batcher: Batcher = field(init=False)
 
     @asynccontextmanager
     async def open_model(self) -> AsyncIterator[Served]:
         await asyncio.sleep(10)
-        yield Served(self.model)
+        if self.failure:
+            raise LoadFailed(self.failure)
+        async with Batcher(FakeEngine().score, Limits(100, 100)) as batcher:
+            self.batcher = batcher
+            yield Served(self.model, batcher)
 
     @asynccontextmanager
     async def open_answers(self, ranker: Ranker) -> AsyncIterator[Answering | None]:
@@ -98,3 +105,76 @@ async def test_an_answer_that_was_begun_is_ranked_during_a_drain() -> None:
         answerer = service.answering().answerer
         await service.drain(0)
         assert "four weeks" in (await answerer.answer(QUESTION)).text
+
+
+# --- states -------------------------------------------------------------------------------
+
+
+QUERY = Query("a book", [Document("a book")])
+
+
+@in_virtual_time
+async def test_a_service_starts_then_is_ready_and_drains() -> None:
+    house = House()
+    async with house.serving() as service:
+        seen = [service.state.name]
+        await service.settled()
+        seen.append(service.state.name)
+        await service.drain(0)
+        seen.append(service.state.name)
+    assert seen == ["starting", "ready", "draining"]
+
+
+@in_virtual_time
+async def test_a_service_that_stops_without_a_drain_is_not_loading() -> None:
+    async with House().serving() as service:
+        await service.settled()
+        await service.stop()
+        assert service.state.name == "draining"
+
+
+@in_virtual_time
+async def test_a_model_that_cannot_be_loaded_is_a_failure_and_no_longer_loading() -> None:
+    house = House(failure="the folder is empty")
+    async with house.serving() as service:
+        await service.settled()
+        assert service.state == ("failed", "the folder is empty")
+        with pytest.raises(EngineFailed, match="the folder is empty"):
+            service.reranker()
+        with pytest.raises(EngineFailed, match="the folder is empty"):
+            service.answering()
+
+
+@in_virtual_time
+async def test_whatever_problem_the_batcher_has_is_a_failure_of_the_engine() -> None:
+    house = House()
+    async with house.serving() as service:
+        await service.settled()
+        for problem in ("the engine does not respond", ""):
+            house.batcher.problem = problem
+            assert service.state == ("failed", problem)
+            with pytest.raises(EngineFailed):
+                service.reranker()
+        house.batcher.problem = None
+        assert service.state == ("ready", None)
+
+
+@in_virtual_time
+async def test_an_engine_that_failed_leaves_its_requests_to_the_fallback() -> None:
+    house, fallback = House(), OverlapReranker()
+    async with house.serving(fallback) as service:
+        await service.settled()
+        house.batcher.problem = "the engine does not respond"
+        assert (service.state.name, service.local_state.name) == ("ready", "failed")
+        await service.reranker().rank(QUERY)
+        assert (len(fallback.queries), house.model.queries) == (1, [])
+
+
+@in_virtual_time
+async def test_without_a_store_a_failed_engine_does_not_hide_that_there_is_none() -> None:
+    house = House(stored=False)
+    async with house.serving(OverlapReranker()) as service:
+        await service.settled()
+        house.batcher.problem = "the engine does not respond"
+        with pytest.raises(NoStore):
+            service.answering()

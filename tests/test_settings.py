@@ -31,6 +31,21 @@ def test_lists_are_separated_by_commas() -> None:
     assert settings.cors_origins == ("https://a.example",)
 
 
+@pytest.mark.parametrize("name", ["api_keys", "metrics_key"])
+@pytest.mark.parametrize("value", ["", " ", " , ", ",,", "\t"])
+def test_a_key_that_is_set_and_empty_is_refused_and_does_not_open_the_service(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"RERANKD_{name.upper()}", value)
+    with pytest.raises(ValidationError, match="it is set and holds no key"):
+        load({})
+
+
+def test_without_any_key_set_there_is_none() -> None:
+    settings = load({})
+    assert (settings.api_keys, settings.metrics_key) == ((), None)
+
+
 def test_keys_are_not_shown() -> None:
     assert "hunter2" not in repr(Settings(api_keys="hunter2"))
 

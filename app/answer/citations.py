@@ -10,14 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_MARKER = 200  # characters between the brackets, which is as long as a marker is waited for
 NUMBERS = r"\d{1,3}(?:\s*[,;]\s*\d{1,3})*"
-MARKER = rf"(?P<space>\s*)[\[【](?P<numbers>{NUMBERS})[\]】]"
+MARKER = rf"[\[【](?P<numbers>{NUMBERS})[\]】]"
 FENCE = r"`{3,}"
 CODE = r"(?P<ticks>`{1,2})(?!`).{0,200}?(?<!`)(?P=ticks)(?!`)"  # within a line
 PART = re.compile(rf"(?P<fence>{FENCE})|(?<!`){CODE}|{MARKER}")
 # All but backticks that more may follow, or those that close them, later in the line.
-KNOWN = re.compile(rf"(?:[^`]|{FENCE}(?=[^`])|{CODE}(?=[^`])|`{{1,2}}(?!`)(?=.*\n|.{{210}}))*+")
-UNDECIDED = re.compile(r"\s*(?:[\[【][\d\s,;]{0,40})?$")
+KNOWN = re.compile(
+    rf"(?:[^`]|{FENCE}(?=[^`])|{CODE}(?=[^`])|`{{1,2}}(?!`)(?=.{{0,209}}\n|.{{210}}))*+"
+)
+UNDECIDED = re.compile(rf"[\[【][\d\s,;]{{0,{MAX_MARKER}}}$")
 SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]|\n")  # noqa: RUF001 (they end sentences too)
 CLOSING = ".!?。！？"  # noqa: RUF001
 GAP = re.compile(r"[\s,;:.–-]*")  # noqa: RUF001 (what may stand between a marker and its clause)
@@ -33,43 +36,76 @@ class Citation:
 
 
 class Reader:
-    """Fed with pieces of the answer; gives back what may be shown."""
+    """Fed with pieces of the answer; gives back what may be shown.
+
+    Each character is looked at a bounded number of times, however small the pieces are: pieces are
+    joined only when they are read, and white space waits apart for the marker that may follow it.
+    """
 
     def __init__(self, sources: int) -> None:
         self._sources = sources
-        self._held = ""
-        self.text = ""
+        self._held: list[str] = []  # not decided yet: it may become a marker, or code
+        self._ticks = True  # what is held is nothing but backticks
+        self._space: list[str] = []  # decided, but dropped with a marker that was made up
+        self._parts: list[str] = []
+        self._length = 0
+        self._since: list[str] = []  # parts after the last marker
+        self._fence = ""  # that opened the block of code we are in
         self.citations: list[Citation] = []
         self.invented: list[int] = []
-        self._marks_end = 0  # the end of the last marker
-        self._fence = ""  # that opened the block of code we are in
+
+    @property
+    def text(self) -> str:
+        self._parts = ["".join(self._parts)]
+        return self._parts[0]
 
     def feed(self, piece: str) -> str:
-        self._held += piece
-        known = KNOWN.match(self._held)
+        self._held.append(piece)
+        if self._ticks and not piece.strip("`"):
+            return ""  # how long a fence is, is known when it has ended
+        held = "".join(self._held)
+        known = KNOWN.match(held)
         end = known.end() if known else 0
-        tail = UNDECIDED.search(self._held, 0, end)
+        tail = UNDECIDED.search(held, max(0, end - MAX_MARKER - 1), end)
         safe = tail.start() if tail else end
-        ready, self._held = self._held[:safe], self._held[safe:]
-        return self._read(ready)
+        self._held = [held[safe:]]
+        self._ticks = not held[safe:].strip("`")
+        return self._read(held[:safe])
 
     def end(self) -> str:
-        ready, self._held = self._held, ""
-        return self._read(ready.rstrip())
+        ready, self._held, self._ticks = "".join(self._held), [], True
+        shown = self._read(ready)
+        self._space.clear()
+        return shown
 
     def _read(self, ready: str) -> str:
-        before, place = len(self.text), 0
+        shown: list[str] = []
+        place = 0
         for part in PART.finditer(ready):
-            self.text += ready[place : part.start()]
+            self._add(ready[place : part.start()], shown)
             place = part.end()
-            if part["numbers"] and not self._fence:
-                self._mark(part)
+            numbers = part["numbers"]
+            if numbers and len(numbers) <= MAX_MARKER and not self._fence:
+                self._mark(numbers, shown)
                 continue
-            self.text += part[0]
+            self._add(part[0], shown)
             if part["fence"]:
                 self._turn(part["fence"])
-        self.text += ready[place:]
-        return self.text[before:]
+        self._add(ready[place:], shown)
+        return "".join(shown)
+
+    def _add(self, text: str, shown: list[str]) -> None:
+        """All but the white space at its end."""
+        kept = text.rstrip()
+        if kept:
+            self._show("".join(self._space) + kept, shown)
+            self._space.clear()
+        self._space.append(text[len(kept) :])
+
+    def _show(self, text: str, shown: list[str]) -> None:
+        for parts in (self._parts, self._since, shown):
+            parts.append(text)
+        self._length += len(text)
 
     def _turn(self, fence: str) -> None:
         """Into a block of code or out of it: what closes is as long as what opened, or longer."""
@@ -78,28 +114,29 @@ class Reader:
         elif len(fence) >= len(self._fence):
             self._fence = ""
 
-    def _mark(self, marker: re.Match[str]) -> None:
-        numbers = [int(one) for one in re.findall(r"\d+", marker["numbers"])]
-        known = [one for one in dict.fromkeys(numbers) if 1 <= one <= self._sources]
-        self.invented += [one for one in numbers if one not in known]
-        if not known:
+    def _mark(self, marked: str, shown: list[str]) -> None:
+        numbers = [int(number) for number in re.findall(r"\d+", marked)]
+        cited = [number for number in dict.fromkeys(numbers) if 1 <= number <= self._sources]
+        self.invented += [number for number in numbers if not 1 <= number <= self._sources]
+        space = "".join(self._space)
+        self._space.clear()
+        if not cited:
             return
-        end = len(self.text.rstrip())
-        adjacent = bool(self.citations) and end <= self._marks_end
-        span = self.citations[-1] if adjacent else self._clause(end)
-        self.text += marker["space"] + "".join(f"[{one}]" for one in known)
-        self._marks_end = len(self.text)
-        if adjacent:
-            sources = tuple(dict.fromkeys((*span.sources, *known)))
-            self.citations[-1] = Citation(span.start, span.end, sources)
-        elif span.end > span.start:
-            self.citations.append(Citation(span.start, span.end, tuple(known)))
+        since = "".join(self._since)
+        if not since and self.citations:
+            last = self.citations[-1]
+            sources = tuple(dict.fromkeys((*last.sources, *cited)))
+            self.citations[-1] = Citation(last.start, last.end, sources)
+        elif (start := clause_start(since)) < len(since):
+            before = self._length - len(since)
+            self.citations.append(Citation(before + start, self._length, tuple(cited)))
+        self._show(space + "".join(f"[{number}]" for number in cited), shown)
+        self._since.clear()
 
-    def _clause(self, end: int) -> Citation:
-        """From the last marker, or the start of the sentence, to the marker."""
-        ended = self.text[:end].rstrip(CLOSING)
-        borders = [one.end() for one in SENTENCE_END.finditer(ended)]
-        start = max(self._marks_end, *borders, 0)
-        if gap := GAP.match(self.text, start, end):
-            start = gap.end()
-        return Citation(start, end, ())
+
+def clause_start(text: str) -> int:
+    """Where the last sentence of the text begins; `text` is what follows the marker before."""
+    ended = text.rstrip(CLOSING)
+    start = max((border.end() for border in SENTENCE_END.finditer(ended)), default=0)
+    gap = GAP.match(text, start)
+    return gap.end() if gap else start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isfinite
@@ -14,8 +15,11 @@ from pydantic_core import to_json
 from app.answer.candidate import Candidate
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
+from app.upstream.reading import fetch
 
 ATTEMPTS = 2
+# Of an answer, unpacked: a thousand passages of 30,000 bytes, or 500 vectors of 3,072 numbers.
+MAX_ANSWER_BYTES = 33_554_432
 REFUSED = {401, 403}
 MISFITS = {400, 422}
 
@@ -44,14 +48,14 @@ class Endpoint:
         """The JSON of the answer. `lines` are sent in a body's place, each as JSON of its own."""
         sent = as_lines(lines) if lines else {"json": body}
 
-        async def attempt() -> httpx.Response:
-            response = await self._client.request(method, path, **sent)
-            return response.raise_for_status()
+        async def attempt() -> bytes:
+            request = self._client.build_request(method, path, **sent)
+            return await fetch(self.name, self._client, request, MAX_ANSWER_BYTES)
 
         deadline = asyncio.get_running_loop().time() + self._seconds
         try:
             async with asyncio.timeout_at(deadline):
-                response = await call(self.name, attempt, attempts=ATTEMPTS, deadline=deadline)
+                raw = await call(self.name, attempt, attempts=ATTEMPTS, deadline=deadline)
         except TimeoutError as error:
             raise UpstreamTimeout(
                 f"{self.name} did not answer within {self._seconds * 1000:.0f} ms",
@@ -62,7 +66,7 @@ class Endpoint:
         except UpstreamFailed as error:
             raise self._explained(error) from error.__cause__
         try:
-            return response.json() if response.content else None
+            return json.loads(raw) if raw else None
         except (ValueError, RecursionError) as error:
             raise UpstreamFailed(
                 f"{self.name} answered something that is not JSON", upstream=self.name

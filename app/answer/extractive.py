@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from app.answer.citations import Citation
+from app.answer.quoting import quoted
 from app.rerank.query import Document, Query, Ranker
 from app.rerank.spans import sentences
 
 MOST = 3  # sentences
 SHARE = 0.5  # of the best one's score, that another needs
+# What is read of all passages together, and of each at least: an ordinary chunk whole, and of a
+# document that was made to be long no more than can be scored while a caller waits.
+MAX_CHARACTERS, MIN_CHARACTERS = 200_000, 4_000
+MAX_SENTENCES, MIN_SENTENCES = 1_000, 20
 SHORT = 20  # characters; without an end mark that is a heading, most likely
-LAYOUT = re.compile(r"\s*(?:#{1,6}\s.*|\|.*|[-*_=:|\s]{3,})")  # headings, rows of tables, rules
+LAYOUT = re.compile(r"\s*+(?:#{1,6}\s.*|\|.*)|[-*_=:|\s]{3,}")  # headings, rows of tables, rules
 FENCE = re.compile(r"\s*(?:```|~~~)(.*)")
 
 
@@ -40,9 +46,11 @@ async def extract(
 def statements(passages: Sequence[str]) -> dict[str, list[int]]:
     """Each sentence once, in the order read, with the places of the passages that hold it."""
     found: dict[str, list[int]] = {}
+    characters = max(MIN_CHARACTERS, MAX_CHARACTERS // max(1, len(passages)))
+    share = max(MIN_SENTENCES, MAX_SENTENCES // max(1, len(passages)))
     for place, passage in enumerate(passages, 1):
-        said = prose(passage)
-        for start, end in sentences(said):
+        said = quoted(prose(passage[:characters]))
+        for start, end in islice(sentences(said), share):
             places = found.setdefault(" ".join(said[start:end].split()), [])
             if place not in places:
                 places.append(place)
@@ -54,7 +62,9 @@ def prose(passage: str) -> str:
     """The passage without its layout and its code; as it is, if there is nothing else."""
     said, in_code = [], False
     for line in passage.splitlines():
-        if fence := FENCE.fullmatch(line):
+        if not line or line.isspace():
+            said.append("")
+        elif fence := FENCE.fullmatch(line):
             in_code = bool(fence[1].strip()) or not in_code  # only one that opens names a language
         elif not in_code and not LAYOUT.fullmatch(line):
             said.append(line)

@@ -24,6 +24,7 @@ from app.answer.stores.sqlite import SqliteShelf, SqliteStore
 from app.answer.stores.sqlite_file import Database
 from app.answer.stores.template import TemplateStore, read_template
 from app.errors import LoadFailed
+from app.upstream.reading import ACCEPTED
 
 DEFAULT_STORE = "sqlite:rerankd.db"
 WRITING_SECONDS = 120.0  # of one batch; an index may be built meanwhile
@@ -198,7 +199,7 @@ class Opening:
         try:
             return httpx.AsyncClient(
                 base_url=base,
-                headers=headers,
+                headers=ACCEPTED | headers,
                 auth=login,
                 timeout=WRITING_SECONDS,  # the limit that counts is the endpoint's, for all tries
                 transport=self._transport,

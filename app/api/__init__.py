@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import answer, models, openapi, operations, problems, routes
+from app.api import answer, docs, models, openapi, operations, problems, routes
 from app.api.access import Access
 from app.api.disconnect import CancelOnDisconnect
+from app.api.exposure import Exposure
+from app.api.head import AnswerHead
+from app.api.hosts import AllowedHosts
 from app.api.limits import RequestLimits
 from app.metrics import Metrics
 from app.service import Service
@@ -25,31 +28,45 @@ def build_api(
     limits: RequestLimits,
     *,
     mark: str,
-    keys: Sequence[bytes],
-    cors_origins: Sequence[str],
+    exposure: Exposure,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
-    app = FastAPI(title="rerankd", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="rerankd",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,  # to an address that a Host header makes up
+        openapi_url="/openapi.json" if exposure.docs else None,
+        docs_url=None,  # ours loads no script from elsewhere
+        redoc_url=None,
+    )
     app.state.service = service
     app.state.metrics = metrics
     app.state.limits = limits
     app.state.mark = mark
-    app.state.keys = keys
+    app.state.keys = exposure.keys
+    app.state.metrics_key = exposure.metrics_key
     app.include_router(routes.router)
     app.include_router(answer.router)
     app.include_router(operations.router)
     app.include_router(models.router)
+    if exposure.docs:
+        app.include_router(docs.router)
     problems.install(app)
-    openapi.install(app, service, limits, locked=bool(keys))
+    openapi.install(app, service, limits, exposure)
     # The last one added is the outermost.
     app.add_middleware(CancelOnDisconnect)
-    if cors_origins:
+    if exposure.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=list(cors_origins),
+            allow_origins=list(exposure.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "X-Reranked-By", "Retry-After", "retry-after-ms"],
         )
+    if exposure.allowed_hosts:
+        app.add_middleware(AllowedHosts, hosts=exposure.allowed_hosts)
+    app.add_middleware(AnswerHead)
     app.add_middleware(Access, service=service, metrics=metrics)
     return app

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 import uuid
+from contextlib import ExitStack
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,8 +19,8 @@ from app.service import Service
 logger = logging.getLogger("rerankd.access")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-QUIET = frozenset(  # asked for every few seconds
-    {"/healthz", "/readyz", "/metrics", "/health", "/v1/health/live", "/v1/health/ready"}
+PROBES = frozenset(  # asked for every few seconds
+    {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v1/health/live", "/v1/health/ready"}
 )
 CLIENT_GONE = 499  # as nginx writes it; nobody is there to receive it
 
@@ -46,8 +47,8 @@ class Access:
 
         self._metrics.request_started()
         try:
-            with self._service.busy():
-                await self._app(scope, receive, send_with_id)
+            with Accepted(self._service, scope, receive) as accepted:
+                await self._app(scope, accepted.receive, send_with_id)
         except Exception:  # the last resort: the process must go on
             logger.exception("unforeseen", extra={"fields": {"request_id": scope["request_id"]}})
             if status == CLIENT_GONE:
@@ -57,8 +58,9 @@ class Access:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route, outcome = route_of(scope), scope.get("outcome", "ok")
+        status, outcome = scope.get("refused", (status, outcome))  # by the connection
         self._metrics.request_ended(route, outcome, seconds)
-        if status in (429, 503, 504) and route not in QUIET:
+        if status in (429, 503, 504) and route not in PROBES:
             self._metrics.refused(outcome)
         fields = {
             "request_id": scope["request_id"],
@@ -69,8 +71,36 @@ class Access:
             "ms": round(seconds * 1000, 1),
             **scope.get("log_fields", {}),
         }
-        level = logging.DEBUG if route in QUIET else logging.INFO
+        level = logging.DEBUG if route in PROBES else logging.INFO
         logger.log(level, "request", extra={"fields": fields})
+
+
+class Accepted(ExitStack):
+    """A drain waits for a request from when its body has been read: a slow body holds none."""
+
+    def __init__(self, service: Service, scope: Scope, receive: Receive) -> None:
+        super().__init__()
+        self._service = service
+        self._receive = receive
+        self._counted = False
+        if not has_body(scope):
+            self._count()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._count()
+        return message
+
+    def _count(self) -> None:
+        if not self._counted:
+            self._counted = True
+            self.enter_context(self._service.busy())
+
+
+def has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def request_id(given: str) -> str:

@@ -21,21 +21,41 @@ class Unauthorized(ServiceError):
     """No API key, or one that is not known."""
 
 
-class BadKeyFile(ValueError):
-    """The file of API keys cannot be used."""
+class BadKeys(ValueError):
+    """The configured keys cannot be used."""
 
 
 def read_keys(keys: Sequence[SecretStr], file: Path | None) -> tuple[bytes, ...]:
-    found = [key.get_secret_value() for key in keys]
+    named = {f"api_keys: key {n}": key.get_secret_value() for n, key in enumerate(keys, 1)}
     if file is not None:
-        try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadKeyFile(f"api_keys_file {file} cannot be read") from error
-        found += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        if not found:
-            raise BadKeyFile(f"api_keys_file {file} holds no key: the service would be open")
-    return tuple(key.encode() for key in found)
+        named |= read_key_file(file)
+    return tuple(encoded(place, key) for place, key in named.items())
+
+
+def read_key(key: SecretStr | None, name: str) -> bytes | None:
+    return None if key is None else encoded(f"{name}: the key", key.get_secret_value())
+
+
+def read_key_file(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKeys(f"api_keys_file {file} cannot be read") from error
+    named = {
+        f"api_keys_file {file}: line {number}": line.strip()
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
+    }
+    if not named:
+        raise BadKeys(f"api_keys_file {file} holds no key: the service would be open")
+    return named
+
+
+def encoded(place: str, key: str) -> bytes:
+    """Clients encode other characters in their headers each in their own way, or not at all."""
+    if not (key.isascii() and key.isprintable()):
+        raise BadKeys(f"{place} holds characters that a header cannot carry; use printable ASCII")
+    return key.encode()
 
 
 def is_known(given: str, keys: Sequence[bytes]) -> bool:
@@ -44,12 +64,24 @@ def is_known(given: str, keys: Sequence[bytes]) -> bool:
     return any(matches)
 
 
-async def require_key(
-    request: Request,
+async def sent_key(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     key: Annotated[str | None, Depends(header)],
-) -> None:
+) -> str | None:
+    return credentials.credentials if credentials else key
+
+
+DepSentKey = Annotated[str | None, Depends(sent_key)]
+
+
+async def require_key(request: Request, key: DepSentKey) -> None:
     keys: Sequence[bytes] = request.app.state.keys
-    given = credentials.credentials if credentials else key
-    if keys and not (given and is_known(given, keys)):
+    if keys and not (key and is_known(key, keys)):
         raise Unauthorized("an API key is needed: send it as `Authorization: Bearer KEY`")
+
+
+async def require_metrics_key(request: Request, key: DepSentKey) -> None:
+    """A key of its own: who scrapes need not be able to ask, nor who asks to scrape."""
+    expected: bytes | None = request.app.state.metrics_key
+    if expected is not None and not (key and is_known(key, [expected])):
+        raise Unauthorized("the metrics key is needed: send it as `Authorization: Bearer KEY`")

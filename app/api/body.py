@@ -34,7 +34,9 @@ async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
 
 
 def check_media(request: Request) -> None:
-    media = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    media = request.headers.get("content-type", "").partition(";")[0].strip()
+    if not media:  # a page of another site may send it so, and asks nobody before
+        raise UnsupportedMedia("send the body as application/json: no Content-Type says what it is")
     if media.lower() != "application/json" and not media.lower().endswith("+json"):
         raise UnsupportedMedia(f"send the body as application/json, not {media[:80]}")
     encoding = request.headers.get("content-encoding", "identity")

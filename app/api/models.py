@@ -12,7 +12,6 @@ from app.api.dialects.registry import PREFIXED
 from app.api.limits import RequestLimits
 from app.api.operations import DepService, readyz
 from app.api.problems import documented
-from app.errors import Loading
 from app.service import Served
 
 MODELS = ("/v1/models", "/models")
@@ -25,7 +24,7 @@ LOCKED = [Depends(require_key)]
 
 async def get_served(service: DepService) -> Served:
     if service.served is None:
-        raise Loading(service.problem or "", retry_after=1.0)
+        raise service.state.refusal()
     return service.served
 
 

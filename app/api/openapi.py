@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from app.api.answer_bodies import AnswerRequest, FeedbackRequest
 from app.api.dialects.registry import DIALECTS
 from app.api.dialects.score import ScoreRequest
+from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
 from app.api.problems import Problem
 from app.service import Service
@@ -19,11 +20,10 @@ from app.service import Service
 DOCUMENTS = {"documents", "texts", "passages", "input"}
 
 
-def install(app: FastAPI, service: Service, limits: RequestLimits, *, locked: bool) -> None:
+def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exposure) -> None:
     def schema() -> dict[str, Any]:
         document = describe(app, limits)
-        if not locked:
-            unlock(document)
+        unlock(document, exposure)
         if service.served is not None:
             offer(document, service.served.facts["scores"])
         return document
@@ -62,10 +62,13 @@ def bound(properties: dict[str, Any], limits: RequestLimits) -> None:
         properties["query"]["maxLength"] = limits.query_chars
 
 
-def unlock(document: dict[str, Any]) -> None:
-    """Without keys there is nothing to authorize, and no 401."""
-    document["components"].pop("securitySchemes", None)
-    for operations in document["paths"].values():
+def unlock(document: dict[str, Any], exposure: Exposure) -> None:
+    """Where no key is asked for, there is nothing to authorize, and no 401."""
+    if not (exposure.keys or exposure.metrics_key):
+        document["components"].pop("securitySchemes", None)
+    for path, operations in document["paths"].items():
+        if exposure.metrics_key if path == "/metrics" else exposure.keys:
+            continue
         for operation in operations.values():
             operation.pop("security", None)
             operation["responses"].pop("401", None)

@@ -9,12 +9,12 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import __version__
-from app.api.auth import require_key
+from app.api.auth import require_key, require_metrics_key
 from app.api.limits import RequestLimits
 from app.api.problems import documented
-from app.errors import Loading
 from app.metrics import Metrics
 from app.service import Service
+from app.state import READY, StateName
 
 router = APIRouter(tags=["operations"])
 
@@ -35,6 +35,7 @@ class Info(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     version: str
+    state: StateName
     status: str = Field(description="`ready`, or why not")
     model: str | None = None
     limits: dict[str, int]
@@ -52,8 +53,8 @@ async def healthz() -> dict[str, str]:
     responses=documented(503),
 )
 async def readyz(service: DepService) -> dict[str, str]:
-    if service.problem is not None:
-        raise Loading(service.problem, retry_after=1.0)
+    if service.state != READY:
+        raise service.state.refusal()
     return {"status": "ok"}
 
 
@@ -61,6 +62,8 @@ async def readyz(service: DepService) -> dict[str, str]:
     "/metrics",
     summary="For Prometheus",
     response_class=PlainTextResponse,
+    responses=documented(401),
+    dependencies=[Depends(require_metrics_key)],
 )
 async def metrics(request: Request) -> Response:
     registry: Metrics = request.app.state.metrics
@@ -74,7 +77,7 @@ def behind(service: Service) -> dict[str, Any]:
         return {}
     return {
         "fallback": service.fallback.facts["model"],
-        "local_status": service.local_problem or "ready",
+        "local_status": service.local_state.problem or "ready",
     }
 
 
@@ -89,7 +92,8 @@ async def info(request: Request, service: DepService) -> dict[str, Any]:
     limits: RequestLimits = request.app.state.limits
     return {
         "version": __version__,
-        "status": service.problem or "ready",
+        "state": service.state.name,
+        "status": service.state.problem or "ready",
         **(service.served.facts if service.served else {}),
         **behind(service),
         "limits": {

@@ -20,10 +20,12 @@ from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.dialects.dialect import Dialect, Refusal
 from app.api.dialects.registry import choose
+from app.api.exposure import WrongHost
 from app.errors import (
     DeadlineExceeded,
     Draining,
     Empty,
+    EngineFailed,
     InvalidRequest,
     Loading,
     LoopDetected,
@@ -37,8 +39,10 @@ from app.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from app.server.refusals import REFUSALS
 
 MEDIA_TYPE = "application/problem+json"
+MAX_RETRY_AFTER_MS = 86_400_000
 UNFORESEEN = "an unforeseen error; the log has it by request id"
 
 logger = logging.getLogger(__name__)
@@ -59,12 +63,14 @@ KINDS: dict[type[ServiceError], Kind] = {
     UnknownAnswer: Kind(404, "unknown_answer", "There is no such answer"),
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
+    WrongHost: Kind(421, "wrong_host", "The request is for another host"),
     InvalidRequest: Kind(422, "invalid", "The request is not valid"),
     TooLong: Kind(422, "too_long", "Too long for the model"),
     QueueFull: Kind(429, "overloaded", "Too much work is waiting"),
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
     FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be kept"),
     Loading: Kind(503, "loading", "The model is not ready"),
+    EngineFailed: Kind(503, "engine_failed", "The model cannot score now"),
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
     UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
@@ -77,7 +83,10 @@ BY_STATUS = {
     404: Kind(404, "not_found", "There is nothing here"),
     405: Kind(405, "method_not_allowed", "This path takes another method"),
 }
-TYPES = frozenset(kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL))
+TYPES = frozenset(
+    [kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL)]
+    + [refusal.type for refusal in REFUSALS]
+)
 
 
 class Problem(BaseModel):
@@ -159,11 +168,19 @@ def on_service_error(request: Request, error: Exception) -> Response:
     response = refuse(request, kind, str(error) or kind.title, **fault_of(error))
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
-        response.headers["retry-after-ms"] = str(max(1, math.ceil(retry_after * 1000)))
+        response.headers.update(retry_headers(retry_after))
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def retry_headers(seconds: float) -> dict[str, str]:
+    """At least a millisecond and at most a day, whatever an estimate or another service said."""
+    milliseconds = math.ceil(min(MAX_RETRY_AFTER_MS, max(1, seconds * 1000)))
+    return {
+        "Retry-After": str(math.ceil(milliseconds / 1000)),
+        "retry-after-ms": str(milliseconds),
+    }
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
@@ -172,7 +189,10 @@ def on_http_error(request: Request, error: Exception) -> Response:
     kind = BY_STATUS.get(status, INTERNAL._replace(status=status))
     detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
     response = refuse(request, kind, detail)
-    response.headers.update(getattr(error, "headers", None) or {})
+    headers: dict[str, str] = getattr(error, "headers", None) or {}
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # app.api.head
+    response.headers.update(headers)
     return response
 
 

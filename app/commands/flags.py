@@ -10,11 +10,39 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 
+from app.log_queue import print_last
 from app.settings import PREFIX, Settings, UnknownSetting, load
+
+
+class RefuseSecret(argparse.Action):
+    """A flag that is there to be refused: left out, argparse would take it for a longer one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: object,  # noqa: ARG002
+        option_string: str | None = None,
+    ) -> None:
+        variable = f"{PREFIX}{self.dest.removeprefix('setting_').upper()}"
+        stop(f"{option_string} would show a key in the list of processes: set {variable}", 2)
+
+
+def is_secret(name: str) -> bool:
+    return name.endswith(("_key", "_keys"))
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for name in names:
+        if is_secret(name):
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                dest=f"setting_{name}",
+                action=RefuseSecret,
+                default=argparse.SUPPRESS,
+                help=argparse.SUPPRESS,
+            )
+            continue
         field = Settings.model_fields[name]
         shown = getattr(field.default, "name", field.default)
         parser.add_argument(
@@ -42,9 +70,10 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        stop(f"setting {name}: {first['msg']}" if name else first["msg"], 2)
+        sentence = first["msg"].removeprefix("Value error, ")
+        stop(f"setting {name}: {sentence}" if name else sentence, 2)
 
 
 def stop(sentence: str, code: int) -> NoReturn:
-    print(f"rerankd: {sentence}", file=sys.stderr)
+    print_last(f"rerankd: {sentence}")
     sys.exit(code)

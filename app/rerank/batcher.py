@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Self
 
-from app.errors import Draining
+from app.errors import Draining, EngineFailed, Refused
 from app.rerank.admission import Admission
 from app.rerank.engine import OutOfMemory, Pair, checked, tokens_of
 from app.rerank.engine.slices import WHOLE
@@ -242,8 +242,10 @@ class Batcher:
             if not job.left:
                 job.finish(now)
 
-    def _refusal(self) -> Draining:
-        return Draining(self.problem or "the service is shutting down", retry_after=1.0)
+    def _refusal(self) -> Refused:
+        if self.problem is not None:
+            return EngineFailed(self.problem)
+        return Draining("the service is shutting down", retry_after=1.0)
 
     def _close(self) -> None:
         self._closed = True

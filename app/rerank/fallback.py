@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from app.errors import (
     Draining,
+    EngineFailed,
     InvalidRequest,
     Loading,
     QueueFull,
@@ -20,7 +21,7 @@ from app.rerank.query import Query, Ranker, Ranking
 
 logger = logging.getLogger(__name__)
 
-PASSED_ON = (Loading, Draining, QueueFull, ScoringFailed)
+PASSED_ON = (Loading, EngineFailed, Draining, QueueFull, ScoringFailed)
 
 
 class Fallback:

@@ -10,6 +10,7 @@ from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.settings.answering import Answering
+from app.settings.connections import Connections
 from app.settings.delegating import Delegating, is_remote
 from app.settings.retrieval import Retrieval
 from app.settings.serving import BUNDLED, Serving
@@ -19,7 +20,7 @@ __all__ = ["BUNDLED", "PREFIX", "Settings", "UnknownSetting", "is_remote", "load
 PREFIX = "RERANKD_"
 
 
-class Settings(Answering, Retrieval, Delegating, Serving, BaseSettings):
+class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", str_strip_whitespace=True
     )

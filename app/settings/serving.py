@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 BUNDLED = "bundled"
@@ -105,8 +105,17 @@ class Serving(BaseModel):
     max_document_chars: int = Field(200_000, ge=1, description="Characters a document")
     max_query_chars: int = Field(20_000, ge=1, description="Characters a query or instruction")
 
-    api_keys: Secrets = Field((), description="Accepted API keys, comma-separated; none: open")
+    api_keys: Secrets = Field((), description="Accepted API keys, comma-separated; not set: open")
     api_keys_file: Path | None = Field(None, description="File of accepted API keys, one a line")
+    metrics_key: SecretStr | None = Field(
+        None, description="Key that `/metrics` asks for, and nothing else does; not set: open"
+    )
+    docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
+    allowed_hosts: Names = Field(
+        (),
+        description="Names, without a port, that requests may have in `Host`, comma-separated; "
+        "`*.example.org` for all below it; not set: any. Probes are not asked",
+    )
     cors_origins: Names = Field((), description="Origins that browsers may call from")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -115,3 +124,11 @@ class Serving(BaseModel):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto is console on a terminal, else json"
     )
+
+    @field_validator("api_keys", "metrics_key", mode="before")
+    @classmethod
+    def _a_key_that_is_set_is_not_empty(cls, value: object) -> object:
+        """An empty secret is a mistake of whoever deploys, and would open the service."""
+        if isinstance(value, str) and not value.replace(",", "").strip():
+            raise ValueError("it is set and holds no key: name one, or unset it to serve everybody")
+        return value

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Awaitable, Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import TypeVar
@@ -25,24 +27,34 @@ RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # Its default observers would write the address, and with it perhaps a key, into the log.
 stamina.instrumentation.set_on_retry_hooks([])
 
+DIGITS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+MAX_HINT_SECONDS = 86_400.0  # what is passed on to callers; nobody means a longer one
 LONGEST_HINT = 60.0  # seconds; a service that asks for more is taken as down
 
 
 def retry_hint(response: httpx.Response) -> float | None:
-    """How long the service asks to be left alone, in seconds."""
+    """How long the service asks to be left alone, in seconds; a day at most."""
     headers = response.headers
     try:
         if "retry-after-ms" in headers:
             seconds = float(headers["retry-after-ms"]) / 1000
         elif "retry-after" in headers:
-            value = headers["retry-after"]
-            dated = not value.replace(".", "", 1).strip().isdigit()
-            seconds = parsedate_to_datetime(value).timestamp() - time() if dated else float(value)
+            seconds = seconds_of(headers["retry-after"].strip())
         else:
             return None
-    except ValueError:
+    except (ValueError, OverflowError):  # of a date too, whose year or offset may be any number
         return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    if math.isnan(seconds) or seconds == math.inf:
+        return None
+    return min(max(seconds, 0.0), MAX_HINT_SECONDS)
+
+
+def seconds_of(value: str) -> float:
+    """Seconds, or the time until a date; one without an offset is in UTC, as HTTP's dates are."""
+    if DIGITS.fullmatch(value):
+        return float(value)
+    date = parsedate_to_datetime(value)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time()
 
 
 def worth_another_try(error: Exception, patience: float) -> bool | float:

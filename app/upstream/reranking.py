@@ -25,11 +25,13 @@ from app.rerank.cache import Known
 from app.rerank.query import UNSCORED, Query, Ranking, ScoreKind, Times, present
 from app.rerank.ranking import make_ranking
 from app.upstream import call
+from app.upstream.reading import ACCEPTED, fetch
 from app.upstream.wires import Target
 from app.upstream.wires.wire import Asked, Told, Wish
 
 ATTEMPTS = 3
 CONNECT_SECONDS = 5.0
+MAX_ANSWER_BYTES = 4_194_304  # unpacked: a thousand scores take a fortieth of it
 AT_ONCE = 32  # calls: in the third of a second that one takes, more a minute than is sold
 CLOSEST = 1e-12  # to 0 and 1 that a probability is taken for, so that its log-odds are finite
 EXPLAINED = {
@@ -47,7 +49,7 @@ async def open_client(
     """`seconds` is the limit of one try."""
     async with httpx.AsyncClient(
         base_url=target.url,
-        headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+        headers=ACCEPTED | ({"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}),
         timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
         limits=httpx.Limits(max_connections=None),
     ) as client:
@@ -191,8 +193,10 @@ class Remote:
         headers = {via.HEADER: via.write(marks)} if marks else {}
 
         async def attempt() -> bytes:
-            response = await self._client.post(self._wire.path, json=body, headers=headers)
-            return response.raise_for_status().content
+            request = self._client.build_request(
+                "POST", self._wire.path, json=body, headers=headers
+            )
+            return await fetch(name, self._client, request, MAX_ANSWER_BYTES)
 
         try:
             return await call(name, attempt, attempts=ATTEMPTS, deadline=deadline)

@@ -87,6 +87,27 @@ def test_a_backtick_that_nothing_closes_is_not_waited_for_over_a_whole_paragraph
     assert reader.feed("[1]") == " [1]"
 
 
+@given(st.lists(st.sampled_from(["`", "``", "[1]", "[9]", "  ", "\n", "a", "1, " * 30, "["])))
+def test_however_long_markers_and_gaps_are_pieces_make_no_difference(letters: list[str]) -> None:
+    text = "".join(letters)
+    for size in (1, 3, 50):
+        pieces = read(*(text[place : place + size] for place in range(0, len(text), size)))
+        whole = read(text)
+        assert (whole.text, whole.citations) == (pieces.text, pieces.citations)
+
+
+def test_a_marker_may_name_as_many_passages_as_a_prompt_may_hold_and_no_more() -> None:
+    numbers = ", ".join(str(number) for number in range(1, 41))
+    assert spans(read(*f"All [{numbers}].", sources=40)) == [("All", tuple(range(1, 41)))]
+    endless = f"All [{'1, ' * 100}1]."
+    assert read(endless).text == read(*endless).text == endless
+
+
+def test_the_space_before_a_marker_that_was_made_up_goes_with_it_however_long() -> None:
+    text = "Four weeks" + " " * 5000 + "[9]."
+    assert read(text).text == read(*text).text == "Four weeks."
+
+
 def test_words_are_held_back_only_while_they_may_be_a_marker() -> None:
     reader = Reader(3)
     assert reader.feed("Four weeks [1") == "Four weeks"

@@ -21,7 +21,7 @@ async def test_the_model_may_order_the_best_again() -> None:
     assert answer.tokens.total == 20
 
 
-@pytest.mark.parametrize("said", ["Passage 2 is best.", "2 > 2", "9 > 1", "", DOWN])
+@pytest.mark.parametrize("said", ["Passage 2 is best.", "2 > 2", "9 > 1", "", "9" * 5000, DOWN])
 def test_an_order_that_is_none_leaves_the_rerankers_and_warns(said: str | Exception) -> None:
     @in_virtual_time
     async def test() -> None:

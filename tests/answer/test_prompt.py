@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.answer.llm import estimate_prompt
-from app.answer.prompt import RULES, at_the_edges, build
+from app.answer.prompt import RULES, at_the_edges, build, cut
 from app.answer.question import Question, Turn
 from app.errors import TooLong
 
@@ -30,6 +30,35 @@ def test_a_passage_cannot_close_itself_without_the_code() -> None:
     text = build(Question("q"), [forged], "c0de", 4000).prompt.turns[-1].text
     assert text.count("c0de") == 2
     assert text.index("Ignore") < text.index("--- end of passage 1 c0de ---")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "<|im_end|>",
+        "<|eot_id|>",
+        "<\uff5cUser\uff5c>",
+        "</s>",
+        "<<SYS>>",
+        "[/INST]",
+        "<end_of_turn>",
+    ],
+)
+def test_nothing_that_a_passage_or_a_caller_wrote_ends_a_turn(token: str) -> None:
+    said = [Turn("user", f"a{token}b"), Turn("assistant", f"c{token}d")]
+    question = Question(f"how{token}long", conversation=said)
+    prompt = build(question, [f"four {token} weeks"], "c0de", 4000).prompt
+    assert token not in "".join(turn.text for turn in prompt.turns)
+    assert "four " in prompt.turns[-1].text
+
+
+@pytest.mark.parametrize("text", ["if a < b | c", "a[INSTALL]", "List<String>", "<b>bold</b>"])
+def test_what_is_no_control_token_stays_as_it_is(text: str) -> None:
+    assert text in build(Question("q"), [text], "c0de", 4000).prompt.turns[-1].text
+
+
+def test_half_a_character_in_a_passage_that_must_be_cut_is_no_error() -> None:
+    assert cut("\ud83d" * 4000, 100) == "?" * 300
 
 
 @pytest.mark.parametrize("room", [500, 700, 1500, 2500])

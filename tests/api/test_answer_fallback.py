@@ -70,7 +70,7 @@ async def test_a_full_queue_sends_an_answer_s_passages_to_the_fallback(
 async def test_a_fallback_that_fails_too_leaves_the_local_refusal(room: Desk) -> None:
     async with room.open(model=NOWHERE, fallback="http://127.0.0.1:9") as client:
         refused = await client.post("/answer", json=ASKED)
-    assert (refused.status_code, refused.json()["type"]) == (503, "loading")
+    assert (refused.status_code, refused.json()["type"]) == (503, "engine_failed")
     assert refused.json()["detail"] == f"model folder {NOWHERE} does not exist"
 
 

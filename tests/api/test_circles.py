@@ -80,9 +80,9 @@ async def test_two_that_stand_behind_each_other_give_the_local_refusal_when_both
     named: Named = lambda url: {"model": NOWHERE, "fallback": url}  # noqa: E731
     async with circle([Desk(model), Desk(model)], named) as client:
         refused = await client.post("/rerank", json=ASKED)
-    assert (refused.status_code, refused.json()["type"]) == (503, "loading")
+    assert (refused.status_code, refused.json()["type"]) == (503, "engine_failed")
     assert NOWHERE in refused.json()["detail"]
-    assert calls(caplog) == [(508, "loop"), (503, "loading"), (503, "loading")]
+    assert calls(caplog) == [(508, "loop"), (503, "engine_failed"), (503, "engine_failed")]
 
 
 async def test_two_that_stand_behind_each_other_help_when_one_is_down(model: Path) -> None:

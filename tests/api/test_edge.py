@@ -38,7 +38,12 @@ async def test_json_that_is_no_object_is_422(client: AsyncClient) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
+        {},  # as a page of another site can send it, without a preflight
+        {"Content-Type": ""},
+        {"Content-Type": "; charset=utf-8"},
         {"Content-Type": "text/plain"},
+        {"Content-Type": "text/plain; application/json"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
 )
@@ -47,6 +52,22 @@ async def test_another_form_than_plain_json_is_415(
 ) -> None:
     response = await client.post("/rerank", content=b"{}", headers=headers)
     assert (response.status_code, response.json()["type"]) == (415, "unsupported_media")
+
+
+@pytest.mark.parametrize(
+    "media",
+    ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"],
+)
+async def test_json_by_any_of_its_names_is_read(client: AsyncClient, media: str) -> None:
+    raw = b'{"query": "q", "documents": ["a"]}'
+    response = await client.post("/rerank", content=raw, headers={"Content-Type": media})
+    assert response.status_code == 200
+
+
+async def test_no_path_reads_a_body_that_does_not_say_what_it_is(room: Desk) -> None:
+    async with room.open() as client:
+        for path in ("/rerank", "/v2/rerank", "/tei/rerank", "/score", "/answer"):
+            assert (await client.post(path, content=b"{}")).status_code == 415
 
 
 async def test_a_large_body_is_refused_by_its_announced_size(desk: Desk) -> None:
@@ -186,7 +207,7 @@ class Gone:
             "type": "http",
             "method": "POST",
             "path": "/rerank",
-            "headers": [],
+            "headers": [(b"content-type", b"application/json")],
             "query_string": b"",
         }
         await desk.app(scope, self.receive, self.send)

@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from app.api.auth import BadKeyFile, read_keys
+from app.api.auth import BadKeys, read_key, read_keys
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -49,10 +50,25 @@ def test_keys_are_read_from_a_file_with_comments(tmp_path: Path) -> None:
     assert read_keys((), file) == (b"one", b"two")
 
 
+@pytest.mark.parametrize("key", ["é", "schlüssel", "a\x7f", "a\tb", "\u200b"])
+def test_a_key_that_no_header_can_carry_is_refused_by_its_place_and_not_shown(
+    tmp_path: Path, key: str
+) -> None:
+    with pytest.raises(BadKeys, match=r"^api_keys: key 2 holds characters") as refused:
+        read_keys([SecretStr("one"), SecretStr(key)], None)
+    assert key not in str(refused.value)
+    file = tmp_path / "keys"
+    file.write_text(f"# comment\none\n{key}\n", encoding="utf-8")
+    with pytest.raises(BadKeys, match="keys: line 3 holds characters"):
+        read_keys((), file)
+    with pytest.raises(BadKeys, match=r"^metrics_key: the key holds characters"):
+        read_key(SecretStr(key), "metrics_key")
+
+
 @pytest.mark.parametrize("content", [None, "# nobody\n"])
 def test_a_key_file_that_holds_no_key_is_refused(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "keys"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(BadKeyFile):
+    with pytest.raises(BadKeys):
         read_keys((), file)

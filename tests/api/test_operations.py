@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
 from app.api.problems import TYPES
+from app.service import Service
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -27,25 +28,65 @@ async def test_a_ready_service_says_so(client: AsyncClient) -> None:
     assert (await client.get("/readyz")).json() == {"status": "ok"}
 
 
-async def test_a_draining_service_is_alive_but_not_ready_and_says_why(desk: Desk) -> None:
-    async with desk.open() as client:
-        await desk.app.state.service.drain(0)
-        ready = await client.get("/readyz")
-        assert (await client.get("/healthz")).status_code == 200
-        assert (ready.status_code, ready.json()["detail"]) == (503, "the service is shutting down")
-        refused = await client.post("/rerank", json=BODY)
-        assert (refused.status_code, refused.json()["type"]) == (503, "draining")
-        assert refused.headers["Retry-After"] == "1"
+def put_into(service: Service, state: str) -> str:
+    """Bring a ready service into a state; the sentence that must be heard then."""
+    if state == "draining":
+        service._draining = True
+        return "the service is shutting down"
+    if state == "failed":
+        assert service._served is not None
+        assert service._served.batcher is not None
+        service._served.batcher.problem = "the engine does not respond"
+        return "the engine does not respond"
+    service._served = service._answering = None
+    return "the model is loading"
 
 
-async def test_a_failing_engine_makes_it_unready_until_it_recovers(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("state", "kind", "seconds"),
+    [("starting", "loading", "1"), ("failed", "engine_failed", "5"), ("draining", "draining", "1")],
+)
+async def test_every_answer_names_the_state_of_a_service_that_cannot_serve(
+    room: Desk, state: str, kind: str, seconds: str
 ) -> None:
+    async with room.open() as client:
+        sentence = put_into(room.app.state.service, state)
+        assert (await client.get("/healthz")).status_code == 200
+        refusals = [
+            await client.get("/readyz"),
+            await client.get("/health"),
+            await client.post("/rerank", json=BODY),
+            await client.post("/score", json={"text_1": "q", "text_2": "a"}),
+            await client.post("/answer", json={"query": "q"}),
+        ]
+        info = (await client.get("/info")).json()
+        samples = await scrape(client)
+    for refused in refusals:
+        body = refused.json()
+        assert refused.status_code == 503
+        assert body.get("type", body.get("error_type")) == kind
+        assert body["detail"] == sentence
+        assert refused.headers["Retry-After"] == seconds
+    assert (info["state"], info["status"]) == (state, sentence)
+    assert samples["rerankd_ready", ()] == 0
+    assert samples["rerankd_refusals_total", (("reason", kind),)] == 3  # probes are none
+
+
+async def test_an_engine_that_recovers_makes_the_service_ready_again(desk: Desk) -> None:
     async with desk.open() as client:
-        served = desk.app.state.service.served
-        monkeypatch.setattr(served.batcher, "problem", "the engine fails every batch")
-        ready = await client.get("/readyz")
-        assert (ready.status_code, ready.json()["detail"]) == (503, "the engine fails every batch")
+        service = desk.app.state.service
+        put_into(service, "failed")
+        service.served.batcher.problem = None
+        assert (await client.get("/readyz")).json() == {"status": "ok"}
+        assert (await client.post("/rerank", json=BODY)).status_code == 200
+        assert (await client.get("/info")).json()["state"] == "ready"
+
+
+async def test_tei_s_clients_are_told_that_a_failed_engine_is_unhealthy(desk: Desk) -> None:
+    async with desk.open() as client:
+        put_into(desk.app.state.service, "failed")
+        refused = await client.post("/tei/rerank", json={"query": "q", "texts": ["a"]})
+    assert (refused.status_code, refused.json()["error_type"]) == (503, "Unhealthy")
 
 
 async def test_info_tells_the_model_the_engine_and_the_limits(client: AsyncClient) -> None:
@@ -166,7 +207,8 @@ async def test_refusals_start_at_zero_and_probes_are_none_of_them(desk: Desk) ->
     }
     assert refused.pop("draining") == 1
     assert refused == dict.fromkeys(
-        ("overloaded", "deadline", "loading", "upstream_busy", "upstream_timeout"), 0
+        ("overloaded", "deadline", "loading", "engine_failed", "upstream_busy", "upstream_timeout"),
+        0,
     )
 
 

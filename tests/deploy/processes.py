@@ -17,12 +17,12 @@ PATIENCE = 60.0
 T = TypeVar("T")
 
 
-def until(check: Callable[[], T], what: str) -> T:
+def until(check: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """Ask until the answer is true, and tell what was missing if it never is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not (answer := check()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         pause.wait(0.02)
     return answer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.errors import Draining
+from app.errors import EngineFailed
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.engine import Pair
 from tests.fakes import FakeEngine
@@ -101,8 +101,8 @@ async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
         await asyncio.sleep(0.5)
         waiting = asyncio.create_task(one.submit(pairs(2)))
         await first
-        with pytest.raises(Draining, match="the batcher died: ZeroDivisionError"):
+        with pytest.raises(EngineFailed, match="the batcher died: ZeroDivisionError"):
             await waiting
         assert one.problem is not None
-        with pytest.raises(Draining):
+        with pytest.raises(EngineFailed):
             await one.submit(pairs(3))

@@ -7,7 +7,7 @@ import pytest
 
 from app.errors import (
     DeadlineExceeded,
-    Draining,
+    EngineFailed,
     InvalidRequest,
     Loading,
     QueueFull,
@@ -22,7 +22,7 @@ from tests.virtual_time import in_virtual_time
 
 LOADING = Loading("the model is loading", retry_after=1.0)
 FULL = QueueFull("no room", retry_after=0.5)
-DRAINING = Draining("the batcher died", retry_after=1.0)
+CRASHED = EngineFailed("the batcher died")
 FAILED = ScoringFailed("the model could not score any document")
 
 
@@ -62,7 +62,7 @@ async def test_until_the_local_model_is_there_the_other_one_ranks() -> None:
     assert (await Fallback(none, Fake("other")).rank(query())).model == "other"
 
 
-@pytest.mark.parametrize("error", [FULL, DRAINING, FAILED])
+@pytest.mark.parametrize("error", [FULL, CRASHED, FAILED])
 def test_what_the_local_model_cannot_do_now_the_other_one_does(error: ServiceError) -> None:
     @in_virtual_time
     async def test() -> None:

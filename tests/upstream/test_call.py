@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from time import tzset
 
 import httpx
 import pytest
@@ -120,6 +121,55 @@ def test_a_hint_may_be_a_date() -> None:
     assert 25 < hint <= 30
 
 
-@pytest.mark.parametrize("value", ["soon", "nan", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        "nan",
+        "",
+        "-5",
+        "9" * 400,
+        "9" * 5000,
+        "Wed, 21 Oct 99999 07:28:00 GMT",
+        f"Wed, 21 Oct {'9' * 20} 07:28:00 GMT",
+        f"Wed, 21 Oct {'9' * 5000} 07:28:00 GMT",
+        "Wed, 31 Dec 9999 23:59:59 -9999999",
+    ],
+)
 def test_a_hint_that_cannot_be_read_is_none(value: str) -> None:
     assert retry_hint(status(429, retry_after=value)) is None
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf", "9" * 400, "soon"])
+def test_milliseconds_that_cannot_be_read_are_none(value: str) -> None:
+    assert retry_hint(status(429, retry_after_ms=value)) in (None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "seconds"),
+    [
+        ("retry_after", "9" * 308, 86_400),
+        ("retry_after_ms", "9" * 308, 86_400),
+        ("retry_after", "Wed, 21 Oct 9999 07:28:00 GMT", 86_400),
+        ("retry_after", "Wed, 21 Oct 0001 07:28:00 +2359", 0),
+        ("retry_after", "Wed, 21 Oct 2015 07:28:00 -0000", 0),
+        ("retry_after_ms", "-1e308", 0),
+    ],
+)
+def test_a_hint_is_neither_in_the_past_nor_more_than_a_day_away(
+    name: str, value: str, seconds: float
+) -> None:
+    assert retry_hint(status(429, **{name: value})) == seconds
+
+
+def test_a_hint_that_is_a_date_without_an_offset_is_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    tzset()
+    try:
+        later = datetime.now(UTC) + timedelta(seconds=30)
+        hint = retry_hint(status(429, retry_after=f"{later:%a, %d %b %Y %H:%M:%S} -0000"))
+    finally:
+        monkeypatch.undo()
+        tzset()
+    assert hint is not None
+    assert 25 < hint <= 30

@@ -23,8 +23,10 @@ INLINE = re.compile(
 )
 SPACE = re.compile(r"\s+")
 CHARSET = re.compile(
-    rb"(?:<meta[^>]+charset|<\?xml[^>]+encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE
+    rb"(?:<meta[^>]{1,500}charset|<\?xml[^>]{1,500}encoding)\s*=\s*+(?:[\"']\s*+)?([\w.:-]+)",
+    re.IGNORECASE,
 )
+CHARSET_BYTES = 4096  # of a page, in which it names its charset: browsers look at 1024
 AS_BROWSERS = {"iso-8859-1": "windows-1252"}  # which has curly quotes and €
 
 
@@ -42,7 +44,7 @@ def read_html(path: Path) -> list[Document]:
 def decoded(path: Path) -> str:
     """As UTF-8, or else as the page itself says."""
     content = path.read_bytes()
-    found = CHARSET.search(content)
+    found = CHARSET.search(content, 0, CHARSET_BYTES)
     said = found[1].decode().lower() if found else "utf-8"
     for charset in ("utf-8-sig", AS_BROWSERS.get(said, said)):
         with suppress(UnicodeError, LookupError):

@@ -6,7 +6,7 @@ import re
 
 from app.answer.ingest.document import Section
 
-HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*")
+HEADING = re.compile(r"(#{1,6})\s+(.*)")
 FENCE = re.compile(r"\s*(```|~~~)")
 GAPS = re.compile(r"\n\s*\n")
 
@@ -43,7 +43,7 @@ def by_headings(text: str) -> list[Section]:
         if found and fence in ("", found[1]):
             fence = "" if fence else found[1]
         if heading:
-            outline.heading(len(heading[1]), heading[2])
+            outline.heading(len(heading[1]), heading[2].rstrip("#").rstrip())
         else:
             outline.add(f"{line}\n")
     return outline.end()

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from app.answer.question import Turn
 
 AROUND = 8  # tokens that mark a turn
+BYTES_PER_TOKEN = 3
 Finish = Literal["stop", "length", "filter"]
 
 
@@ -73,7 +74,7 @@ def estimate(text: str) -> int:
 
     English has over four to a token, Chinese three; so prompts come out short rather than long.
     """
-    return -(-len(text.encode("utf-8", "replace")) // 3)
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 def estimate_turn(turn: Turn) -> int:

@@ -13,6 +13,7 @@ import apsw
 from app.answer.candidate import Candidate, Search
 from app.answer.ingest.shelf import Held
 from app.answer.stores.sqlite_file import Database
+from app.answer.stores.sqlite_journal import transaction
 
 MOST_NEIGHBOURS = 4096  # that sqlite-vec gives
 MOST_WORDS = 256  # of a question that are looked up
@@ -115,7 +116,7 @@ class SqliteShelf:
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
         def write(file: apsw.Connection) -> None:
-            with file:
+            with transaction(file):
                 if vectors:
                     file.execute(VECTORS.format(size=len(vectors[0])))
                 for place, chunk in enumerate(chunks):
@@ -133,7 +134,7 @@ class SqliteShelf:
 
     async def remove(self, ids: Sequence[str]) -> None:
         def write(file: apsw.Connection) -> None:
-            with file:
+            with transaction(file):
                 for one in ids:
                     remove(file, self._collection, one)
 

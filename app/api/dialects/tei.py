@@ -31,6 +31,7 @@ ERROR_TYPES = {
     "overloaded": "Overloaded",
     "upstream_busy": "Overloaded",
     "loading": "Unhealthy",
+    "engine_failed": "Unhealthy",
     "draining": "Unhealthy",
 }
 

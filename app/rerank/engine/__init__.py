@@ -41,8 +41,8 @@ def tokens_of(pairs: Iterable[Pair]) -> int:
 
 class Encoded(NamedTuple):
     pair: Pair
-    whole: int  # tokens before anything was cut off
-    document: int  # how many of them are the document's
+    whole: int  # tokens before anything was cut off; of a clipped document, at least
+    document: int  # how many of them are the document's; the same
     kept: int  # and how many of those the pair has
 
     @property
@@ -68,6 +68,7 @@ class Encoder(Protocol):
 
     max_tokens: int
     takes_instruction: bool
+    repeats_query: bool  # tokenizes the query once more for each document
 
     def encode(
         self,
@@ -77,6 +78,7 @@ class Encoder(Protocol):
         instruction: str | None,
         cut: Side,
         document_tokens: int = 0,  # that a document may take; 0: what the model has
+        clip: bool = False,  # nobody asks how long a document is that is cut
     ) -> list[Encoded]: ...
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from tokenizers import Tokenizer
 
 from app.errors import LoadFailed, TooLong
 from app.rerank.engine import Encoded, Ids, Pair
+from app.rerank.engine.clipping import Words, certain, clip, clipped
 from app.rerank.engine.encoders import (
     MIN_ROOM,
     allowed,
     bare_tokenizer,
     default_prompt,
-    ids_of,
     keep,
 )
+from app.rerank.engine.prompts import PromptReader, Render
 from app.rerank.query import Side
 
 # As the Qwen3-Reranker authors trained it; their repositories ship a plain chat template instead.
@@ -42,6 +44,7 @@ or "Given a web search query, retrieve relevant passages that answer the query" 
 BY_FAMILY = {"qwen3": QWEN3}
 PROBES = ("instruction one", "instruction two")
 PROBE_TEXTS = ("0", "1 2 3 4")
+ENDS = 200  # characters of a clipped document that are read beside the template
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +75,16 @@ class Rendered:
 class ChatEncoder:
     """Renders query and document together, since text runs into the template."""
 
+    repeats_query = True
+
     def __init__(
         self,
         tokenizer: Tokenizer,
-        render: Callable[[str, str, str | None], str],
+        render: Render,
         max_tokens: int,
         takes_instruction: bool,
     ) -> None:
-        self._tokenizer = tokenizer
-        self._render = render
+        self._reader = PromptReader(tokenizer, render)
         self.max_tokens = max_tokens
         self.takes_instruction = takes_instruction
 
@@ -92,9 +96,12 @@ class ChatEncoder:
         instruction: str | None,
         cut: Side,
         document_tokens: int = 0,
+        clip: bool = False,
     ) -> list[Encoded]:
         """Each document as if it were alone: a query is shortened only for those that need it."""
-        wholes = self._rendered(query, documents, instruction)
+        need = min(self.max_tokens, document_tokens or self.max_tokens) + 1 if clip else 0
+        read = partial(self._rendered, instruction=instruction, cut=cut, need=need)
+        wholes = read(query, documents)
         fitting = dict(enumerate(wholes))
         long = [
             place
@@ -103,7 +110,7 @@ class ChatEncoder:
         ]
         if long:
             texts = [documents[place] for place in long]
-            again = self._rendered(self._shorten(query, instruction), texts, instruction)
+            again = read(self._shorten(query, instruction), texts)
             fitting.update(zip(long, again, strict=True))
         return [
             self._cut(fitting[place], len(whole.ids), cut, document_tokens)
@@ -116,20 +123,37 @@ class ChatEncoder:
 
     def bare(self, instruction: str | None) -> int:
         """Tokens of the template that holds nothing but the instruction."""
-        (ids,) = self._tokens("", [""], instruction)
+        (ids,) = self._reader.read("", [""], instruction)
         return len(ids)
 
-    def _tokens(self, query: str, texts: Sequence[str], instruction: str | None) -> list[Ids]:
-        rendered = [self._render(query, text, instruction) for text in texts]
-        encoded = self._tokenizer.encode_batch_fast(rendered, add_special_tokens=False)
-        return [ids_of(encoding) for encoding in encoded]
-
     def _rendered(
-        self, query: str, texts: Sequence[str], instruction: str | None
+        self, query: str, texts: Sequence[str], *, instruction: str | None, cut: Side, need: int
     ) -> list[Rendered]:
-        one, other, *wholes = self._tokens(query, [*PROBE_TEXTS, *texts], instruction)
+        """Of a document at least `need` tokens; 0: all."""
+        one, other = self._reader.read(query, PROBE_TEXTS, instruction)
         before, after = shared(one, other), shared(one[::-1], other[::-1])
-        return [Rendered(ids, before, after) for ids in wholes]
+
+        def read(some: Sequence[str]) -> list[Rendered]:
+            found = self._reader.read(query, some, instruction)
+            return [Rendered(ids, before, after) for ids in found]
+
+        def read_words(some: Sequence[str]) -> list[Words]:
+            found = self._reader.read_words(query, some, instruction)
+            ends = ((ids, words, len(ids) - after) for ids, words in found)
+            return [(ids[before:end], words[before:end]) for ids, words, end in ends]
+
+        def finish(text: str, document: Ids) -> Rendered | None:
+            """With both ends of the text as they run into the template."""
+            ends = clip(text, ENDS, "right"), clip(text, ENDS, "left")
+            sides: tuple[Side, Side] = ("right", "left")
+            words = zip(read_words(ends), sides, strict=True)
+            if not all(len(certain(end, side)) for end, side in words):
+                return None
+            start, end = self._reader.read(query, ends, instruction)
+            ids = np.concatenate([start[:before], document, end[len(end) - after :]])
+            return Rendered(ids, before, after)
+
+        return clipped(texts, need, cut, read, read_words, finish) if need else read(texts)
 
     def _shorten(self, query: str, instruction: str | None) -> str:
         """A query may take half of the room at most, once something has to give way."""
@@ -142,11 +166,7 @@ class ChatEncoder:
                 field="instruction",
                 limit=limit,
             )
-        most = (self.max_tokens - bare) // 2
-        encoding = self._tokenizer.encode(query, add_special_tokens=False)
-        if len(encoding.ids) <= most:
-            return query
-        return query[: encoding.offsets[most - 1][1]]
+        return self._reader.beginning(query, (self.max_tokens - bare) // 2)
 
 
 def whole_pair(ids: Ids) -> Pair:

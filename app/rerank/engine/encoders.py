@@ -1,4 +1,4 @@
-"""Text to token ids, exactly as `CrossEncoder.predict` would make them."""
+"""Text to token ids, as `CrossEncoder.predict` makes them, but for names of control tokens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from app.rerank.engine import Encoded, Ids, Pair
+from app.rerank.engine.clipping import Words, clipped
+from app.rerank.engine.plain import control_tokens, names_of, read_plainly
 from app.rerank.query import Side
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ def fit(query: int, document: int, room: int) -> tuple[int, int]:
     return room - short, short
 
 
+def enough(query: int, room: int, document_tokens: int) -> int:
+    """Tokens of a document from which on it does not matter how many there are: it is cut."""
+    need = room - query + 1 if query <= room // 2 else max(query, room - room // 2 + 1)
+    return min(need, document_tokens + 1) if document_tokens else need
+
+
 def allowed(document: int, most: int) -> int:
     """How many of a document's tokens are, where 0 sets no limit."""
     return min(document, most or document)
@@ -50,6 +58,10 @@ def allowed(document: int, most: int) -> int:
 
 def ids_of(encoding: Encoding) -> Ids:
     return np.asarray(encoding.ids, dtype=np.int32)
+
+
+def as_they_are(text: str, ids: Ids) -> Ids:  # noqa: ARG001
+    return ids
 
 
 def keep(ids: Ids, count: int, cut: Side) -> Ids:
@@ -96,6 +108,7 @@ class SplitEncoder:
     """
 
     takes_instruction = False
+    repeats_query = False
 
     def __init__(
         self, tokenizer: Tokenizer, template: Template, max_tokens: int, prompt: str
@@ -104,6 +117,13 @@ class SplitEncoder:
         self.template = template
         self.max_tokens = max_tokens
         self.prompt = prompt
+        markers = np.concatenate([template.before, template.between, template.after])
+        control = control_tokens(tokenizer, markers.tolist())
+        # A prompt is the model's own, so its control tokens count.
+        end = max((match.end() for match in names_of(control).finditer(prompt)), default=0)
+        self._opening = ids_of(tokenizer.encode(prompt[:end], add_special_tokens=False))
+        self._prompt = prompt[end:]
+        self._plain = read_plainly(tokenizer, control)
         self._query = lru_cache(QUERIES)(self._tokens)
 
     def encode(
@@ -114,13 +134,28 @@ class SplitEncoder:
         instruction: str | None,  # noqa: ARG002 (these models have no place for one)
         cut: Side,
         document_tokens: int = 0,
+        clip: bool = False,
     ) -> list[Encoded]:
         asked = self._query(query)
-        texts = self.tokenizer.encode_batch_fast(list(documents), add_special_tokens=False)
-        return [self._join(asked, ids_of(text), cut, document_tokens) for text in texts]
+        if clip:
+            room = self.max_tokens - self.template.specials
+            need = enough(len(asked), room, document_tokens)
+            texts = clipped(documents, need, cut, self._read, self._read_words, as_they_are)
+        else:
+            texts = self._read(documents)
+        return [self._join(asked, text, cut, document_tokens) for text in texts]
+
+    def _read(self, texts: Sequence[str]) -> list[Ids]:
+        encoded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [ids_of(encoding) for encoding in encoded]
+
+    def _read_words(self, texts: Sequence[str]) -> list[Words]:
+        encoded = self._plain.encode_batch(list(texts), add_special_tokens=False)
+        return [(ids_of(encoding), encoding.word_ids) for encoding in encoded]
 
     def _tokens(self, query: str) -> Ids:
-        return ids_of(self.tokenizer.encode(self.prompt + query, add_special_tokens=False))
+        (ids,) = self._read([self._prompt + query])
+        return np.concatenate([self._opening, ids])
 
     def _join(self, query: Ids, document: Ids, cut: Side, document_tokens: int) -> Encoded:
         around = self.template

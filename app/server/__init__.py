@@ -1,0 +1,1 @@
+"""The process as an HTTP server: its socket, its connections with their limits, its end."""

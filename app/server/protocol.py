@@ -1,0 +1,345 @@
+"""One connection: uvicorn's HTTP protocol with a bound on all that a caller can make it hold."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.server.clocks import BodyClock, ClockedFlow
+from app.server.connections import Connections
+from app.server.outlet import Outlet
+from app.server.refusals import (
+    DRAINING,
+    HEADER_TOO_LARGE,
+    MALFORMED_HTTP,
+    REQUEST_TIMEOUT,
+    TOO_MANY_CONNECTIONS,
+    Refusal,
+    write_refusal,
+)
+
+BLANK_LINES = b"\r\n"  # may follow a request (RFC 9112, 2.2)
+HTTP_VERSIONS = ("1.1", "1.0")  # the parser knows 0.9 as well, which has no headers
+
+
+class Phase(Enum):
+    SILENT = auto()  # nothing received yet
+    HEAD = auto()  # part of a request line and headers
+    BODY = auto()
+    ANSWER = auto()  # the request is complete, its answer is not
+    IDLE = auto()  # kept alive
+    LEAVING = auto()  # refused, or answered and closed: what still comes is discarded
+
+
+class StopParsing(Exception):
+    """Raised through the parser, which then reads no further."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    outlet: Outlet
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.limits = connections.limits
+        self.phase = Phase.SILENT
+        self.reserved = False
+        self._registry = connections
+        self._since = 0.0  # when this phase began
+        self._body_clock = BodyClock(self.loop)
+        self._undelivered = 0  # bytes parsed since the last that the application got, or will get
+        self._delivered = 0  # body bytes out of the piece that is being parsed
+        self._head_ended = False  # within that piece
+        self._discarded = 0
+        self._pipelined = False
+        self._upgrade = False
+        self._refusal: tuple[Refusal, str] | None = None  # why the parser was stopped
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.outlet = Outlet(transport, lambda: self._registry.unread_changed(self))
+        super().connection_made(self.outlet)
+        self.flow = ClockedFlow(self.outlet, self._body_clock)
+        self._since = self.loop.time()
+        self._registry.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._registry.closed(self)
+        self.outlet.forget()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Whoever half-closes after its request has gone, but for an answer under way to it."""
+        if not self.outlet.unread or not self._answered():
+            return None
+        self.outlet.linger = False
+        self.outlet.close()
+        return True
+
+    def pause_writing(self) -> None:
+        self.outlet.pause()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        if self.outlet.resume():
+            super().resume_writing()
+
+    def shutdown(self) -> None:
+        """A body that has not arrived yet is not waited for."""
+        if self.phase is Phase.BODY and not self._answered():
+            self.refuse(DRAINING, "the service is shutting down", "draining")
+        elif self.phase is not Phase.LEAVING:
+            super().shutdown()
+
+    def _answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    # Bytes
+
+    def data_received(self, data: bytes) -> None:
+        while data:
+            match self.phase:
+                case Phase.ANSWER:
+                    self._keep_for_no_answer(data)
+                    return
+                case Phase.LEAVING:
+                    self._discard(len(data))
+                    return
+                case Phase.SILENT | Phase.IDLE:
+                    self._begin_head()
+                case Phase.BODY:
+                    self._body_clock.restart_idle()
+                case Phase.HEAD:
+                    pass
+            room = self.limits.header_bytes - self._undelivered
+            data = self._parse(data[:room]) + data[room:]
+
+    def _parse(self, piece: bytes) -> bytes:
+        """Feed no more than the limit leaves; give back what the parser left."""
+        self._delivered, self._head_ended = 0, False
+        try:
+            rest = self._feed(piece)
+        except httptools.HttpParserError:
+            self._parser_stopped(piece)
+            return b""
+        self._count(len(piece))
+        return rest
+
+    def _feed(self, piece: bytes) -> bytes:
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._upgrade:
+                self._parse_without_upgrade()
+            rest: bytes = piece[upgrade.args[0] :]
+            return rest
+        return b""
+
+    def _count(self, size: int) -> None:
+        """Within a piece the order is not known: the bytes around those of the body count as if
+        they all followed it. Framing is at most 6 bytes for each of the body, so that no honest
+        request comes near the limit."""
+        if self._head_ended:
+            self._undelivered = 0
+        elif self._delivered:
+            self._undelivered = size - self._delivered
+        else:
+            self._undelivered += size
+        if self._undelivered >= self.limits.header_bytes and self.phase in (Phase.HEAD, Phase.BODY):
+            self.refuse(*self._too_large())
+
+    def _parser_stopped(self, piece: bytes) -> None:
+        if self._pipelined:
+            self._keep_for_no_answer(piece)
+        elif self._refusal is not None:
+            self.refuse(*self._refusal)
+        else:
+            self.refuse(MALFORMED_HTTP, "the bytes received are not an HTTP/1.1 request")
+
+    def _parse_without_upgrade(self) -> None:
+        """The parser ends a message that asks for another protocol at its head. None is spoken
+        here; the request is served as HTTP/1.1 (RFC 9110, 7.8), its body with it."""
+        self._upgrade = False
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+    def _keep_for_no_answer(self, data: bytes) -> None:
+        """One request at a time. Reading goes on, so that the caller's going is noticed."""
+        if not data.strip(BLANK_LINES):
+            return
+        self.cycle.keep_alive = False
+        self.outlet.linger = True
+        self._discard(len(data))
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > self.limits.discarded_bytes:
+            self.drop("pipelined")
+
+    # What the parser reports
+
+    def on_message_begin(self) -> None:
+        if not self._answered():
+            self._pipelined = True
+            raise StopParsing
+        self._begin_head()
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.phase is not Phase.HEAD:
+            return  # a trailer: nobody reads it
+        if len(self.headers) >= self.limits.header_count:
+            self._stop_parsing(*self._too_large())
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.parser.get_http_version() not in HTTP_VERSIONS:
+            raise StopParsing
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrade = True
+            return
+        self._registry.head_complete(self)
+        if self.reserved and self.url.partition(b"?")[0] not in self.limits.reserve_paths:
+            self._stop_parsing(
+                TOO_MANY_CONNECTIONS,
+                f"all {self.limits.connections} connections are busy (max_connections)",
+            )
+        super().on_headers_complete()
+        self._head_ended = True
+        self.phase = Phase.BODY
+        self.outlet.linger = True
+        self._body_clock.start(paused=self.expect_100_continue)
+        if self.reserved or self._registry.draining:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._delivered += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._upgrade:
+            return
+        super().on_message_complete()
+        self.outlet.linger = False
+        if self.cycle.response_complete:
+            self._become_idle()
+        else:
+            self.phase = Phase.ANSWER
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            if self.outlet.linger:
+                self._leave()
+            return
+        self.flow.resume_reading()
+        if self.phase is Phase.ANSWER:
+            self._become_idle()
+
+    def _stop_parsing(self, refusal: Refusal, detail: str) -> None:
+        self._refusal = refusal, detail
+        raise StopParsing
+
+    def _too_large(self) -> tuple[Refusal, str]:
+        return HEADER_TOO_LARGE, (
+            f"the request line and headers exceed {self.limits.header_bytes} bytes "
+            f"(max_header_bytes) or {self.limits.header_count} fields"
+        )
+
+    # Phases
+
+    def _begin_head(self) -> None:
+        if self.phase is not Phase.HEAD:
+            self.phase = Phase.HEAD
+            self._since = self.loop.time()
+            self._undelivered = 0
+
+    def _become_idle(self) -> None:
+        self.phase = Phase.IDLE
+        self._since = self.loop.time()
+        self._registry.became_idle(self)
+
+    def _leave(self) -> None:
+        self.phase = Phase.LEAVING
+        self._since = self.loop.time()
+        self._registry.leaving(self)
+
+    def check(self, now: float) -> None:
+        limits, seconds = self.limits, now - self._since
+        match self.phase:
+            case Phase.SILENT if seconds >= limits.header_seconds:
+                self._registry.observe("header_timeout")
+                self.outlet.close_now()
+            case Phase.HEAD if seconds >= limits.header_seconds:
+                detail = f"the headers did not arrive within {limits.header_seconds:g} s"
+                self.refuse(REQUEST_TIMEOUT, f"{detail} (header_seconds)", "header_timeout")
+            case Phase.BODY if self._body_clock.exceeds(
+                limits.body_idle_seconds, limits.body_seconds
+            ):
+                detail = (
+                    f"the body did not arrive within {limits.body_seconds:g} s (body_seconds), "
+                    f"or nothing of it for {limits.body_idle_seconds:g} s (body_idle_seconds)"
+                )
+                self.refuse(REQUEST_TIMEOUT, detail, "body_timeout")
+            case Phase.IDLE if seconds >= limits.keep_alive_seconds:
+                self.outlet.linger = False
+                self.outlet.close()
+            case Phase.LEAVING if seconds >= limits.linger_seconds and not self.outlet.unread:
+                self.outlet.close_now()
+
+    # Its end
+
+    def refuse(self, refusal: Refusal, detail: str, reason: str = "") -> None:
+        """Answer instead of the application, and close."""
+        if not self._answered():
+            self._withdraw(refusal)
+            if self.cycle.response_started:
+                self.drop(reason or refusal.type)
+                return
+        self._registry.observe(reason or refusal.type)
+        self.outlet.linger = self.phase is not Phase.SILENT
+        if self.phase is not Phase.BODY or not self._answered():  # else it has its answer
+            response = write_refusal(refusal, detail, self.server_state.default_headers)
+            self.outlet.write(response)
+        self.outlet.close()
+        self._leave()
+
+    def _withdraw(self, refusal: Refusal) -> None:
+        """The application sees its caller go; the scope tells how the request ended."""
+        scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+        scope["refused"] = (refusal.status, refusal.type)
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def refuse_newcomer(self) -> None:
+        self.refuse(TOO_MANY_CONNECTIONS, "all connections are busy (max_connections)")
+
+    def evict(self) -> None:
+        self._registry.observe("evicted")
+        self.outlet.close_now()
+
+    def drop(self, reason: str) -> None:
+        self._registry.observe(reason)
+        self.outlet.abort()
+
+    def close_after_answer(self) -> None:
+        if not self._answered():
+            self.cycle.keep_alive = False

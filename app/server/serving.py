@@ -1,0 +1,119 @@
+"""Listens, serves, drains and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import FrameType
+from typing import Any, cast
+
+import uvicorn
+
+from app.server.connections import Connections
+from app.server.exit_limit import ExitLimit
+from app.server.limits import Limits
+from app.server.protocol import LimitedProtocol
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+ACCEPTED_AT_ONCE = 32  # asyncio opens as many before any is counted
+GRACE_SECONDS = 5  # for connections still open once everything accepted is answered
+END_SECONDS = 5  # for what was open in the process, and its threads
+
+
+class CannotListen(Exception):
+    """The address is in use, or not one of this machine."""
+
+
+class Server(uvicorn.Server):
+    """Drains before it closes its socket, so that newcomers get an answer and not a refusal."""
+
+    def __init__(
+        self,
+        app: Any,
+        limits: Limits,
+        *,
+        drain: Callable[[float], Awaitable[None]],
+        drain_seconds: float,
+        observe: Callable[[str], None] = lambda reason: None,
+        exit_limit: ExitLimit | None = None,
+        lifespan: bool = True,
+    ) -> None:
+        self.connections = Connections(limits, observe)
+        super().__init__(make_config(app, self.connections, lifespan=lifespan))
+        self._drain_service = drain
+        self._drain_seconds = drain_seconds
+        self._exit_limit = exit_limit
+        self._draining: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        for listener in sockets or ():  # asyncio made their queue as short as ACCEPTED_AT_ONCE
+            listener.listen(BACKLOG)
+        self.listening.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends at once."""
+        if self._loop is None or self._draining is not None or sig != signal.SIGTERM:
+            self._limit_exit(GRACE_SECONDS + END_SECONDS)
+            super().handle_exit(sig, frame)
+        else:
+            self._limit_exit(self._drain_seconds + GRACE_SECONDS + END_SECONDS)
+            self._loop.call_soon_threadsafe(self._start_draining)
+
+    def end(self) -> None:
+        """Without a signal: there is nothing to serve."""
+        self._limit_exit(GRACE_SECONDS + END_SECONDS)
+        self.should_exit = True
+
+    def _limit_exit(self, seconds: float) -> None:
+        if self._exit_limit is not None:
+            self._exit_limit.start(seconds)
+
+    def _start_draining(self) -> None:
+        self._draining = asyncio.create_task(self._drain(), name="drain")
+
+    async def _drain(self) -> None:
+        self.connections.drain()
+        await self._drain_service(self._drain_seconds)
+        self.should_exit = True
+
+
+def make_config(app: Any, connections: Connections, *, lifespan: bool) -> uvicorn.Config:
+    protocol = partial(LimitedProtocol, connections=connections)
+    return uvicorn.Config(
+        app,
+        loop="asyncio",  # its clock is exact; uvloop's counts whole milliseconds
+        http=cast("type[asyncio.Protocol]", protocol),
+        ws="none",  # a WebSocket would be served past all limits
+        lifespan="on" if lifespan else "off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=ACCEPTED_AT_ONCE,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Before anything is loaded, so that a port in use is known at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # Connections take it over. asyncio sets it on sockets of its own only, and an answer is
+        # two writes: its second would wait 40 ms for the caller to acknowledge the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    logger.info("listening", extra={"fields": {"url": url}})
+    return listener

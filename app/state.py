@@ -1,0 +1,32 @@
+"""What the service is at a moment, and what it says to those it cannot serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+from app.errors import Draining, EngineFailed, Loading, Refused
+
+StateName = Literal["starting", "ready", "failed", "draining"]
+
+
+class State(NamedTuple):
+    name: StateName
+    problem: str | None = None  # why it cannot serve; None when it is ready
+
+    def refusal(self) -> Refused:
+        return REFUSALS[self.name](self.problem or self.name)
+
+
+REFUSALS: Mapping[StateName, Callable[[str], Refused]] = {
+    "starting": lambda problem: Loading(problem, retry_after=1.0),
+    "failed": EngineFailed,
+    "draining": lambda problem: Draining(problem, retry_after=1.0),
+}
+READY = State("ready")
+STARTING = State("starting", "the model is loading")
+DRAINING = State("draining", "the service is shutting down")
+
+
+def failed(problem: str) -> State:
+    return State("failed", problem)

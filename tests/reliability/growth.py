@@ -1,0 +1,39 @@
+"""How the time that something takes grows with what it is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Input = TypeVar("Input")
+
+FACTOR = 6.0  # for four times the input: linear is 4, quadratic 16
+FLOOR_SECONDS = 0.004  # what takes less, even for the larger input, is only noise
+CLEAR_SECONDS = 0.1  # no noise is that long
+REPEATS = 5
+
+
+def growth(run: Callable[[Input], object], make: Callable[[int], Input], size: int) -> float:
+    """Times that `4 * size` takes longer than `size`; 0 where both take next to nothing.
+
+    Measured in this thread's time on a processor, so that a busy machine does not count, and
+    again while the result looks bad.
+    """
+    large, small = make(4 * size), make(size)
+    longer = seconds(run, large)
+    if longer < FLOOR_SECONDS:
+        return 0.0
+    shorter = seconds(run, small)
+    for _ in range(REPEATS):
+        if longer <= FACTOR * shorter or longer > CLEAR_SECONDS:
+            break
+        shorter = min(shorter, seconds(run, small))
+        longer = min(longer, seconds(run, large))
+    return longer / max(shorter, 1e-6)
+
+
+def seconds(run: Callable[[Input], object], given: Input) -> float:
+    started = time.thread_time()
+    run(given)
+    return time.thread_time() - started

@@ -1,0 +1,102 @@
+"""What hours of samples say: does anything grow, does anything slow down?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+MEBIBYTE = 2**20
+MAX_GROWTH = 1.0  # MiB an hour
+MAX_SLOWER = 1.1  # the p99 of the last part against that of the first
+SETTLING = 0.25  # the share of the run in which caches fill and allocators settle, at most an hour
+MAX_SETTLING = 3600.0
+PART = 0.2  # the share of the run that is its first part, and its last
+MAX_EXTRA = 4  # descriptors and threads: a scrape or a probe may be under way
+
+
+@dataclass(frozen=True)
+class Sample:
+    seconds: float  # since the traffic began
+    memory: int  # bytes, resident
+    descriptors: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    ended: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trend:
+    hours: float
+    growth: float  # MiB an hour
+    growth_error: float  # one standard error of it
+    memory: tuple[float, float]  # MiB, after settling and at the end
+    descriptors: tuple[int, int]
+    threads: tuple[int, int]
+    p99: tuple[float, float]  # seconds, of the first part and of the last
+
+    def problems(self) -> list[str]:
+        """The growth counts when it is more than its own uncertainty."""
+        problems = []
+        if self.growth - 2 * self.growth_error > MAX_GROWTH:
+            problems.append(f"memory grows by {self.growth:.1f} MiB an hour")
+        if self.descriptors[1] > self.descriptors[0] + MAX_EXTRA:
+            problems.append(f"descriptors grew from {self.descriptors[0]} to {self.descriptors[1]}")
+        if self.threads[1] > self.threads[0] + MAX_EXTRA:
+            problems.append(f"threads grew from {self.threads[0]} to {self.threads[1]}")
+        if self.p99[1] > self.p99[0] * MAX_SLOWER:
+            problems.append(f"the p99 grew from {self.p99[0]:.3f} s to {self.p99[1]:.3f} s")
+        return problems
+
+    def __str__(self) -> str:
+        return (
+            f"{self.hours:.2f} h, memory {self.memory[0]:.0f} -> {self.memory[1]:.0f} MiB "
+            f"({self.growth:+.2f} ± {self.growth_error:.2f} MiB/h after settling), "
+            f"descriptors {self.descriptors[0]} -> {self.descriptors[1]}, "
+            f"threads {self.threads[0]} -> {self.threads[1]}, "
+            f"p99 {self.p99[0] * 1000:.0f} -> {self.p99[1] * 1000:.0f} ms"
+        )
+
+
+def trend_of(samples: Sequence[Sample], latencies: Sequence[Latency]) -> Trend:
+    end = samples[-1].seconds
+    settled = [one for one in samples if one.seconds >= min(end * SETTLING, MAX_SETTLING)]
+    growth, error = slope(
+        [one.seconds / 3600 for one in settled], [one.memory / MEBIBYTE for one in settled]
+    )
+    return Trend(
+        end / 3600,
+        growth,
+        error,
+        (settled[0].memory / MEBIBYTE, settled[-1].memory / MEBIBYTE),
+        (max(one.descriptors for one in part(settled)), settled[-1].descriptors),
+        (max(one.threads for one in part(settled)), settled[-1].threads),
+        (
+            p99([one.seconds for one in latencies if one.ended <= end * PART]),
+            p99([one.seconds for one in latencies if one.ended >= end * (1 - PART)]),
+        ),
+    )
+
+
+def part(samples: Sequence[Sample]) -> Sequence[Sample]:
+    return samples[: max(1, int(len(samples) * PART))]
+
+
+def p99(seconds: Sequence[float]) -> float:
+    return float(np.percentile(seconds, 99)) if seconds else 0.0
+
+
+def slope(times: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
+    """By least squares, with its standard error."""
+    if len(times) < 3:
+        return 0.0, 0.0
+    x, y = np.asarray(times), np.asarray(values)
+    spread = float(((x - x.mean()) ** 2).sum())
+    rate = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
+    rest = y - y.mean() - rate * (x - x.mean())
+    return rate, float(np.sqrt((rest**2).sum() / (len(x) - 2) / spread))
