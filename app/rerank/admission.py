@@ -21,8 +21,8 @@ class Admission:
         allowance = (HEAD_START + STRETCH * self.pace.seconds_for(tokens)) * (1 + priority)
         return now + allowance if deadline is None else min(now + allowance, deadline)
 
-    def refuse_if_full(self, waiting: int, tokens: int, step: int) -> None:
-        """Coming back before `step` tokens are computed is of no use: all is as it was."""
+    def refuse_if_full(self, waiting: int, tokens: int, running: int, batch: int) -> None:
+        """The queue drains when a batch is taken from it, so what runs must be computed first."""
         most = self.max_queue_tokens
         if tokens > most:
             raise InvalidRequest(
@@ -34,18 +34,25 @@ class Admission:
         if over > 0:
             raise QueueFull(
                 f"{waiting} of {most} tokens are waiting; {tokens} more do not fit",
-                retry_after=self.pace.seconds_for(max(over, step)),
+                retry_after=self.pace.seconds_for(running + max(over, batch)),
             )
 
-    def refuse_if_late(self, left: float, ahead: int, tokens: int, step: int) -> None:
-        """Rather now than after the work: `left` is the time to the deadline."""
+    def refuse_if_late(
+        self, left: float, ahead: int, tokens: int, running: int, batch: int
+    ) -> None:
+        """Rather now than after the work: `left` is the time to the deadline.
+
+        A batch counts as ahead until all of it is computed, so the hint allows for one more.
+        """
         own, wait = self.pace.seconds_for(tokens), self.pace.seconds_for(ahead)
         if own > left:
             raise DeadlineExceeded(
                 f"scoring takes about {own:.1f} s, and {max(left, 0):.1f} s are left"
             )
         if wait + own > left:
+            late = wait + own - left
             raise QueueFull(
                 f"the queue is about {wait:.1f} s long, too long for the {left:.1f} s left",
-                retry_after=max(wait + own - left, self.pace.seconds_for(step)),
+                retry_after=self.pace.seconds_for(batch)
+                + max(late, self.pace.seconds_for(running)),
             )

@@ -124,7 +124,7 @@ class Batcher:
         if deadline is not None:
             self._distrust_old_pace(now, tokens, deadline - now)
             ahead = self._running_tokens + self._scheduler.tokens_before(due)
-            self._admission.refuse_if_late(deadline - now, ahead, tokens, self._step)
+            self._admission.refuse_if_late(deadline - now, ahead, tokens, *self._under_way)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
@@ -140,12 +140,12 @@ class Batcher:
 
     def _refuse_if_full(self, tokens: int) -> None:
         waiting = self._scheduler.tokens + self._expected
-        self._admission.refuse_if_full(waiting, tokens, self._step)
+        self._admission.refuse_if_full(waiting, tokens, *self._under_way)
 
     @property
-    def _step(self) -> int:
-        """What is computed before newcomers find more room: all that runs, and a batch."""
-        return self._running_tokens + self._budget
+    def _under_way(self) -> tuple[int, int]:
+        """The tokens that run, and the most that are taken from the queue at once."""
+        return self._running_tokens, self._budget * self._at_once
 
     async def _run(self) -> None:
         try:

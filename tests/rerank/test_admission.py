@@ -31,39 +31,46 @@ def test_a_deadline_cuts_the_due_time_but_never_lengthens_it() -> None:
 
 
 def test_before_the_pace_is_known_nothing_counts_as_late() -> None:
-    Admission(1000).refuse_if_late(left=0.001, ahead=10_000, tokens=10_000, step=100)
+    Admission(1000).refuse_if_late(left=0.001, ahead=10_000, tokens=10_000, running=0, batch=100)
 
 
 def test_what_would_just_make_it_is_admitted() -> None:
     one = admission()
-    one.refuse_if_late(left=3.0, ahead=200, tokens=100, step=100)
+    one.refuse_if_late(left=3.0, ahead=200, tokens=100, running=0, batch=100)
     with pytest.raises(QueueFull):
-        one.refuse_if_late(left=2.9, ahead=200, tokens=100, step=100)
+        one.refuse_if_late(left=2.9, ahead=200, tokens=100, running=0, batch=100)
     with pytest.raises(DeadlineExceeded):
-        one.refuse_if_late(left=0.9, ahead=0, tokens=100, step=100)
+        one.refuse_if_late(left=0.9, ahead=0, tokens=100, running=0, batch=100)
 
 
 def test_a_queue_may_be_filled_to_the_brim() -> None:
     one = admission(room=100)
-    one.refuse_if_full(waiting=60, tokens=40, step=10)
+    one.refuse_if_full(waiting=60, tokens=40, running=0, batch=10)
     with pytest.raises(QueueFull):
-        one.refuse_if_full(waiting=61, tokens=40, step=10)
+        one.refuse_if_full(waiting=61, tokens=40, running=0, batch=10)
 
 
 def test_nobody_is_told_to_come_back_before_anything_can_have_changed() -> None:
     one = admission(tokens_per_second=100, room=1000)
     with pytest.raises(QueueFull) as full:
-        one.refuse_if_full(waiting=990, tokens=11, step=50)
+        one.refuse_if_full(waiting=990, tokens=11, running=20, batch=30)
     with pytest.raises(QueueFull) as late:
-        one.refuse_if_late(left=2.99, ahead=200, tokens=100, step=50)
+        one.refuse_if_late(left=2.99, ahead=200, tokens=100, running=20, batch=30)
     assert [full.value.retry_after, late.value.retry_after] == pytest.approx([0.5, 0.5])
 
 
 def test_whoever_needs_more_room_is_told_to_come_back_later() -> None:
     one = admission(tokens_per_second=100, room=1000)
     with pytest.raises(QueueFull) as full:
-        one.refuse_if_full(waiting=900, tokens=400, step=50)
-    assert full.value.retry_after == pytest.approx(3.0)
+        one.refuse_if_full(waiting=900, tokens=400, running=20, batch=30)
+    assert full.value.retry_after == pytest.approx(3.2)  # what runs makes no room in the queue
+
+
+def test_whoever_is_late_is_told_to_come_back_when_the_batch_that_runs_then_is_done_too() -> None:
+    one = admission(tokens_per_second=100)
+    with pytest.raises(QueueFull) as late:
+        one.refuse_if_late(left=2.0, ahead=200, tokens=100, running=20, batch=30)
+    assert late.value.retry_after == pytest.approx(1.3)
 
 
 def test_one_slow_batch_does_not_spoil_the_pace() -> None:

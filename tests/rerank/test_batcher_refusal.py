@@ -51,6 +51,34 @@ async def test_whoever_comes_back_when_told_to_finds_room() -> None:
 
 
 @in_virtual_time
+async def test_whoever_needs_much_room_finds_it_too_when_told_to_come_back() -> None:
+    async with batcher(FakeEngine(per_token=0.01), queue=180) as one:
+        await learn_pace(one)
+        others = [asyncio.create_task(one.submit(pairs(1, 2, 3, 4)))]
+        await asyncio.sleep(0)
+        others += [asyncio.create_task(one.submit(pairs(5, tokens=30))) for _ in range(6)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull) as refusal:
+            await one.submit(pairs(*range(10)))
+        await asyncio.sleep(refusal.value.retry_after)
+        assert len((await one.submit(pairs(*range(10)))).logits) == 10
+        await asyncio.gather(*others)
+
+
+@in_virtual_time
+async def test_whoever_is_late_for_the_queue_is_in_time_when_told_to_come_back() -> None:
+    async with batcher(FakeEngine(per_token=0.01), batch=30) as one:
+        await learn_pace(one)
+        others = [asyncio.create_task(one.submit(pairs(1, tokens=25))) for _ in range(6)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull) as refusal:
+            await one.submit(pairs(2, tokens=25), deadline=now() + 1.1)
+        await asyncio.sleep(refusal.value.retry_after)
+        assert (await one.submit(pairs(2, tokens=25), deadline=now() + 1.1)).logits == [2.0]
+        await asyncio.gather(*others)
+
+
+@in_virtual_time
 async def test_what_could_never_be_admitted_is_the_callers_mistake() -> None:
     async with batcher(FakeEngine(), queue=30) as one:
         with pytest.raises(InvalidRequest, match="40 tokens, more than the 30") as refusal:
