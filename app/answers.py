@@ -101,4 +101,5 @@ def first_stage(settings: Settings) -> FirstStage:
         embedder_key=plain(settings.embedder_api_key),
         embedder_seconds=settings.embedder_timeout_ms / 1000,
         offline=settings.offline,
+        passage_chars=settings.max_document_chars,
     )
