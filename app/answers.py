@@ -24,7 +24,9 @@ OpenFirstStage = Callable[[Settings, Metrics], AbstractAsyncContextManager[Retri
 @asynccontextmanager
 async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterator[Retrieves]:
     """What finds candidates for `/answer`."""
-    async with open_retriever(first_stage(settings), observe=metrics.searched) as retriever:
+    async with open_retriever(
+        first_stage(settings), observe=metrics.searched
+    ) as retriever:
         yield retriever
 
 
@@ -64,6 +66,7 @@ def plan_of(settings: Settings) -> Plan:
         ),
         connect=settings.llm_connect_ms / 1000,
         concurrency=settings.llm_concurrency,
+        queue=settings.llm_queue,
         daily_tokens=settings.llm_daily_tokens,
         budget_file=settings.llm_budget_file,
         manner=Manner(

@@ -20,10 +20,12 @@ from app.answer.llm.budget import Budget
 from app.answer.llm.chain import Called, Chain, Link
 from app.answer.llm.client import Asking, Client, Format
 from app.answer.llm.openai import OpenAI
+from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner, Retrieves
 from app.answer.run import Observe
 from app.answer.tracing import NoTracer, Tracer
 from app.rerank.query import Ranker
+from app.upstream.reading import ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Plan:
     asking: Asking = field(default_factory=Asking)
     connect: float = 3.0  # seconds
     concurrency: int = 8
+    queue: int = 16  # questions that wait for a language model
     daily_tokens: int = 0
     budget_file: Path | None = None
     manner: Manner = field(default_factory=Manner)
@@ -97,8 +100,8 @@ def open_chain(
     return Chain(
         links,
         Budget(plan.daily_tokens, plan.budget_file),
+        Slots(plan.concurrency, plan.queue),
         max_tokens=plan.asking.max_tokens,
-        concurrency=plan.concurrency,
         observe=observe,
     )
 
@@ -108,6 +111,7 @@ def open_client(
 ) -> Client:
     """The limit on reading is the client's own, by the clock; httpx's would count each piece."""
     http = httpx.AsyncClient(
+        headers=ACCEPTED,
         timeout=httpx.Timeout(None, connect=plan.connect),
         limits=httpx.Limits(max_connections=None),
         transport=transport,

@@ -53,6 +53,9 @@ class Answering(BaseModel):
     llm_timeout_ms: int = Field(60_000, ge=1, description="Time limit for its whole answer")
     llm_attempts: int = Field(3, ge=1, le=10, description="Tries before the next one is asked")
     llm_concurrency: int = Field(8, ge=1, description="Questions at language models at once")
+    llm_queue: int = Field(
+        16, ge=0, description="Questions that may wait for that; more are answered with extracts"
+    )
     llm_daily_tokens: int = Field(
         0, ge=0, description="Tokens a day (UTC), then answers are extracted; 0: no limit"
     )
