@@ -8,12 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pydantic import SecretStr
 
 from app.answer.answering import Answering, KeyedLLM, Plan, open_answering
+from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.llm.client import Asking
 from app.answer.opening import DEFAULT_STORE, FirstStage, open_retriever
 from app.answer.pipeline import Manner, Retrieves
 from app.answer.tracing import NoTracer, Tracer
 from app.errors import LoadFailed
 from app.metrics import Metrics
+from app.observing import harmless
 from app.rerank.query import Ranker
 from app.settings import Settings
 from app.settings.answering import NO_KEY
@@ -25,7 +27,7 @@ OpenFirstStage = Callable[[Settings, Metrics], AbstractAsyncContextManager[Retri
 async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterator[Retrieves]:
     """What finds candidates for `/answer`."""
     async with open_retriever(
-        first_stage(settings), observe=metrics.searched
+        first_stage(settings), observe=harmless(metrics.searched)
     ) as retriever:
         yield retriever
 
@@ -43,8 +45,8 @@ async def open_answers(
             retriever,
             reranker,
             tracer=open_tracer(settings),
-            observe=metrics.answer,
-            observe_llm=metrics.llm_called,
+            observe=harmless(metrics.answer),
+            observe_llm=harmless(metrics.llm_called),
         ) as answering:
             metrics.watch_llms(answering.chain)
             yield answering
@@ -87,7 +89,7 @@ def open_tracer(settings: Settings) -> Tracer:
         from app.answer.otel import OtelTracer  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise LoadFailed("traces needs OpenTelemetry: pip install 'rerankd[otel]'") from error
-    return OtelTracer(content=settings.trace_content)
+    return HarmlessTracer(OtelTracer(content=settings.trace_content))
 
 
 def first_stage(settings: Settings) -> FirstStage:

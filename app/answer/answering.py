@@ -24,6 +24,7 @@ from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner, Retrieves
 from app.answer.run import Observe
 from app.answer.tracing import NoTracer, Tracer
+from app.observing import harmless
 from app.rerank.query import Ranker
 from app.upstream.reading import ACCEPTED
 
@@ -59,6 +60,7 @@ class Answering:
     answerer: Answerer
     chain: Chain | None
     feedback: Feedback | None
+    remember: Callable[[str, Answer], None] = lambda name, answer: None  # for a verdict later
 
 
 @asynccontextmanager
@@ -81,7 +83,9 @@ async def open_answering(
         retriever, reranker, chain, plan.manner, cache=cache, tracer=tracer, observe=observe
     )
     try:
-        yield Answering(answerer, chain, feedback)
+        yield Answering(
+            answerer, chain, feedback, *([harmless(feedback.remember)] if feedback else [])
+        )
     finally:
         if chain is not None:
             await chain.close()

@@ -141,5 +141,4 @@ def note(request: Request, answering: Answering, name: str, answer: Answer) -> N
         "warnings": len(answer.warnings),
         **({"llm": answer.llm} if answer.llm else {}),
     }
-    if answering.feedback is not None:
-        answering.feedback.remember(name, answer)
+    answering.remember(name, answer)
