@@ -78,6 +78,7 @@ def plan_of(settings: Settings) -> Plan:
             listwise=settings.llm_listwise,
         ),
         cache_seconds=settings.answer_cache_seconds,
+        cache_bytes=settings.answer_cache_mb * 2**20,
         feedback_file=settings.feedback_file,
     )
 

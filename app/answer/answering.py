@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from app.answer.answered import Answer
-from app.answer.cache import Recent
+from app.answer.cache import MAX_BYTES, Recent
 from app.answer.feedback import Feedback
 from app.answer.llm.anthropic import Anthropic
 from app.answer.llm.breaker import Breaker
@@ -52,6 +52,7 @@ class Plan:
     budget_file: Path | None = None
     manner: Manner = field(default_factory=Manner)
     cache_seconds: float = 0.0
+    cache_bytes: int = MAX_BYTES
     feedback_file: Path | None = None
 
 
@@ -77,7 +78,7 @@ async def open_answering(
     clock = asyncio.get_running_loop().time
     tracer = tracer or NoTracer()
     chain = open_chain(plan, observe_llm, transport) if plan.llms else None
-    cache: Recent[Answer] = Recent(plan.cache_seconds, clock)
+    cache: Recent[Answer] = Recent(plan.cache_seconds, clock, max_bytes=plan.cache_bytes)
     feedback = Feedback(plan.feedback_file, clock) if plan.feedback_file else None
     answerer = Answerer(
         retriever, reranker, chain, plan.manner, cache=cache, tracer=tracer, observe=observe

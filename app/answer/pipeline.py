@@ -33,6 +33,7 @@ from app.errors import UpstreamFailed
 from app.rerank.query import Document, Query, Ranker, Ranking
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
+NO_QUESTION = Question("")  # of an answer in the cache: whoever is given it has his own
 NOTHING_MATCHED = "nothing was retrieved with these filters"
 
 
@@ -216,5 +217,6 @@ class Answerer:
         run.show(shown)
         if spoken.finish == "stop":
             own = tuple(run.warnings[before:])
-            self._cache.put(key, replace(answer, found=Found((), ()), warnings=own))
+            bare = replace(answer, question=NO_QUESTION, found=Found((), ()), warnings=own)
+            self._cache.put(key, bare)
         return answer

@@ -79,6 +79,7 @@ class Answering(BaseModel):
     answer_cache_seconds: float = Field(
         0, ge=0, description="How long an answer may be given again; 0 switches it off"
     )
+    answer_cache_mb: int = Field(16, ge=1, description="Memory for answers that may be given again")
     feedback_file: Path | None = Field(
         None, description="Where feedback on answers is appended, for `eval` and `finetune`"
     )

@@ -32,7 +32,12 @@ class Room:
     """An answerer and all that it was built from."""
 
     def __init__(
-        self, *llms: LLM, cache: float = 0.0, slots: Slots | None = None, **manner: Any
+        self,
+        *llms: LLM,
+        cache: float = 0.0,
+        recent: Recent[Answer] | None = None,
+        slots: Slots | None = None,
+        **manner: Any,
     ) -> None:
         clock = asyncio.get_running_loop().time
         self.retriever = FakeRetriever(*TEXTS)
@@ -46,7 +51,7 @@ class Room:
             self.reranker,
             chain,
             Manner(**manner),
-            cache=Recent(cache, clock),
+            cache=Recent(cache, clock) if recent is None else recent,
             observe=self.seen.append,
             fence=lambda: "c0de",
         )
