@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.answer.answered import Answer, StageDone
-from app.answer.llm.chain import Called, Chain
+from app.answer.llm.chain import CROWDED, Called, Chain
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 from app.server.refusals import CLOSE_REASONS
@@ -156,6 +156,10 @@ class Metrics:
             ("llm",),
             registry=self.registry,
         )
+        self._llm_waiting = self._gauge("llm_waiting", "Questions that wait for a language model")
+        self._crowded = self._counter(
+            "llm_crowded", "Calls to language models not made, for too many questions waited"
+        )
         self._budget = self._gauge("llm_budget_tokens", "Tokens left today; 0 without a limit")
         for outcome in OUTCOMES:
             self._answers.labels(outcome)
@@ -174,6 +178,9 @@ class Metrics:
         self._searches.labels(store, outcome).observe(seconds)
 
     def llm_called(self, call: Called) -> None:
+        if call.outcome == CROWDED:
+            self._crowded.inc()
+            return
         if call.outcome != "passed_over":
             self._llm_seconds.labels(call.llm, call.outcome).observe(call.seconds)
         if call.outcome in ("passed_over", "failed", "timeout"):
@@ -185,6 +192,7 @@ class Metrics:
         if chain is None:
             return
         self._budget.set_function(lambda: chain.budget.left)
+        self._llm_waiting.set_function(lambda: chain.slots.waiting)
         for link in chain.links:
             breaker = link.breaker
             self._breakers.labels(link.llm.name).set_function(partial(getattr, breaker, "open"))

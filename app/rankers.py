@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from app.metrics import Metrics
+from app.observing import harmless
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
@@ -54,7 +55,7 @@ async def open_remote(
         settings.upstream_timeout_ms / 1000,
     ) as client:
         limit = settings.timeout_ms / 1000
-        observers = (metrics.ranked, metrics.upstream)
+        observers = (harmless(metrics.ranked), harmless(metrics.upstream))
         remote = Remote(target, client, limit, *observers, name=name, mark=mark)
         yield Served(remote, facts=remote.facts)
 
@@ -83,7 +84,7 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
             at_once=2 if slicing.streams > 1 else 1,
         )
         cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
-        async with Batcher(score, limits, metrics.batch, slicing.cost) as batcher:
+        async with Batcher(score, limits, harmless(metrics.batch), slicing.cost) as batcher:
             reranker = Reranker(
                 model.name,
                 model.encoder,
@@ -91,7 +92,7 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 cache,
                 tokenizer_threads,
                 timeout=settings.timeout_ms / 1000,
-                observe=metrics.ranked,
+                observe=harmless(metrics.ranked),
                 calibration=calibration,
                 windows=WINDOWS[settings.long_documents],
             )

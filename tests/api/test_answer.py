@@ -166,7 +166,7 @@ async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
     def broken(*_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("app.api.answer.render", broken)
+    monkeypatch.setattr("app.api.answer_stream.render", broken)
     async with room.open() as client:
         events = await streamed(client)
     assert events[-1][0] == "error"
