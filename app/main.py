@@ -15,6 +15,7 @@ from app.errors import LoadFailed
 from app.metrics import Metrics
 from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
+from app.rerank.tokenizing import Tokenizing
 from app.service import Served, Service
 from app.settings import Settings
 from app.via import new_mark
@@ -70,6 +71,9 @@ def watch(service: Service, metrics: Metrics) -> None:
     def watch_batcher(name: str, help_text: str, read: Callable[[Batcher], float]) -> None:
         watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
 
+    def watch_tokenizing(name: str, help_text: str, read: Callable[[Tokenizing], float]) -> None:
+        watch_served(name, help_text, lambda one: read(one.tokenizing) if one.tokenizing else 0.0)
+
     metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
@@ -90,6 +94,21 @@ def watch(service: Service, metrics: Metrics) -> None:
     watch_batcher(
         "tokens_per_second",
         "How fast the engine drains the queue",
+        lambda one: one.pace.tokens_per_second,
+    )
+    watch_batcher(
+        "batch_age_seconds",
+        "How long the engine has been at its oldest batch; 0 while it has none",
+        lambda one: one.calls.age,
+    )
+    watch_tokenizing(
+        "tokenizer_chars_waiting",
+        "Characters waiting to be tokenized",
+        lambda one: one.waiting_chars,
+    )
+    watch_tokenizing(
+        "tokenizer_chars_per_second",
+        "How fast texts are tokenized",
         lambda one: one.pace.tokens_per_second,
     )
     watch_served(

@@ -26,6 +26,7 @@ from app.upstream.wires import find_target
 
 logger = logging.getLogger(__name__)
 
+TOKENIZERS = 2  # threads
 LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
 
 
@@ -61,10 +62,13 @@ async def open_remote(
 
 @asynccontextmanager
 async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
-    """Load, warm up, serve. Two threads for the engine, though most use one; two to tokenize."""
+    """Load, warm up, serve. Two threads for the engine, though most use one."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    with threads(2, "engine") as engine_threads, threads(2, "tokenizer") as tokenizer_threads:
+    with (
+        threads(2, "engine") as engine_threads,
+        threads(TOKENIZERS, "tokenizer") as tokenizer_threads,
+    ):
         model = await loop.run_in_executor(engine_threads, load_model, settings)
         calibration = load_calibration(settings, model)
 
@@ -94,12 +98,13 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 observe=metrics.ranked,
                 calibration=calibration,
                 windows=WINDOWS[settings.long_documents],
+                tokenizers=TOKENIZERS,
             )
             known = await warm_up(model.encoder, batcher)
             told = facts(model, limits, calibration)
             metrics.loaded(loop.time() - started, told)
             async with watched(batcher, known):
-                yield Served(reranker, batcher, model.engine.memory, told)
+                yield Served(reranker, batcher, model.engine.memory, told, reranker.tokenizing)
 
 
 def load_model(settings: Settings) -> LoadedModel:

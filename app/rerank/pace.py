@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+GUESS_SECONDS = 1e-9  # that a guess counts for
 HALF_LIFE = 10.0  # seconds of compute after which a batch counts half
 
 
 class Pace:
     """Tokens over seconds of the recent past, so that large batches weigh more than small ones."""
 
-    def __init__(self) -> None:
-        self._tokens = 0.0
-        self._seconds = 0.0
+    def __init__(self, guess: float = 0.0) -> None:
+        """`guess`: tokens a second until the first batch is done, and nothing from then on."""
+        self._tokens = guess * GUESS_SECONDS
+        self._seconds = GUESS_SECONDS if guess else 0.0
 
     @property
     def tokens_per_second(self) -> float:
-        """0 until the first batch is done."""
+        """0 until the first batch is done, without a guess."""
         return self._tokens / self._seconds if self._seconds else 0.0
 
     def observe(self, tokens: int, seconds: float) -> None:
         kept = 0.5 ** (seconds / HALF_LIFE)
         self._tokens = self._tokens * kept + tokens
         self._seconds = self._seconds * kept + seconds
+
+    def doubt(self) -> None:
+        """What was learnt is a guess from now on."""
+        if self._seconds:
+            self._tokens *= GUESS_SECONDS / self._seconds
+            self._seconds = GUESS_SECONDS
 
     def seconds_for(self, tokens: int) -> float:
         return tokens * self._seconds / self._tokens if self._tokens else 0.0
