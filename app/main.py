@@ -13,7 +13,7 @@ from app.api.auth import read_keys
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
 from app.metrics import Metrics
-from app.rankers import open_model, open_remote
+from app.rankers import open_fallback, open_model
 from app.rerank.batcher import Batcher
 from app.rerank.tokenizing import Tokenizing
 from app.service import Served, Service
@@ -40,7 +40,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             fallback = None
             if settings.fallback:
-                behind = open_remote(settings, settings.fallback, metrics, mark=mark)
+                behind = open_fallback(settings, metrics, mark)
                 fallback = await stack.enter_async_context(behind)
             service.start(fallback)
             yield
@@ -57,6 +57,7 @@ def create_app(
         ),
         mark=mark,
         keys=read_keys(settings.api_keys, settings.api_keys_file),
+        share_cache=settings.share_cache,
         cors_origins=settings.cors_origins,
         lifespan=lifespan,
     )

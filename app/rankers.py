@@ -7,14 +7,17 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from app.metrics import Metrics
+from app.rerank.allowance import Allowance
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import Encoder, LoadedModel, Pair
 from app.rerank.engine.spec import ModelSpec
+from app.rerank.fallback import Limited
 from app.rerank.health import watched
 from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
@@ -58,6 +61,16 @@ async def open_remote(
         observers = (metrics.ranked, metrics.upstream)
         remote = Remote(target, client, limit, *observers, name=name, mark=mark)
         yield Served(remote, facts=remote.facts)
+
+
+@asynccontextmanager
+async def open_fallback(settings: Settings, metrics: Metrics, mark: str) -> AsyncIterator[Served]:
+    """Another service behind the local model, for so many documents a day."""
+    allowance = Allowance(settings.fallback_daily_documents, settings.fallback_budget_file)
+    metrics.watch_fallback(lambda: allowance.left)
+    async with open_remote(settings, settings.fallback, metrics, mark=mark) as served:
+        limited = Limited(served.reranker, allowance, metrics.fallback)
+        yield replace(served, reranker=limited)
 
 
 @asynccontextmanager

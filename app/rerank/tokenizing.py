@@ -122,8 +122,9 @@ class Tokenizing:
         # While another portion was under way, the processors were not this one's own.
         self.pace.observe(portion.chars, ended - max(started, self._last_ended))
         self._last_ended = ended
-        if result.cancelled() or (error := result.exception()) is not None:
-            request.fail(closed() if result.cancelled() else error)
+        error = closed() if result.cancelled() else result.exception()
+        if error is not None:
+            request.fail(error)
             self._turns.remove(request)
         else:
             request.deliver(portion, result.result())

@@ -92,7 +92,7 @@ async def test_a_budget_that_was_set_small_is_not_raised_when_memory_runs_out() 
         assert one.budget == 100
 
 
-def broken(event: object) -> int:
+def broken(pairs: Sequence[Pair]) -> int:
     raise ZeroDivisionError
 
 
@@ -113,7 +113,10 @@ async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
 
 @in_virtual_time
 async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    async with Batcher(FakeEngine(seconds=1.0).score, Limits(10, 1000), broken) as one:
+    def observe(event: object) -> None:
+        raise ZeroDivisionError
+
+    async with Batcher(FakeEngine(seconds=1.0).score, Limits(10, 1000), observe) as one:
         gone = asyncio.create_task(one.submit(pairs(1, 2)))
         await asyncio.sleep(0.5)
         gone.cancel()
