@@ -26,6 +26,7 @@ def build_api(
     *,
     mark: str,
     keys: Sequence[bytes],
+    share_cache: bool,
     cors_origins: Sequence[str],
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
@@ -35,6 +36,7 @@ def build_api(
     app.state.limits = limits
     app.state.mark = mark
     app.state.keys = keys
+    app.state.callers_apart = len(set(keys)) > 1 and not share_cache
     app.include_router(routes.router)
     app.include_router(answer.router)
     app.include_router(operations.router)

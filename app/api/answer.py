@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -25,7 +26,7 @@ from app.api.answer_bodies import (
     render,
     render_sources,
 )
-from app.api.auth import require_key
+from app.api.auth import caller_of, require_key
 from app.api.body import read_json, write_json
 from app.api.limits import RequestLimits
 from app.api.marking import marked
@@ -97,7 +98,7 @@ def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
     openapi_extra=takes(AnswerRequest, EXAMPLES),
 )
 async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> Response:
-    question = asked.question()
+    question = replace(asked.question(), caller=caller_of(request))
     if asked.stream:
         return await begin(request, answering, question)
     given = await answering.answerer.answer(question)

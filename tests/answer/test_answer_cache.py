@@ -63,3 +63,12 @@ async def test_by_default_nothing_is_kept() -> None:
     await room.ask()
     await room.ask()
     assert len(llm.prompts) == 2
+
+
+@in_virtual_time
+async def test_callers_that_are_kept_apart_are_not_given_each_others_answers() -> None:
+    llm = ScriptedLLM("m", "Four [1].")
+    room = Room(llm, cache=60)
+    asked = [replace(ASKED, caller=name) for name in ("one", "two", "one", "")]
+    assert [(await room.ask(one)).cached for one in asked] == [False, False, True, False]
+    assert len(llm.prompts) == 3
