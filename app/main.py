@@ -16,8 +16,9 @@ from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
 from app.metrics import Metrics
-from app.rankers import open_model, open_remote
+from app.rankers import open_fallback, open_model
 from app.rerank.batcher import Batcher
+from app.rerank.tokenizing import Tokenizing
 from app.server.exit_limit import ExitLimit
 from app.server.limits import Limits, default_connections
 from app.server.serving import Server
@@ -46,7 +47,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             fallback = None
             if settings.fallback:
-                behind = open_remote(settings, settings.fallback, metrics, mark=mark)
+                behind = open_fallback(settings, metrics, mark)
                 fallback = await stack.enter_async_context(behind)
             service.start(fallback)
             yield
@@ -69,6 +70,7 @@ def create_app(
             cors_origins=settings.cors_origins,
             docs=settings.docs,
         ),
+        share_cache=settings.share_cache,
         lifespan=lifespan,
     )
 
@@ -125,6 +127,10 @@ def watch(service: Service, metrics: Metrics) -> None:
         "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
     )
     metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
+
+    def watch_tokenizing(name: str, help_text: str, read: Callable[[Tokenizing], float]) -> None:
+        watch_served(name, help_text, lambda one: read(one.tokenizing) if one.tokenizing else 0.0)
+
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",
@@ -144,6 +150,21 @@ def watch(service: Service, metrics: Metrics) -> None:
     watch_batcher(
         "tokens_per_second",
         "How fast the engine drains the queue",
+        lambda one: one.pace.tokens_per_second,
+    )
+    watch_batcher(
+        "batch_age_seconds",
+        "How long the engine has been at its oldest batch; 0 while it has none",
+        lambda one: one.calls.age,
+    )
+    watch_tokenizing(
+        "tokenizer_chars_waiting",
+        "Characters waiting to be tokenized",
+        lambda one: one.waiting_chars,
+    )
+    watch_tokenizing(
+        "tokenizer_chars_per_second",
+        "How fast texts are tokenized",
         lambda one: one.pace.tokens_per_second,
     )
     watch_served(

@@ -113,6 +113,17 @@ class Metrics:
         self._closed = self._counter(
             "connections_closed", "Connections closed for exceeding a limit", ("reason",)
         )
+        self._fallback = self._counter(
+            "fallback_documents",
+            "Documents for the fallback: sent, or refused by the daily limit",
+            ("outcome",),
+        )
+        self._fallback_left = self._gauge(
+            "fallback_documents_left",
+            "Documents that may go to the fallback today; 0 without a limit",
+        )
+        for outcome in ("sent", "refused"):
+            self._fallback.labels(outcome)
         self._scores = ScoreHistogram()
         self.registry.register(self._scores)
         self._make_answer_metrics()
@@ -238,6 +249,12 @@ class Metrics:
 
     def upstream(self, name: str, outcome: str, seconds: float) -> None:
         self._upstream.labels(name, outcome).observe(seconds)
+
+    def fallback(self, outcome: str, documents: int) -> None:
+        self._fallback.labels(outcome).inc(documents)
+
+    def watch_fallback(self, left: Callable[[], int]) -> None:
+        self._fallback_left.set_function(left)
 
     def ranked(self, ranking: Ranking) -> None:
         usage, times = ranking.usage, ranking.times

@@ -136,7 +136,9 @@ class Answerer:
         question = run.question
         documents = [Document(one.text, one.id) for one in candidates]
         with run.stage("rerank", "RERANKER") as span:
-            query = Query(question.in_context, documents, timeout=run.remaining)
+            query = Query(
+                question.in_context, documents, timeout=run.remaining, caller=question.caller
+            )
             ranking = await self._reranker.rank(query)
             run.warnings += ranking.warnings
             found = self._choose(run, candidates, ranking)
@@ -177,7 +179,11 @@ class Answerer:
             return Answer(run.question, found, "not_found", NO_ANSWER, tokens=run.tokens)
         with run.stage("extract", "RERANKER"):
             made = await extract(
-                self._reranker, run.question.in_context, found.bodies, run.remaining
+                self._reranker,
+                run.question.in_context,
+                found.bodies,
+                run.remaining,
+                run.question.caller,
             )
         if made.by != (ranker := found.by or found.model):
             run.warnings.append(f"{ranker} ranked the passages, {made.by} chose the sentences")

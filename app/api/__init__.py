@@ -29,6 +29,7 @@ def build_api(
     *,
     mark: str,
     exposure: Exposure,
+    share_cache: bool,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     app = FastAPI(
@@ -47,6 +48,7 @@ def build_api(
     app.state.mark = mark
     app.state.keys = exposure.keys
     app.state.metrics_key = exposure.metrics_key
+    app.state.callers_apart = len(set(exposure.keys)) > 1 and not share_cache
     app.include_router(routes.router)
     app.include_router(answer.router)
     app.include_router(operations.router)

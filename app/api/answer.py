@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -17,7 +18,7 @@ from app.api.answer_bodies import (
     render,
 )
 from app.api.answer_stream import EventStream, new_name, note
-from app.api.auth import require_key
+from app.api.auth import caller_of, require_key
 from app.api.body import read_json, write_json
 from app.api.limits import RequestLimits
 from app.api.marking import marked
@@ -89,7 +90,7 @@ def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
     openapi_extra=takes(AnswerRequest, EXAMPLES),
 )
 async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> Response:
-    question = asked.question()
+    question = replace(asked.question(), caller=caller_of(request))
     if asked.stream:
         return EventStream(request, answering, question)
     given = await answering.answerer.answer(question)

@@ -10,6 +10,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from app import via
+from app.api.auth import caller_of
 from app.api.body import read_json
 from app.api.limits import RequestLimits
 from app.errors import InvalidRequest, LoopDetected
@@ -38,7 +39,10 @@ async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -
     request.scope["log_fields"] = {"documents": documents}
     for query in queries:
         limits.check_texts(query)
-    return [replace(query, via=marks) for query in queries] if marks else queries
+    caller = caller_of(request)
+    if not (marks or caller):
+        return queries
+    return [replace(query, via=marks, caller=caller) for query in queries]
 
 
 def passed_on_by(request: Request) -> list[str]:

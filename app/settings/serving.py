@@ -101,6 +101,12 @@ class Serving(BaseModel):
     cache_mb: int = Field(64, ge=0, description="Memory for known scores; 0 switches it off")
     cache_ttl_seconds: float = Field(3600, gt=0, description="How long a known score stays valid")
 
+    share_cache: bool = Field(
+        False,
+        description="Let callers with different API keys share known scores and answers: how fast "
+        "one comes tells what another has asked",
+    )
+
     max_body_bytes: int = Field(16_777_216, ge=1024, description="Size of a request body")
     max_documents: int = Field(1000, ge=1, description="Documents a request")
     max_document_chars: int = Field(200_000, ge=1, description="Characters a document")

@@ -149,3 +149,12 @@ def test_a_value_counts_all_that_it_holds_and_each_part_once() -> None:
     for _ in range(100_000):
         nested = [nested]
     assert bytes_of(nested) > 5_000_000
+
+
+@in_virtual_time
+async def test_callers_that_are_kept_apart_are_not_given_each_others_answers() -> None:
+    llm = ScriptedLLM("m", "Four [1].")
+    room = Room(llm, cache=60)
+    asked = [replace(ASKED, caller=name) for name in ("one", "two", "one", "")]
+    assert [(await room.ask(one)).cached for one in asked] == [False, False, True, False]
+    assert len(llm.prompts) == 3

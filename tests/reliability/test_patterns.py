@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -158,6 +159,10 @@ def shape(prefix: str, unit: str, breaker: str) -> Callable[[int], str]:
     return lambda size: prefix + unit * (size // len(unit)) + breaker
 
 
+def encoded(make: Callable[[int], str], size: int) -> bytes:
+    return make(size).encode()
+
+
 def slow_shapes(pattern: re.Pattern[Any], method: str) -> Iterator[str]:
     """Shapes for which four times the text takes far more than four times as long."""
     call = getattr(pattern, method)
@@ -168,7 +173,7 @@ def slow_shapes(pattern: re.Pattern[Any], method: str) -> Iterator[str]:
         return sum(1 for _ in found) if method == "finditer" else found
 
     for name, make, size in shapes():
-        made: Callable[[int], Any] = (lambda n, m=make: m(n).encode()) if binary else make
+        made: Callable[[int], Any] = partial(encoded, make) if binary else make
         if growth(run, made, size) > FACTOR:
             yield name
 
