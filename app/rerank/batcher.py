@@ -223,7 +223,7 @@ class Batcher:
         self._last_ended = ended
         tokens = tokens_of(slot.pair for slot in batch)
         failed = logits.count(None)
-        if failed < len(batch) and ended - started < self.calls.limit(tokens):
+        if failed < len(batch):
             self.pace.observe(tokens, ended - started)
         self._judge(failed, len(batch))
         self._deliver(batch, logits, ended - started, ended)

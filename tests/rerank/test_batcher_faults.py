@@ -175,19 +175,6 @@ async def test_a_job_without_pairs_ends_at_once_and_holds_up_nobody() -> None:
 
 
 @in_virtual_time
-async def test_after_a_stall_the_pace_is_what_it_was() -> None:
-    """Else all who come next would be refused as too late, and nothing would ever correct it."""
-    engine = FakeEngine(per_token=0.01)
-    async with batcher(engine) as one:
-        await one.submit(pairs(1, 2, 3))
-        pace = one.pace.tokens_per_second
-        engine.seconds = 60.0
-        await one.submit(pairs(4))
-        engine.seconds = 0.0
-        assert one.pace.tokens_per_second == pace
-
-
-@in_virtual_time
 async def test_a_service_that_was_slow_for_a_while_takes_work_again() -> None:
     engine = FakeEngine(seconds=20.0)
     async with batcher(engine, batch=400) as one:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.errors import Loading
+from app.errors import EngineFailed
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.calls import LEAST_SECONDS
 from app.rerank.health import PROBE_EVERY, watched
@@ -128,14 +128,14 @@ async def test_an_engine_that_hangs_is_a_problem_and_whoever_waits_is_told() -> 
         await settle()
         assert now() - started == pytest.approx(LEAST_SECONDS)
         assert batcher.problem == "the engine has not answered a batch for 30 s"
-        with pytest.raises(Loading, match=HANGS) as refusal:
+        with pytest.raises(EngineFailed, match=HANGS) as refusal:
             await waiting
         assert refusal.value.retry_after >= 1
-        with pytest.raises(Loading, match=HANGS):
+        with pytest.raises(EngineFailed, match=HANGS):
             await batcher.submit([pair(10, 3)])
-        with pytest.raises(Loading, match=HANGS), batcher.expecting(10):
+        with pytest.raises(EngineFailed, match=HANGS), batcher.expecting(10):
             pass
-        with pytest.raises(Loading, match=HANGS):
+        with pytest.raises(EngineFailed, match=HANGS):
             batcher.refuse_early(1, 0, now() + 100)
         await asyncio.sleep(5.5)
         assert batcher.problem == "the engine has not answered a batch for 35 s"
@@ -163,7 +163,7 @@ async def test_a_large_job_whose_slice_hangs_is_refused_as_a_whole_and_ends_once
     engine = FakeEngine(seconds=45.0)
     async with watching(engine) as batcher:
         job = asyncio.create_task(batcher.submit([pair(10, 1), pair(10, 2)]))
-        with pytest.raises(Loading, match=HANGS):
+        with pytest.raises(EngineFailed, match=HANGS):
             await job
         assert now() == LEAST_SECONDS
         await asyncio.sleep(20)
