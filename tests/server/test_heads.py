@@ -119,6 +119,15 @@ async def test_a_long_body_in_chunks_of_any_size_is_served(chunk: int) -> None:
 
 
 @in_virtual_time
+async def test_a_long_head_leaves_its_body_the_whole_limit_for_framing() -> None:
+    house = House(header_bytes=1024)
+    head = CHUNKED[:-2] + b"X: " + b"x" * 900 + b"\r\n\r\n"
+    wire = await house.connect(head + b"1;" + b"e" * 20)
+    await wire.send(b"e" * 900 + b"\r\nb\r\n0\r\n\r\n")
+    assert (wire.status, house.app.bodies) == (200, [b"b"])
+
+
+@in_virtual_time
 async def test_many_chunks_behind_a_head_in_one_packet_do_not_count_as_head() -> None:
     house = House(header_bytes=1024)
     wire = await house.connect(CHUNKED + b"1\r\nb\r\n" * 40_000 + b"0\r\n\r\n")
