@@ -189,7 +189,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._discarded > self.limits.discarded_bytes:
+        if self._discarded <= self.limits.discarded_bytes:
+            return
+        if self.phase is Phase.LEAVING:
+            self.outlet.abort()
+        else:
             self.drop("pipelined")
 
     # What the parser reports

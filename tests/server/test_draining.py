@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.server.exit_limit import EXIT_FORCED, ExitLimit, running_threads
-from tests.desk import Desk
-from tests.server.wire import GET, House, connected, post
+from tests.server.wire import GET, House, post
 from tests.virtual_time import in_virtual_time
 
 # --- connections --------------------------------------------------------------------------
@@ -51,32 +49,6 @@ async def test_at_the_end_a_body_that_has_not_arrived_is_refused_and_its_work_en
     house.app.release.set()
     await asyncio.sleep(0.1)
     assert (working.status, working.closed) == (200, True)
-
-
-# --- the service --------------------------------------------------------------------------
-
-
-@pytest.mark.anyio
-async def test_a_drain_waits_for_no_body_that_is_still_being_sent(desk: Desk) -> None:
-    async with desk.listening() as url, asyncio.timeout(20):
-        host, port = url.removeprefix("http://").split(":")
-        async with connected((host, int(port))) as (_, writer):
-            body = post(b"{", "Content-Type: application/json", path="/rerank", size=1000)
-            writer.write(body)
-            while b"rerankd_requests_in_flight 2.0" not in await fetch(url + "/metrics"):
-                pass
-            started = time.monotonic()
-            await desk.app.state.service.drain(15)
-            assert time.monotonic() - started < 5
-
-
-async def fetch(url: str) -> bytes:
-    def read() -> bytes:
-        with urllib.request.urlopen(url) as answer:
-            content: bytes = answer.read()
-            return content
-
-    return await asyncio.to_thread(read)
 
 
 # --- the process --------------------------------------------------------------------------
