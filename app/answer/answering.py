@@ -49,6 +49,7 @@ class Plan:
     manner: Manner = field(default_factory=Manner)
     cache_seconds: float = 0.0
     feedback_file: Path | None = None
+    feedback_bytes: int = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,16 @@ async def open_answering(
     tracer = tracer or NoTracer()
     chain = open_chain(plan, observe_llm, transport) if plan.llms else None
     cache: Recent[Answer] = Recent(plan.cache_seconds, clock)
-    feedback = Feedback(plan.feedback_file, clock) if plan.feedback_file else None
+    file = plan.feedback_file
+    feedback = Feedback(file, clock, plan.feedback_bytes) if file else None
     answerer = Answerer(
         retriever, reranker, chain, plan.manner, cache=cache, tracer=tracer, observe=observe
     )
     try:
         yield Answering(answerer, chain, feedback)
     finally:
+        if feedback is not None:
+            feedback.close()
         if chain is not None:
             await chain.close()
         await asyncio.to_thread(tracer.close)
