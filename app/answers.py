@@ -80,6 +80,7 @@ def plan_of(settings: Settings) -> Plan:
         cache_seconds=settings.answer_cache_seconds,
         cache_bytes=settings.answer_cache_mb * 2**20,
         feedback_file=settings.feedback_file,
+        feedback_bytes=settings.feedback_max_mb * 2**20,
     )
 
 

@@ -54,6 +54,7 @@ class Plan:
     cache_seconds: float = 0.0
     cache_bytes: int = MAX_BYTES
     feedback_file: Path | None = None
+    feedback_bytes: int = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ async def open_answering(
     tracer = tracer or NoTracer()
     chain = open_chain(plan, observe_llm, transport) if plan.llms else None
     cache: Recent[Answer] = Recent(plan.cache_seconds, clock, max_bytes=plan.cache_bytes)
-    feedback = Feedback(plan.feedback_file, clock) if plan.feedback_file else None
+    file = plan.feedback_file
+    feedback = Feedback(file, clock, plan.feedback_bytes) if file else None
     answerer = Answerer(
         retriever, reranker, chain, plan.manner, cache=cache, tracer=tracer, observe=observe
     )
@@ -88,6 +90,8 @@ async def open_answering(
             answerer, chain, feedback, *([harmless(feedback.remember)] if feedback else [])
         )
     finally:
+        if feedback is not None:
+            feedback.close()
         if chain is not None:
             await chain.close()
         await asyncio.to_thread(tracer.close)

@@ -104,7 +104,7 @@ async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> 
     "/answer/{answer_id}/feedback",
     summary="Say whether an answer was good, and which source was the right one",
     status_code=204,
-    responses=documented(400, 401, 404, 413, 415, 422, 500, 503),
+    responses=documented(400, 401, 404, 409, 413, 415, 422, 500, 503, 507),
     openapi_extra=takes(FeedbackRequest, {"up": {"value": {"useful": "up"}}}),
 )
 async def feedback(
@@ -112,7 +112,7 @@ async def feedback(
 ) -> Response:
     if answering.feedback is None:
         raise NoFeedback("feedback is not kept here: feedback_file is not set")
-    await answering.feedback.take(answer_id, verdict)
-    metrics: Metrics = request.app.state.metrics
-    metrics.feedback(verdict.useful)
+    if await answering.feedback.take(answer_id, verdict):
+        metrics: Metrics = request.app.state.metrics
+        metrics.feedback(verdict.useful)
     return Response(status_code=204)

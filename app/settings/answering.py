@@ -83,6 +83,9 @@ class Answering(BaseModel):
     feedback_file: Path | None = Field(
         None, description="Where feedback on answers is appended, for `eval` and `finetune`"
     )
+    feedback_max_mb: int = Field(
+        1_024, ge=1, description="Size of that file at which feedback is refused with 507"
+    )
     traces: bool = Field(
         False, description="Send OpenTelemetry traces, by its own OTEL_ variables; needs `[otel]`"
     )

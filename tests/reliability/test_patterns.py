@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -159,10 +158,6 @@ def shape(prefix: str, unit: str, breaker: str) -> Callable[[int], str]:
     return lambda size: prefix + unit * (size // len(unit)) + breaker
 
 
-def encoded(make: Callable[[int], str], size: int) -> bytes:
-    return make(size).encode()
-
-
 def slow_shapes(pattern: re.Pattern[Any], method: str) -> Iterator[str]:
     """Shapes for which four times the text takes far more than four times as long."""
     call = getattr(pattern, method)
@@ -173,9 +168,12 @@ def slow_shapes(pattern: re.Pattern[Any], method: str) -> Iterator[str]:
         return sum(1 for _ in found) if method == "finditer" else found
 
     for name, make, size in shapes():
-        made: Callable[[int], Any] = partial(encoded, make) if binary else make
-        if growth(run, made, size) > FACTOR:
+        if growth(run, in_bytes(make) if binary else make, size) > FACTOR:
             yield name
+
+
+def in_bytes(make: Callable[[int], str]) -> Callable[[int], Any]:
+    return lambda size: make(size).encode()
 
 
 @pytest.mark.parametrize("used", PATTERNS, ids=lambda used: f"{used.name}.{used.method}")
