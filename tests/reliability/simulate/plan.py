@@ -1,0 +1,158 @@
+"""The adversary: who asks for what, when, how urgently, and who goes away in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+from app.answer.candidate import Candidate
+from app.answer.question import Question, Turn
+from app.rerank.query import Document, Query
+from tests.reliability.simulate.cancelling import Moment
+from tests.reliability.simulate.reference import LONG
+from tests.reliability.simulate.world import World
+
+QUERIES = 16
+TEXTS = 250
+LONG_TEXTS = 6
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    number: int
+    at: float
+    query: Query
+    question: Question | None = None
+    cancel: tuple[int, Moment] | None = None
+    leaves_after: float | None = None
+    honours_hint: bool = False
+
+    @property
+    def pairs(self) -> int:
+        return len(self.query.documents)
+
+
+class Texts:
+    """What queries and documents of one world are drawn from: few enough that they repeat."""
+
+    def __init__(self, world: World) -> None:
+        self.rng = Random(f"texts {world.seed}")
+        room = world.max_tokens // 2 * world.chars_per_token  # of a query: half of the model's
+        self.queries = [
+            self._text("q", place, min(room, self._size(60))) for place in range(QUERIES)
+        ]
+        self.queries[0] = self._text("q", 0, room)  # makes several portions for the tokenizer
+        self.documents = [
+            Document(self._text("d", place, min(room - 8, self._size(150))))
+            for place in range(TEXTS)
+        ]
+        self.documents += [Document(self._long(place)) for place in range(LONG_TEXTS)]
+        self.documents += [Document(""), Document(" \n")]
+        self.candidates = [
+            Candidate(f"c{place}", self._passage(place), {"source": f"{place}.md"})
+            for place in range(60)
+        ]
+
+    def _size(self, mean: int) -> int:
+        return 8 + min(3000, int(self.rng.expovariate(1 / mean)))
+
+    def _text(self, kind: str, place: int, size: int) -> str:
+        return f"{kind}{place} ".ljust(size, self.rng.choice(LETTERS))
+
+    def _long(self, place: int) -> str:
+        count = self.rng.randrange(20, 700)
+        return " ".join(f"{LONG}{self.rng.randrange(10**4):04d}{place:02d}" for _ in range(count))
+
+    def _passage(self, place: int) -> str:
+        count = self.rng.randrange(1, 5)
+        return " ".join(
+            f"Fact {place}.{number} of {self.rng.choice(LETTERS) * 9} holds."
+            for number in range(count)
+        )
+
+
+def draw_requests(world: World, texts: Texts, pairs: int) -> list[Request]:
+    """Requests of about so many pairs, in order of time."""
+    return list(_requests(world, texts, pairs))
+
+
+def _requests(world: World, texts: Texts, pairs: int) -> Iterator[Request]:
+    rng = Random(f"plan {world.seed}")
+    at, drawn, number, burst = 0.0, 0, 0, 0
+    while drawn < pairs:
+        request = _request(world, texts, rng, number, at)
+        yield request
+        number, drawn = number + 1, drawn + request.pairs
+        chars = sum(len(document.text) for document in request.query.documents)
+        tokens = (chars + request.pairs * len(request.query.text)) / world.chars_per_token
+        if rng.random() < 0.03:
+            burst = rng.randrange(3, 40)
+        if burst:
+            burst -= 1
+            at += rng.choice([0.0, 0.0, 0.0001])
+        else:
+            at += rng.expovariate(world.load / (tokens * world.per_token + 1e-4))
+
+
+def _request(world: World, texts: Texts, rng: Random, number: int, at: float) -> Request:
+    request = Request(
+        number,
+        at,
+        _query(world, texts, rng),
+        honours_hint=rng.random() < 0.3,
+    )
+    if rng.random() < world.questions:
+        request = replace(request, question=_question(world, texts, rng))
+    if rng.random() < world.leaving:
+        if rng.random() < 0.7:
+            moment: Moment = rng.choice(["suspending", "resuming"])
+            request = replace(request, cancel=(rng.randrange(1, 9), moment))
+        else:
+            request = replace(request, leaves_after=rng.expovariate(4.0))
+    return request
+
+
+def _query(world: World, texts: Texts, rng: Random) -> Query:
+    kind = rng.random()
+    if kind < 0.6:
+        count = rng.randrange(1, 11)
+    elif kind < 0.92:
+        count = rng.randrange(10, 31)
+    elif kind < 0.995:
+        count = rng.randrange(30, 101)
+    else:
+        count = rng.randrange(200, 601)  # the whale
+    query = Query(
+        texts.queries[int(rng.random() ** 2 * QUERIES)], rng.choices(texts.documents, k=count)
+    )
+    if rng.random() < 0.5:
+        return query
+    draw = rng.choice
+    windows = draw([None, None, 0, 256])
+    return replace(
+        query,
+        top_n=draw([None, 1, 3]),
+        min_score=draw([None, None, 0.5]),
+        score=draw(["probability", "logit"]),
+        truncate=draw([True, True, True, False]),
+        cut=draw(["right", "right", "left"]),
+        windows=windows,
+        document_tokens=0 if windows else draw([0, 0, 20]),
+        instruction=draw([None, None, "find what helps"]),
+        timeout=draw([None, None, 0.3, 5.0]),
+        priority=draw([0, 0, 1, 9]),
+    )
+
+
+def _question(world: World, texts: Texts, rng: Random) -> Question:
+    said = (Turn("user", "Hello."), Turn("assistant", "Hello.")) if rng.random() < 0.2 else ()
+    return Question(
+        f"Which fact is number {rng.randrange(30)}?",
+        initial_k=rng.randrange(4, 24),
+        final_k=rng.randrange(1, 4),
+        min_score=rng.choice([None, 0.0, 0.9]),
+        conversation=said,
+        timeout=rng.choice([None, 0.5, 5.0]),
+    )

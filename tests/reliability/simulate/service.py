@@ -1,0 +1,141 @@
+"""The real rooms, put together over the simulated ones, as `app.rankers` and `app.answers` do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.answer.cache import Recent
+from app.answer.llm.breaker import Breaker
+from app.answer.llm.budget import Budget
+from app.answer.llm.chain import Called, Chain, Link
+from app.answer.pipeline import Answerer, Manner
+from app.rerank.batcher import Batcher, Limits
+from app.rerank.cache import Cache
+from app.rerank.engine import Pair
+from app.rerank.fallback import Fallback
+from app.rerank.health import watched
+from app.rerank.query import Ranker
+from app.rerank.reranker import Reranker
+from tests.reliability.simulate.engine import SimulatedEncoder, SimulatedEngine
+from tests.reliability.simulate.loop import SimulatedThreads, Violation
+from tests.reliability.simulate.neighbours import (
+    ANSWER_TOKENS,
+    Days,
+    SimulatedLLM,
+    SimulatedRemote,
+    SimulatedStore,
+)
+from tests.reliability.simulate.plan import Texts
+from tests.reliability.simulate.probe import Probe, check_chain_idle, tokens_spent_today
+from tests.reliability.simulate.reference import Context, Reference
+from tests.reliability.simulate.world import World
+
+LLM_CONCURRENCY = 3
+ROOM = 700  # tokens of a prompt
+
+
+@dataclass(slots=True)
+class Service:
+    world: World
+    reference: Reference
+    engine: SimulatedEngine
+    encoder: SimulatedEncoder
+    remote: SimulatedRemote
+    store: SimulatedStore
+    llms: Sequence[SimulatedLLM]
+    batcher: Batcher
+    reranker: Reranker
+    ranker: Ranker
+    chain: Chain
+    answerer: Answerer
+    probe: Probe
+    overspent: list[str]
+
+    def check_budget(self, call: Called) -> None:
+        limit = self.world.daily_tokens
+        if limit and tokens_spent_today(self.chain) > limit:
+            self.overspent.append(f"{tokens_spent_today(self.chain)} of {limit} tokens spent")
+
+    def check_idle(self) -> None:
+        self.probe.check_idle()
+        check_chain_idle(self.chain, LLM_CONCURRENCY)
+        if under_way := sum(llm.under_way for llm in self.llms):
+            raise Violation(f"{under_way} calls of language models go on")
+        if self.overspent:
+            raise Violation(self.overspent[0])
+
+    def calm(self) -> None:
+        """No more faults from here on."""
+        self.engine.calm()
+        self.encoder.calm()
+        self.remote.rate = self.store.rate = 0.0
+        for llm in self.llms:
+            llm.rate = 0.0
+
+
+def open_batcher(world: World, engine: SimulatedEngine, threads: int = 2) -> Batcher:
+    loop = asyncio.get_running_loop()
+    executor = SimulatedThreads(threads, engine.seconds)
+
+    async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+        return await loop.run_in_executor(executor, engine.score, pairs)
+
+    batch = min(world.batch_tokens, world.queue_tokens)
+    limits = Limits(batch, world.queue_tokens, world.max_wait, world.at_once)
+    return Batcher(score, limits)
+
+
+def open_reranker(
+    world: World, encoder: SimulatedEncoder, batcher: Batcher, cache: Cache
+) -> Reranker:
+    return Reranker(
+        "simulated",
+        encoder,
+        batcher,
+        cache,
+        SimulatedThreads(2, encoder.seconds),
+        world.timeout,
+        windows=world.windows,
+    )
+
+
+@asynccontextmanager
+async def open_service(
+    world: World, texts: Texts, batches: int, seconds: float
+) -> AsyncIterator[Service]:
+    clock = asyncio.get_running_loop().time
+    reference = Reference(world.max_tokens, world.chars_per_token)
+    engine, encoder = SimulatedEngine(world, batches), SimulatedEncoder(world, reference)
+    remote, store = SimulatedRemote(world, reference), SimulatedStore(world, texts.candidates)
+    llms = [SimulatedLLM(name, world) for name in ("a", "b")]
+    cache = Cache(world.cache_bytes, world.cache_seconds, clock)
+    budget = Budget(world.daily_tokens, None, Days(world, seconds))
+    async with open_batcher(world, engine) as batcher:
+        reranker = open_reranker(world, encoder, batcher, cache)
+        ranker: Ranker = Fallback(lambda: reranker, remote) if world.remote else reranker
+        chain = Chain(
+            [Link(llm, Breaker(clock)) for llm in llms],
+            budget,
+            max_tokens=ANSWER_TOKENS,
+            concurrency=LLM_CONCURRENCY,
+            observe=lambda call: service.check_budget(call),  # noqa: PLW0108 (it is made below)
+        )
+        answerer = Answerer(
+            store,
+            ranker,
+            chain,
+            Manner(timeout=world.timeout, room=ROOM, listwise=world.listwise),
+            cache=Recent(world.answer_cache, clock),
+            fence=lambda: "c0de",
+        )
+        probe = Probe(batcher, reranker, cache)
+        service = Service(
+            world, reference, engine, encoder, remote, store, llms,
+            batcher, reranker, ranker, chain, answerer, probe, [],
+        )  # fmt: skip
+        known = reference.encode(Context("known", None, "right", 0), "pair").pair
+        async with watched(batcher, known):
+            yield service
