@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from app.answers import OpenFirstStage, open_answers, open_first_stage
 from app.api import build_api
 from app.api.auth import read_keys
+from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
+from app.event_loop import loop_watched
 from app.metrics import Metrics
 from app.rankers import open_model, open_remote
 from app.rerank.batcher import Batcher
@@ -27,16 +29,18 @@ def create_app(
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics, mark = Metrics(), new_mark()
+    inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
         lambda: open_model(settings, metrics, mark),
         lambda ranker: open_answers(settings, metrics, first_stage, ranker),
         fatal,
     )
-    watch(service, metrics)
+    watch(service, metrics, inflight)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(loop_watched(metrics.loop_lagged))
             fallback = None
             if settings.fallback:
                 behind = open_remote(settings, settings.fallback, metrics, mark=mark)
@@ -53,7 +57,9 @@ def create_app(
             documents=settings.max_documents,
             document_chars=settings.max_document_chars,
             query_chars=settings.max_query_chars,
+            json_values=settings.json_values,
         ),
+        inflight=inflight,
         mark=mark,
         keys=read_keys(settings.api_keys, settings.api_keys_file),
         cors_origins=settings.cors_origins,
@@ -61,7 +67,7 @@ def create_app(
     )
 
 
-def watch(service: Service, metrics: Metrics) -> None:
+def watch(service: Service, metrics: Metrics, inflight: InflightBytes) -> None:
     """Gauges that are read when Prometheus asks, before the model is there too."""
 
     def watch_served(name: str, help_text: str, read: Callable[[Served], float]) -> None:
@@ -71,6 +77,10 @@ def watch(service: Service, metrics: Metrics) -> None:
         watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
 
     metrics.watch("ready", "1 while requests can be served", lambda: service.problem is None)
+    metrics.watch(
+        "inflight_bytes", "Bodies of requests being read or answered", lambda: inflight.held
+    )
+    metrics.watch("inflight_bytes_limit", "Bytes that such bodies may take", lambda: inflight.limit)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.answer.citations import Citation
+from app.event_loop import pause
 from app.rerank.query import Document, Query, Ranker
 from app.rerank.spans import sentences
 
 MOST = 3  # sentences
 SHARE = 0.5  # of the best one's score, that another needs
+PORTION_CHARS = 65_536  # read in one go: some ten milliseconds
 SHORT = 20  # characters; without an end mark that is a heading, most likely
 LAYOUT = re.compile(r"\s*(?:#{1,6}\s.*|\|.*|[-*_=:|\s]{3,})")  # headings, rows of tables, rules
 FENCE = re.compile(r"\s*(?:```|~~~)(.*)")
@@ -28,7 +30,7 @@ async def extract(
     reranker: Ranker, question: str, passages: Sequence[str], limit: float | None
 ) -> Extract:
     """`limit`: seconds that it may take."""
-    parts = statements(passages)
+    parts = await statements(passages)
     documents = [Document(text) for text in parts]
     ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=limit))
     least = SHARE * ranking.results[0].score if ranking.results else 0.0
@@ -37,10 +39,15 @@ async def extract(
     return replace(made, by=ranking.by or ranking.model)
 
 
-def statements(passages: Sequence[str]) -> dict[str, list[int]]:
+async def statements(passages: Sequence[str]) -> dict[str, list[int]]:
     """Each sentence once, in the order read, with the places of the passages that hold it."""
     found: dict[str, list[int]] = {}
+    unbroken = 0
     for place, passage in enumerate(passages, 1):
+        unbroken += len(passage)
+        if unbroken > PORTION_CHARS:
+            unbroken = 0
+            await pause()
         said = prose(passage)
         for start, end in sentences(said):
             places = found.setdefault(" ".join(said[start:end].split()), [])

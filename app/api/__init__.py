@@ -12,6 +12,7 @@ from app import __version__
 from app.api import answer, models, openapi, operations, problems, routes
 from app.api.access import Access
 from app.api.disconnect import CancelOnDisconnect
+from app.api.inflight import HoldBodies, InflightBytes
 from app.api.limits import RequestLimits
 from app.metrics import Metrics
 from app.service import Service
@@ -24,6 +25,7 @@ def build_api(
     metrics: Metrics,
     limits: RequestLimits,
     *,
+    inflight: InflightBytes,
     mark: str,
     keys: Sequence[bytes],
     cors_origins: Sequence[str],
@@ -42,6 +44,7 @@ def build_api(
     problems.install(app)
     openapi.install(app, service, limits, locked=bool(keys))
     # The last one added is the outermost.
+    app.add_middleware(HoldBodies, budget=inflight)
     app.add_middleware(CancelOnDisconnect)
     if cors_origins:
         app.add_middleware(

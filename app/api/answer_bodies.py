@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
+from pydantic_core import PydanticKnownError
 
 from app.answer.answered import Answer, Found
 from app.answer.candidate import COLLECTION
@@ -14,6 +15,7 @@ from app.api.dialects.fields import QUERY, WHOLE, Lenient
 
 MOST_FINAL = 100
 MOST_TURNS = 50
+MAX_FILTERS = 100
 EXAMPLES: dict[str, Any] = {
     "question": {"summary": "The least: a question", "value": {"query": QUERY}},
     "strict": {
@@ -79,6 +81,21 @@ Number = Annotated[
 ]
 
 
+def _countable(value: object) -> object:
+    """Before each is looked at: of too many, the complaints alone would take long."""
+    if isinstance(value, dict) and len(value) > MAX_FILTERS:
+        counts = {"max_length": MAX_FILTERS, "actual_length": len(value)}
+        raise PydanticKnownError("too_long", {"field_type": "Dictionary", **counts})
+    return value
+
+
+Filters = Annotated[
+    dict[str, str | bool | Whole | Number],
+    Field(max_length=MAX_FILTERS),
+    BeforeValidator(_countable),
+]
+
+
 class TurnBody(Lenient):
     role: Literal["user", "assistant"]
     content: str
@@ -95,13 +112,11 @@ class AnswerRequest(Lenient):
     min_score: float | None = Field(
         None, description="Use no passage that scores less; the service's own by default"
     )
-    filters: dict[str, str | bool | Whole | Number] | None = Field(
-        None, description="Metadata that a passage must have, by name"
-    )
+    filters: Filters | None = Field(None, description="Metadata that a passage must have, by name")
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
         None, description="Where to search, if not in the default"
     )
-    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS)] = Field(
+    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS, fail_fast=True)] = Field(
         default_factory=list, description="What was said before, oldest first"
     )
     stream: bool = Field(False, description="Send events while the answer is written")

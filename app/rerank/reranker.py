@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any, TypeVar
 
 from app.errors import DeadlineExceeded, InvalidRequest, ScoringFailed, TooLong
 from app.rerank.batcher import Batcher
@@ -18,8 +19,10 @@ from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_
 from app.rerank.query import Query, Ranking, Times, present, probability
 from app.rerank.ranking import make_ranking
 from app.rerank.spans import sentence_query, with_spans
+from app.rerank.texts import keys_of
 
-Key = Callable[[str], bytes]
+Keys = Mapping[str, bytes]
+T = TypeVar("T")
 
 PORTION = 65_536  # characters tokenized in one go: some 40 ms
 CHARS_PER_TOKEN = 4  # a first guess, before the tokenizer has spoken
@@ -64,8 +67,10 @@ class Reranker:
             async with asyncio.timeout_at(deadline):
                 ranking = await self._rank(query, deadline)
                 if query.spans is not None and ranking.results:
-                    scored = await self._rank(sentence_query(ranking), deadline)
-                    ranking = with_spans(ranking, scored, query.spans)
+                    # Sentences are looked for off the loop: megabytes of text take a second.
+                    sentences = await self._off_loop(sentence_query, ranking)
+                    scored = await self._rank(sentences, deadline)
+                    ranking = await self._off_loop(with_spans, ranking, scored, query.spans)
         except TimeoutError as error:
             raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
         if ignored:
@@ -80,38 +85,43 @@ class Reranker:
         started = now()
         reading = f"{query.windows} {query.document_tokens}"
         key = pair_key(query.text, query.instruction or "", query.cut, reading)
-        texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
-        known = {text: hit for text in texts if (hit := self._cache.get(key(text))) is not None}
+        keys = await keys_of(query.documents, key)
+        known = {text: hit for text, own in keys.items() if (hit := self._cache.get(own))}
         cached, times = len(known), Times()
         self._refuse_long(query, known)
-        missing = [text for text in texts if text not in known]
+        missing = [text for text in keys if text not in known]
         while missing:
-            flights = self._shared(query, missing, key)
+            flights = self._shared(query, missing, keys)
             if own := [text for text in missing if text not in flights]:
-                keys = [key(text) for text in own]
-                with self._flights.announce(keys, len(query.documents), query.priority):
-                    times = await self._compute(query, own, known, key, deadline)
+                announced = [keys[text] for text in own]
+                with self._flights.announce(announced, len(query.documents), query.priority):
+                    times = await self._compute(query, own, known, keys, deadline)
             for text, flight in flights.items():
                 # Shielded: whoever else waits for it is not cancelled with us.
                 if (landed := await asyncio.shield(flight.landed)) is not None:
                     known[text] = landed
                     cached += 1
             missing = [text for text in flights if text not in known]
-        if texts and not known:
+        if keys and not known:
             raise ScoringFailed("the model could not score any document")
         times = replace(times, total=now() - started)
         return make_ranking(query, known, cached, times, self._show)
 
-    def _shared(self, query: Query, texts: Sequence[str], key: Key) -> dict[str, Flight]:
+    def _shared(self, query: Query, texts: Sequence[str], keys: Keys) -> dict[str, Flight]:
         """What others are having computed already. With the cache off, nothing is shared."""
         if not self._cache.on or not query.truncate:
             return {}
         size = len(query.documents)
-        found = {text: self._flights.find(key(text), size, query.priority) for text in texts}
+        found = {text: self._flights.find(keys[text], size, query.priority) for text in texts}
         return {text: flight for text, flight in found.items() if flight is not None}
 
     async def _compute(
-        self, query: Query, texts: Sequence[str], known: dict[str, Known], key: Key, deadline: float
+        self,
+        query: Query,
+        texts: Sequence[str],
+        known: dict[str, Known],
+        keys: Keys,
+        deadline: float,
     ) -> Times:
         """Add to `known` what can be scored of `texts`."""
         now = asyncio.get_running_loop().time
@@ -126,8 +136,8 @@ class Reranker:
             own = [logit for logit in islice(logits, len(one.pairs)) if logit is not None]
             if own:
                 known[text] = Known(max(own), one.tokens, one.whole)
-                self._cache.put(key(text), known[text])
-                self._flights.land(key(text), known[text])
+                self._cache.put(keys[text], known[text])
+                self._flights.land(keys[text], known[text])
         return Times(tokenized - started, scored.queue, scored.compute)
 
     def _refuse_long(self, query: Query, lengths: Mapping[str, Known | Reading]) -> None:
@@ -149,7 +159,7 @@ class Reranker:
         encoded = await self._encode(query, texts)
         if not query.windows:
             return [read_at_once(one) for one in encoded]
-        found = [windows_of(text, one) for text, one in zip(texts, encoded, strict=True)]
+        found = await self._off_loop(list, map(windows_of, texts, encoded))
         most = slice(query.windows) if query.cut == "right" else slice(-query.windows, None)
         chosen = [windows[most] for windows in found]
         flat = [window for some in chosen for window in some]
@@ -162,6 +172,10 @@ class Reranker:
             else read_at_once(whole)
             for whole, windows, some in zip(encoded, found, chosen, strict=True)
         ]
+
+    async def _off_loop(self, work: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(work, *arguments))
 
     async def _encode(self, query: Query, texts: Sequence[str]) -> list[Encoded]:
         """Off the loop, with room in the queue held so that overload is refused before the work.
