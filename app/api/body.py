@@ -12,8 +12,9 @@ from typing import Any
 from fastapi import Request
 from pydantic_core import from_json, to_json
 
+from app.api.inflight import Hold
 from app.api.limits import RequestLimits
-from app.api.structure import has_more_values
+from app.api.structure import count_values
 from app.errors import InvalidRequest, MalformedRequest, ServiceError
 from app.event_loop import pause
 
@@ -35,11 +36,11 @@ class UnsupportedMedia(ServiceError):
 async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
     check_media(request)
     raw = await read_bytes(request, limits.body_bytes)
-    if await has_more_values(raw, limits.json_values):
-        raise BodyTooLarge(
-            f"the request body holds more than {limits.json_values} JSON values",
-            limits.json_values,
-        )
+    values, most = await count_values(raw, limits.json_values), limits.json_values
+    if values > most:
+        raise BodyTooLarge(f"the request body holds more than {most} JSON values", most)
+    hold: Hold = request.scope["hold"]
+    hold.cover_values(values)
     request.scope["body_bytes"] = len(raw)
     try:
         body = from_json(raw, allow_inf_nan=False)

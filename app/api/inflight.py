@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import QueueFull
 
+# What a value takes in memory beyond its bytes, in bytes of text that take as much: 0013.
+VALUE_BYTES = 20
 HALF_LIFE_BYTES = 2**25  # after which what was released counts half in the estimate
 FIRST_GUESS_SECONDS = 1.0  # that a byte is held, before any was released
 
@@ -48,7 +50,7 @@ class InflightBytes:
 
 
 class Hold:
-    """The bytes of one request: those announced, or those that came where they are more."""
+    """The bytes of one request: the most of what was announced, what came, what it turned into."""
 
     def __init__(self, budget: InflightBytes) -> None:
         self._budget = budget
@@ -59,6 +61,10 @@ class Hold:
         if count > self._bytes:
             self._budget.add(count - self._bytes)
             self._bytes = count
+
+    def cover_values(self, values: int) -> None:
+        """Of many values even a body that takes the whole budget is admitted, alone."""
+        self.cover(min(values * VALUE_BYTES, self._budget.limit))
 
     def release(self) -> None:
         count, self._bytes = self._bytes, 0
@@ -78,6 +84,7 @@ class HoldBodies:
             await self._app(scope, receive, send)
             return
         hold, came = Hold(self._budget), 0
+        scope["hold"] = hold
 
         async def receive_held() -> Message:
             nonlocal came

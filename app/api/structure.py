@@ -20,33 +20,32 @@ ESCAPED_BACKSLASH, ESCAPED_QUOTE, BACKSLASH = b"\\\\", b'\\"', b"\\"
 Bits = NDArray[np.uint64]
 
 
-async def has_more_values(raw: bytearray, limit: int) -> bool:
-    """Whether `raw` holds more than `limit` values; other requests run between the chunks.
+async def count_values(raw: bytearray, limit: int) -> int:
+    """How many values `raw` holds at most; more than `limit` only where it holds more.
 
-    A value is counted for each comma, `[` and `{` outside of strings. A body of few bytes, or with
-    few of these wherever they stand, is not looked at again.
+    A value is counted for each comma, `[` and `{` outside of strings. With few of these wherever
+    they stand, a body is not looked at again. Other requests run between the chunks.
     """
-    if len(raw) <= limit:
-        return False
     view, most = memoryview(raw), 0
     for start in range(0, len(raw), CHUNK_BYTES):
         if start:
             await pause()
         most += int(np.count_nonzero(separators(view[start : start + CHUNK_BYTES])))
     if most <= limit:
-        return False
+        return most
     strings, values = Strings(), 0
     for start in range(0, len(raw), CHUNK_BYTES):
         await pause()
         values += strings.values_outside(bytes(view[start : start + CHUNK_BYTES]))
         if values > limit:
-            return True
-    return False
+            break
+    return values
 
 
 def separators(chunk: bytes | memoryview) -> NDArray[np.bool_]:
     codes = np.frombuffer(chunk, np.uint8)
-    return ((codes | LOWER_CASE) == OPENING) | (codes == COMMA)
+    marks: NDArray[np.bool_] = ((codes | LOWER_CASE) == OPENING) | (codes == COMMA)
+    return marks
 
 
 class Strings:

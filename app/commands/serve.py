@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 
 from app import logs
+from app.api import warm_routes
 from app.api.auth import BadKeyFile
 from app.commands.flags import add_flags, settings_from, stop
 from app.errors import LoadFailed
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         app = create_app(settings, fatal)
+        warm_routes(app)
     except BadKeyFile as error:
         stop(str(error), 2)
     listener = listen(settings.host, settings.port)

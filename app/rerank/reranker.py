@@ -159,7 +159,8 @@ class Reranker:
         encoded = await self._encode(query, texts)
         if not query.windows:
             return [read_at_once(one) for one in encoded]
-        found = await self._off_loop(list, map(windows_of, texts, encoded))
+        # Off the loop too: megabytes of text have tens of thousands.
+        found: list[list[str]] = await self._off_loop(list, map(windows_of, texts, encoded))
         most = slice(query.windows) if query.cut == "right" else slice(-query.windows, None)
         chosen = [windows[most] for windows in found]
         flat = [window for some in chosen for window in some]

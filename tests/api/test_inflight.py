@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.inflight import Hold, HoldBodies, InflightBytes
+from app.api.inflight import VALUE_BYTES, Hold, HoldBodies, InflightBytes
 from app.errors import QueueFull
 from tests.desk import Desk
 from tests.live.service import scrape_text
@@ -68,6 +68,17 @@ def test_before_any_body_was_answered_the_estimate_is_a_guess() -> None:
     with pytest.raises(QueueFull) as refused:
         Hold(budget).cover(100)
     assert refused.value.retry_after == 1.0
+
+
+def test_many_values_are_held_as_the_memory_that_they_take() -> None:
+    budget = InflightBytes(10_000)
+    few, many, most = Hold(budget), Hold(budget), Hold(InflightBytes(10_000))
+    few.cover(1000)
+    few.cover_values(3)
+    many.cover(100)
+    many.cover_values(50)
+    assert budget.held == 1000 + 50 * VALUE_BYTES
+    most.cover_values(10**9)  # admitted, alone
 
 
 # --- the middleware -----------------------------------------------------------------------
@@ -179,9 +190,8 @@ async def until_held(client: httpx.AsyncClient, count: int) -> None:
 @pytest.mark.anyio
 async def test_over_the_budget_is_429_with_a_time_and_the_gauges_show_it(desk: Desk) -> None:
     started, ended = asyncio.Event(), asyncio.Event()
-    settings = {"max_inflight_mb": 1, "max_body_bytes": MIB}
     async with (
-        desk.listening(**settings) as url,
+        desk.listening(max_inflight_mb=1, max_body_bytes=MIB) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
     ):
         slow = {**JSON, "Content-Length": str(MIB - 1000)}

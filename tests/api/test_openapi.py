@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from app.api import openapi
+from app.api.limits import RequestLimits
 from app.api.openapi import KeptSchema, Scores
 from tests.desk import Desk
 from tests.reliability.watchdog import watching
@@ -76,9 +79,12 @@ async def test_asking_for_the_schema_costs_the_loop_next_to_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     described, describe = [], openapi.describe
-    monkeypatch.setattr(
-        openapi, "describe", lambda *some: described.append(some) or describe(*some)
-    )
+
+    def counted(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
+        described.append(app)
+        return describe(app, limits)
+
+    monkeypatch.setattr(openapi, "describe", counted)
     async with desk.open() as client:
         first = await client.get("/openapi.json")
         async with watching() as watch:

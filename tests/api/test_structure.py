@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.api import structure
-from app.api.structure import Strings, has_more_values
+from app.api.structure import Strings, count_values
 from tests.desk import Desk
 
 SEEDS = 300
@@ -60,8 +60,15 @@ async def test_the_limit_is_the_last_number_that_passes(
 ) -> None:
     monkeypatch.setattr(structure, "CHUNK_BYTES", chunk)
     raw = bytearray(b'{"a, [ {": "' + b", [{" * 50 + b'", "b": [1, 2, {}]}')
-    assert not await has_more_values(raw, 6)
-    assert await has_more_values(raw, 5)
+    assert await count_values(raw, 6) == 6
+    assert await count_values(raw, 5) > 5
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [10, 300_000])
+async def test_a_body_with_few_separators_is_not_looked_at_again(size: int) -> None:
+    raw = bytearray(b'{"a": "' + b"b" * size + b', [ {"}')
+    assert await count_values(raw, 100) == 4
 
 
 @pytest.mark.anyio
