@@ -13,8 +13,10 @@ from app.api import build_api
 from app.api.access import PROBES
 from app.api.auth import read_key, read_keys
 from app.api.exposure import Exposure
+from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
+from app.event_loop import loop_watched
 from app.metrics import Metrics
 from app.rankers import open_fallback, open_model
 from app.rerank.batcher import Batcher
@@ -35,16 +37,18 @@ def create_app(
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics, mark = Metrics(), new_mark()
+    inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
         lambda: open_model(settings, metrics, mark),
         lambda ranker: open_answers(settings, metrics, first_stage, ranker),
         fatal,
     )
-    watch(service, metrics)
+    watch(service, metrics, inflight)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(loop_watched(metrics.loop_lagged))
             fallback = None
             if settings.fallback:
                 behind = open_fallback(settings, metrics, mark)
@@ -61,7 +65,9 @@ def create_app(
             documents=settings.max_documents,
             document_chars=settings.max_document_chars,
             query_chars=settings.max_query_chars,
+            json_values=settings.json_values,
         ),
+        inflight=inflight,
         mark=mark,
         exposure=Exposure(
             keys=read_keys(settings.api_keys, settings.api_keys_file),
@@ -91,6 +97,7 @@ def create_server(
         connection_limits(settings, descriptors),
         drain=service.drain,
         drain_seconds=settings.drain_seconds,
+        settled=service.settled if lifespan else None,
         observe=metrics.connection_closed,
         exit_limit=exit_limit,
         lifespan=lifespan,
@@ -114,7 +121,7 @@ def connection_limits(settings: Settings, descriptors: int) -> Limits:
     )
 
 
-def watch(service: Service, metrics: Metrics) -> None:
+def watch(service: Service, metrics: Metrics, inflight: InflightBytes) -> None:
     """Gauges that are read when Prometheus asks, before the model is there too."""
 
     def watch_served(name: str, help_text: str, read: Callable[[Served], float]) -> None:
@@ -131,6 +138,10 @@ def watch(service: Service, metrics: Metrics) -> None:
     def watch_tokenizing(name: str, help_text: str, read: Callable[[Tokenizing], float]) -> None:
         watch_served(name, help_text, lambda one: read(one.tokenizing) if one.tokenizing else 0.0)
 
+    metrics.watch(
+        "inflight_bytes", "Bodies of requests being read or answered", lambda: inflight.held
+    )
+    metrics.watch("inflight_bytes_limit", "Bytes that such bodies may take", lambda: inflight.limit)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",

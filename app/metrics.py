@@ -101,6 +101,9 @@ class Metrics:
         self._reused = self._counter(
             "scores_reused", "Scores not computed again: duplicate or cached", ("source",)
         )
+        self._loop_lag = self._histogram(
+            "loop_lag_seconds", "How late a task wakes: how long the event loop was held", SECONDS
+        )
         self._load_seconds = self._gauge("model_load_seconds", "Time to load and warm the model")
         self._upstream = self._histogram(
             "upstream_seconds",
@@ -235,6 +238,9 @@ class Metrics:
 
     def refused(self, reason: str) -> None:
         self._refusals.labels(reason).inc()
+
+    def loop_lagged(self, seconds: float) -> None:
+        self._loop_lag.observe(seconds)
 
     def batch(self, event: BatchDone | Withdrawn) -> None:
         if isinstance(event, Withdrawn):

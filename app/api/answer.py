@@ -38,7 +38,7 @@ async def get_answering(request: Request) -> Answering:
 async def read_answer_request(request: Request) -> AnswerRequest:
     limits: RequestLimits = request.app.state.limits
     try:
-        asked = AnswerRequest.model_validate(await read_json(request, limits.body_bytes))
+        asked = AnswerRequest.model_validate(await read_json(request, limits))
     except ValidationError as error:
         raise as_invalid(error) from error
     limits.most("query", len(asked.query), limits.query_chars, "characters")
@@ -52,7 +52,7 @@ async def read_answer_request(request: Request) -> AnswerRequest:
 async def read_verdict(request: Request) -> Verdict:
     limits: RequestLimits = request.app.state.limits
     try:
-        given = FeedbackRequest.model_validate(await read_json(request, limits.body_bytes))
+        given = FeedbackRequest.model_validate(await read_json(request, limits))
     except ValidationError as error:
         raise as_invalid(error) from error
     return Verdict(given.useful, given.source, given.comment)

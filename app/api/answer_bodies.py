@@ -133,7 +133,7 @@ class AnswerRequest(Lenient):
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
         None, description="Where to search, if not in the default"
     )
-    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS)] = Field(
+    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS, fail_fast=True)] = Field(
         default_factory=list, description="What was said before, oldest first"
     )
     stream: bool = Field(False, description="Send events while the answer is written")

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, islice, takewhile
+from typing import Any, TypeVar
 
 from app.errors import DeadlineExceeded, InvalidRequest, ScoringFailed, TooLong
 from app.observing import harmless
@@ -20,10 +21,12 @@ from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_
 from app.rerank.query import Query, Ranking, SpansAsked, Times, present, probability
 from app.rerank.ranking import make_ranking
 from app.rerank.spans import MAX_SENTENCE_TOKENS, sentence_query, sentence_tokens, with_spans
+from app.rerank.texts import keys_of
 from app.rerank.tokenizing import Tokenizing
 from app.rerank.turns import portions
 
-Key = Callable[[str], bytes]
+Keys = Mapping[str, bytes]
+T = TypeVar("T")
 
 CHARS_PER_TOKEN = 4  # a first guess, before the tokenizer has spoken
 
@@ -51,6 +54,7 @@ class Reranker:
         # A queue of tokens holds no more characters than count for them.
         max_chars = batcher.max_queue_tokens * CHARS_THAT_COUNT
         self.tokenizing = Tokenizing(threads, max_chars, tokenizers)
+        self._threads = threads
         self._timeout = timeout
         self._observe = harmless(observe)
         self._calibration = calibration
@@ -91,8 +95,10 @@ class Reranker:
             ranking = await self._rank(query, deadline)
         if not ranking.results:
             return ranking
-        parts = await self._fitting(sentence_query(ranking), deadline)
-        return with_spans(ranking, await self._rank(parts, deadline, admitted=True), asked)
+        # Sentences are looked for off the loop: megabytes of text take a second.
+        parts = await self._fitting(await self._off_loop(sentence_query, ranking), deadline)
+        scored = await self._rank(parts, deadline, admitted=True)
+        return await self._off_loop(with_spans, ranking, scored, asked)
 
     async def _fitting(self, query: Query, deadline: float) -> Query:
         """With as many of its documents, from the first on, as the queue accepts together."""
@@ -110,23 +116,25 @@ class Reranker:
         started = now()
         reading = f"{query.windows} {query.document_tokens}"
         key = pair_key(query.caller, query.text, query.instruction or "", query.cut, reading)
-        texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
-        known = {text: hit for text in texts if (hit := self._known(query, key(text))) is not None}
+        keys = await keys_of(query.documents, key)
+        known = {text: hit for text, own in keys.items() if (hit := self._known(query, own))}
         cached, times = len(known), Times()
-        missing = [text for text in texts if text not in known]
+        missing = [text for text in keys if text not in known]
         while missing:
-            flights = self._shared(query, missing, key)
+            flights = self._shared(query, missing, keys)
             if own := [text for text in missing if text not in flights]:
-                keys = [key(text) for text in own]
-                with self._flights.announce(keys, len(query.documents), query.priority):
-                    times = await self._compute(query, own, known, key, deadline, admitted=admitted)
+                announced = [keys[text] for text in own]
+                with self._flights.announce(announced, len(query.documents), query.priority):
+                    times = await self._compute(
+                        query, own, known, keys, deadline, admitted=admitted
+                    )
             for text, flight in flights.items():
                 # Shielded: whoever else waits for it is not cancelled with us.
                 if (landed := await asyncio.shield(flight.landed)) is not None:
                     known[text] = landed
                     cached += 1
             missing = [text for text in flights if text not in known]
-        if texts and not known:
+        if keys and not known:
             raise ScoringFailed("the model could not score any document")
         times = replace(times, total=now() - started)
         return make_ranking(query, known, cached, times, self._show)
@@ -136,12 +144,12 @@ class Reranker:
         known = self._cache.get(key)
         return None if known and known.whole > known.tokens and not query.truncate else known
 
-    def _shared(self, query: Query, texts: Sequence[str], key: Key) -> dict[str, Flight]:
+    def _shared(self, query: Query, texts: Sequence[str], keys: Keys) -> dict[str, Flight]:
         """What others are having computed already. With the cache off, nothing is shared."""
         if not self._cache.on or not query.truncate:
             return {}
         size = len(query.documents)
-        found = {text: self._flights.find(key(text), size, query.priority) for text in texts}
+        found = {text: self._flights.find(keys[text], size, query.priority) for text in texts}
         return {text: flight for text, flight in found.items() if flight is not None}
 
     async def _compute(
@@ -149,7 +157,7 @@ class Reranker:
         query: Query,
         texts: Sequence[str],
         known: dict[str, Known],
-        key: Key,
+        keys: Keys,
         deadline: float,
         *,
         admitted: bool,
@@ -170,8 +178,8 @@ class Reranker:
             if own:
                 known[text] = Known(max(own), one.tokens, one.whole)
             if own and len(own) == len(every):  # the best window may be one that failed this time
-                self._cache.put(key(text), known[text])
-                self._flights.land(key(text), known[text])
+                self._cache.put(keys[text], known[text])
+                self._flights.land(keys[text], known[text])
         return Times(tokenized - started, scored.queue, scored.compute)
 
     def _refuse_long(self, query: Query, lengths: Mapping[str, Reading]) -> None:
@@ -195,7 +203,8 @@ class Reranker:
         encoded = await self._encode(query, texts, deadline, admitted=admitted)
         if not query.windows:
             return [read_at_once(one) for one in encoded]
-        found = [windows_of(text, one) for text, one in zip(texts, encoded, strict=True)]
+        # Off the loop too: megabytes of text have tens of thousands.
+        found: list[list[str]] = await self._off_loop(list, map(windows_of, texts, encoded))
         most = slice(query.windows) if query.cut == "right" else slice(-query.windows, None)
         chosen = [windows[most] for windows in found]
         flat = [window for some in chosen for window in some]
@@ -208,6 +217,10 @@ class Reranker:
             else read_at_once(whole)
             for whole, windows, some in zip(encoded, found, chosen, strict=True)
         ]
+
+    async def _off_loop(self, work: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(work, *arguments))
 
     async def _encode(
         self, query: Query, texts: Sequence[str], deadline: float, *, admitted: bool

@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 from pydantic_settings import NoDecode
 
 BUNDLED = "bundled"
+VALUES_A_DOCUMENT = 50
+MIN_JSON_VALUES = 50_000
 
 
 def _split(value: object) -> object:
@@ -107,7 +109,18 @@ class Serving(BaseModel):
         "one comes tells what another has asked",
     )
 
-    max_body_bytes: int = Field(16_777_216, ge=1024, description="Size of a request body")
+    max_body_bytes: int = Field(8_388_608, ge=1024, description="Size of a request body")
+    max_json_values: int = Field(
+        0,
+        ge=0,
+        description="JSON values in a request body; 0: 50 for each of "
+        "`max_documents`, and no less than 50,000",
+    )
+    max_inflight_mb: int = Field(
+        64,
+        ge=1,
+        description="Bodies of all requests being read or answered; more is refused with 429",
+    )
     max_documents: int = Field(1000, ge=1, description="Documents a request")
     max_document_chars: int = Field(200_000, ge=1, description="Characters a document")
     max_query_chars: int = Field(20_000, ge=1, description="Characters a query or instruction")
@@ -131,6 +144,11 @@ class Serving(BaseModel):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto is console on a terminal, else json"
     )
+
+    @property
+    def json_values(self) -> int:
+        derived = max(MIN_JSON_VALUES, VALUES_A_DOCUMENT * self.max_documents)
+        return self.max_json_values or derived
 
     @field_validator("api_keys", "metrics_key", mode="before")
     @classmethod
