@@ -130,7 +130,9 @@ def test_a_tracer_that_fails_anywhere_breaks_nothing(
         raise LookupError
 
 
-def test_a_tracer_that_works_sees_its_spans_their_parents_and_their_errors() -> None:
+def test_a_tracer_that_works_sees_its_spans_their_parents_and_their_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     kept = InMemorySpanExporter()
     tracer = HarmlessTracer(OtelTracer(SimpleSpanProcessor(kept), content=True))
 
@@ -149,3 +151,4 @@ def test_a_tracer_that_works_sees_its_spans_their_parents_and_their_errors() -> 
     assert outer.context is not None
     assert inner.parent.span_id == outer.context.span_id
     assert outer.status.description == "LookupError"
+    assert logged(caplog) == []

@@ -55,8 +55,7 @@ class HarmlessTracer:
             trace = error.__traceback__ if error is not None else None
             manager.__exit__(type(error) if error is not None else None, error, trace)
         except Exception as raised:  # noqa: BLE001 (as above)
-            if raised is not error:
-                self._once.failed(raised)
+            self._once.failed(raised)
 
     def close(self) -> None:
         harmless(self.inner.close, self._once)()

@@ -72,13 +72,10 @@ def encoding_of(response: httpx.Response) -> str:
 def pieces_of(name: str, unpack: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
     """What a chunk unpacks to. What follows the end of the packed stream is left out."""
     try:
-        while not unpack.eof:
-            piece = unpack.decompress(chunk, PIECE_BYTES)
-            chunk = unpack.unconsumed_tail
-            if piece:
+        while chunk and not unpack.eof:
+            if piece := unpack.decompress(chunk, PIECE_BYTES):
                 yield piece
-            if not chunk and len(piece) < PIECE_BYTES:
-                return
+            chunk = unpack.unconsumed_tail
     except zlib.error as error:
         raise UpstreamFailed(f"{name} answered what cannot be unpacked", upstream=name) from error
 

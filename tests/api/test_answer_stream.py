@@ -179,6 +179,7 @@ def test_a_caller_that_goes_ends_the_answer(after: float) -> None:
         asking.cancel()
         await asyncio.wait([asking])
         assert asking.cancelled()
+        assert now() == after
         assert (llm.speaking, len(asyncio.all_tasks())) == (0, 1)
 
     test()

@@ -9,7 +9,7 @@ import pytest
 from app.answer.llm import LLM, Prompt, Spoken, Tokens, estimate_prompt
 from app.answer.llm.breaker import FAILURES, REST, Breaker
 from app.answer.llm.budget import Budget
-from app.answer.llm.chain import AllFailed, Called, Chain, Link
+from app.answer.llm.chain import CROWDED, AllFailed, Called, Chain, Link
 from app.answer.llm.slots import Slots
 from app.answer.question import Turn
 from app.errors import UpstreamFailed, UpstreamTimeout
@@ -160,3 +160,47 @@ async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt
             await hear(chain)
     assert chain.outcomes == [("a", "client_gone")]
     assert chain.budget.left == 1000 - PROMPT_TOKENS
+
+
+@in_virtual_time
+async def test_whoever_would_wait_in_vain_is_told_so_at_once_and_asks_nobody() -> None:
+    llm = ScriptedLLM("a", 10.0, "Four.")
+    chain = Watched(llm, concurrency=1, queue=1)
+    calls = [asyncio.create_task(hear(chain)) for _ in range(2)]
+    await asyncio.sleep(1)
+    with pytest.raises(AllFailed, match="1 questions wait for the language models already"):
+        await hear(chain)
+    assert now() == 1
+    await asyncio.gather(*calls)
+    assert len(llm.prompts) == 2
+    assert chain.outcomes == [("", CROWDED), ("a", "ok"), ("a", "ok")]
+
+
+@in_virtual_time
+async def test_a_call_that_would_end_too_late_is_not_made() -> None:
+    llm = ScriptedLLM("a", 10.0, "Four.")
+    chain = Watched(llm, concurrency=1)
+    await hear(chain)
+    running = asyncio.create_task(hear(chain))
+    await asyncio.sleep(1)
+    with pytest.raises(AllFailed, match=r"about 9\.0 s, and 18\.0 s are left"):
+        await hear(chain, left=18.0)
+    await hear(chain, left=19.0)
+    await running
+    assert now() == 30
+
+
+@in_virtual_time
+async def test_a_caller_that_goes_while_it_holds_tokens_leaves_the_breaker_as_it_was() -> None:
+    down = ScriptedLLM("a", DOWN)
+    chain = Watched(down, limit=10**6)
+    for _ in range(FAILURES):
+        with pytest.raises(AllFailed):
+            await hear(chain)
+    await asyncio.sleep(REST)
+    probing = asyncio.create_task(hear(chain))
+    await asyncio.sleep(0)
+    probing.cancel()
+    await asyncio.wait([probing])
+    with pytest.raises(AllFailed, match="a is down"):
+        await hear(chain)

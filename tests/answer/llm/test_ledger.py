@@ -92,7 +92,11 @@ def test_processes_that_share_a_file_keep_the_limit_together(tmp_path: Path) -> 
     processes: list[Any] = [subprocess.Popen(command, **pipes) for _ in range(3)]  # type: ignore[call-overload]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
-    held = [int(process.communicate("go\n", timeout=60)[0]) for process in processes]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    held = [int(process.communicate(timeout=60)[0]) for process in processes]
+    assert all(held)  # they did run side by side
     assert sum(held) == 2000
 
 
