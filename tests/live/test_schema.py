@@ -31,7 +31,8 @@ def test_schemathesis_finds_no_fault_in_the_dialects_either(tmp_path: Path) -> N
 def explore(tmp_path: Path, key: str | None, *how: str) -> None:
     store = f"sqlite:{tmp_path}/store.db"
     assert main(["ingest", f"{ROOT}/docs/decisions", "--store", store]) == 0
-    with running(api_keys=key or "", store=store) as service:
+    keys = {"api_keys": key} if key else {}
+    with running(store=store, **keys) as service:
         ended = subprocess.run(
             [
                 str(Path(sys.executable).with_name("schemathesis")),
