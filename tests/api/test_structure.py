@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from app.api import structure
+from app.api.answer_bodies import MAX_FILTERS, AnswerRequest
+from app.api.dialects.native import NATIVE
+from app.api.dialects.vllm import MAX_PARTS
+from app.api.reading import as_invalid
 from app.api.structure import Strings, count_values
 from tests.desk import Desk
 
@@ -83,3 +88,34 @@ async def test_a_body_of_too_many_values_is_413_and_says_how_many_may_be(desk: D
     assert problem["detail"] == "the request body holds more than 100 JSON values"
     assert prose.status_code == 200
     assert info["limits"]["json_values"] == 100
+
+
+@pytest.mark.anyio
+async def test_a_text_of_too_many_parts_is_refused_with_the_limit(desk: Desk) -> None:
+    part = {"type": "text", "text": "a"}
+    body = {"query": "q", "documents": [{"content": [part] * (MAX_PARTS + 1)}]}
+    async with desk.open() as client:
+        error = (await client.post("/vllm/rerank", json=body)).json()["error"]
+    assert error["param"] == "documents[0].content"
+    assert str(MAX_PARTS) in error["message"]
+
+
+def test_too_many_filters_are_refused_before_any_is_looked_at() -> None:
+    with pytest.raises(ValidationError) as refused:
+        AnswerRequest(query="q", filters={f"name{place}": [] for place in range(MAX_FILTERS + 1)})  # type: ignore[misc]
+    complaint = as_invalid(refused.value)
+    assert (complaint.field, complaint.limit) == ("filters", MAX_FILTERS)
+    assert refused.value.error_count() == 1
+
+
+def test_of_many_wrong_documents_the_first_is_told() -> None:
+    with pytest.raises(ValidationError) as refused:
+        NATIVE.parse({"query": "q", "documents": [1] * 1000})
+    assert refused.value.error_count() == 1
+    assert as_invalid(refused.value).field == "documents[0]"
+
+
+def test_a_name_that_a_caller_wrote_is_told_in_short() -> None:
+    with pytest.raises(ValidationError) as refused:
+        AnswerRequest(query="q", filters={"x" * 100_000: []})  # type: ignore[dict-item]
+    assert len(str(as_invalid(refused.value))) < 1000
