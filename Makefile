@@ -7,7 +7,7 @@ BUILD_STAMP := $(BUILD)/.installed
 TOOLS := .cache/tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: help install serve test check format dist publish lock audit sbom pin-images clean
+.PHONY: help install serve test check reliability format dist publish lock audit sbom pin-images clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,19 @@ check: install ## format, lint, types and tests
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+SEED ?= 1
+reliability: install ## the long proofs, some hours: docs/reliability.md
+	$(BIN)/python -m tests.reliability.simulate --seed $(SEED) --count 10000000
+	$(BIN)/python -m tests.reliability.mutation
+	$(BIN)/python -m tests.reliability.mutants
+	$(BIN)/python -m tests.reliability.fuzz --seed $(SEED)
+	$(BIN)/python -m tests.reliability.crash --seed $(SEED) --count 300
+	$(BIN)/python -m tests.reliability.egress
+	$(BIN)/python -m tests.reliability.history --seed $(SEED)
+	$(BIN)/python -m loadtest.metastability
+	$(BIN)/python -m loadtest.overload
+	$(BIN)/python -m tests.reliability.soak --seed $(SEED)
 
 format: install ## mend format and lint
 	$(BIN)/ruff format
