@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from app.durable import rename, sync_tree
 from app.evaluation.problems import BadInput
 
 
@@ -21,7 +22,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+        rename(aside, path)
     except OSError as error:
         with suppress(OSError):
             aside.unlink()
@@ -45,6 +46,10 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
     try:
         yield aside
-        aside.rename(path)
+        try:
+            sync_tree(aside)
+            rename(aside, path)
+        except OSError as error:
+            raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from app.durable import rename, sync
 from app.rerank.engine.duet import Duet
 from app.rerank.engine.evidence import Parts
 from app.training.batches import Group, draw_step
@@ -136,7 +137,8 @@ class Trainer:
     def save(self, path: Path) -> None:
         aside = path.with_suffix(".new")
         torch.save(self.state(), aside)
-        aside.replace(path)
+        sync(aside)
+        rename(aside, path)
 
     def resume(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)

@@ -64,6 +64,7 @@ def set_journal_mode(connection: apsw.Connection, mode: str, seconds: float) -> 
 
 def put_away(connection: apsw.Connection) -> None:
     """Close the file as one file. Where another process holds it, that process does so later."""
+    connection.set_busy_timeout(int(PUT_AWAY_SECONDS * 1000))
     try:
         set_journal_mode(connection, "delete", PUT_AWAY_SECONDS)
     except apsw.Error:

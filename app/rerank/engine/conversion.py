@@ -104,7 +104,10 @@ def write(traced: Traced, names: Sequence[str], tensors: Sequence[Tensor], file:
         port.get_tensor().set_names({name})
     free = {name: [-1] * tensor.ndim for name, tensor in zip(names, tensors, strict=True)}
     model.reshape(free)
-    ov.save_model(model, file, compress_to_fp16=False)
+    try:
+        ov.save_model(model, file, compress_to_fp16=False)
+    except RuntimeError as error:  # "iostream error" is all it says
+        raise OSError(f"{file.name} cannot be written: the disk may be full") from error
 
 
 @contextmanager

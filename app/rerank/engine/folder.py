@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
+from app.durable import rename, sync_tree
 from app.rerank.engine.contest import Result
 from app.rerank.engine.encoders import SplitEncoder, Template
 from app.rerank.engine.layout import Layout
@@ -28,7 +29,7 @@ FORMAT = 2  # of the folder, and of what is done to a model on its way there
 LIBRARIES = ("openvino", "torch", "transformers", "sentence-transformers", "tokenizers")
 MODEL_FILES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
 TOKENIZER, CARD = "tokenizer.json", "card.json"
-UNFINISHED = ".new-"
+UNFINISHED, REPLACED = ".new-", ".replaced"
 HOUR = 3600
 
 
@@ -85,11 +86,16 @@ def written_aside(folder: Path) -> Iterator[Path]:
         aside = Path(made) / folder.name
         aside.mkdir()
         yield aside
-        shutil.rmtree(folder, ignore_errors=True)
+        sync_tree(aside)
+        replaced = Path(made) / REPLACED
+        with suppress(FileNotFoundError):
+            folder.rename(replaced)  # in one step, and removed with what is aside
         try:
-            aside.rename(folder)
+            rename(aside, folder)
         except OSError:
             if not folder.is_dir():  # else another process was faster
+                with suppress(OSError):
+                    replaced.rename(folder)
                 raise
 
 

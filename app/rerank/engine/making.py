@@ -47,11 +47,30 @@ def make(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel:
         if spec.engine == "openvino":
             raise LoadFailed(f"model {spec.label} renders a chat template: torch has to run it")
         return load_torch(replace(spec, engine="torch"))
+    try:
+        return compete(spec, original, model.engine, encoder, step, again=again)
+    except OSError as error:  # nothing of it is kept: the next start tries again
+        reason = error.strerror or str(error)
+        if spec.engine == "openvino" or spec.dtype == "int8":
+            raise LoadFailed(f"model {spec.label} cannot be converted: {reason}") from error
+        logger.warning("the model cannot be converted: %s", reason)
+        return load_torch(replace(spec, engine="torch"))
+
+
+def compete(
+    spec: ModelSpec,
+    original: ModelSpec,
+    engine: TorchEngine,
+    encoder: SplitEncoder,
+    step: Step,
+    *,
+    again: bool,
+) -> LoadedModel:
     kept = converted(spec)
     with home(kept) as folder:
         if kept is not None and not again:
             take_over(kept, folder)
-        results = hold(original, model.engine, encoder, folder, step)
+        results = hold(original, engine, encoder, folder, step)
         card = read_card(folder)
         best = choose(spec, results)
         step(f"opening {best.engine} {best.dtype}")
@@ -130,6 +149,8 @@ def convert_all(engine: TorchEngine, examples: Sequence[Pair], folder: Path, ste
             if change is not None:
                 change(engine.model)
             convert(engine, examples, folder, stem)
+    except OSError:
+        raise
     except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
         logger.warning("the model cannot be converted: %s", " ".join(str(error).split())[:300])
         for file in folder.iterdir():

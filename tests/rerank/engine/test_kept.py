@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import LoadFailed
 from app.rerank.engine import processors
 from app.rerank.engine.folder import fingerprint, written_aside
 from app.rerank.engine.loading import converted, load
@@ -103,10 +104,42 @@ def test_another_process_may_be_faster(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / "model").mkdir()
         raise OSError("Directory not empty")
 
-    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(Path, "replace", rename)
     with written_aside(tmp_path / "model"):
         pass
     assert (tmp_path / "model").is_dir()
+
+
+def test_a_new_folder_that_cannot_take_its_name_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "file").write_text("old")
+
+    def rename(*_: object) -> None:
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(Path, "replace", rename)
+    with pytest.raises(OSError, match="Input/output"), written_aside(tmp_path / "model"):
+        pass
+    assert (tmp_path / "model" / "file").read_text() == "old"
+
+
+def test_a_full_disk_is_no_verdict_on_a_model_and_the_next_start_converts_it(
+    fresh: ModelSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """OpenVINO says "iostream error", as of any other reason to give up on a model."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.rerank.engine.conversion.ov.save_model", fail)
+        assert load(replace(fresh, engine="auto")).engine.name == "torch"
+        assert "the model cannot be converted: float.xml cannot be written" in caplog.text
+        with pytest.raises(LoadFailed, match=r"model cannot be converted: float\.xml cannot"):
+            load(fresh)
+    assert load(fresh).engine.name == "openvino"
 
 
 def test_another_model_under_the_same_path_is_converted_anew(tmp_path: Path) -> None:
