@@ -95,9 +95,9 @@ class SimulatedStore:
 class SimulatedLLM:
     """Says what the question asks it to; fails before, in the middle, or late."""
 
-    def __init__(self, name: str, world: World) -> None:
+    def __init__(self, name: str, world: World, share: float = 1.0) -> None:
         self.name = name
-        self.rate = world.faults.llm
+        self.rate = world.faults.llm * share
         self.under_way = 0
         self._rng = Random(f"{name} {world.seed}")
 

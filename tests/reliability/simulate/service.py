@@ -110,7 +110,7 @@ async def open_service(
     reference = Reference(world.max_tokens, world.chars_per_token)
     engine, encoder = SimulatedEngine(world, batches), SimulatedEncoder(world, reference)
     remote, store = SimulatedRemote(world, reference), SimulatedStore(world, texts.candidates)
-    llms = [SimulatedLLM(name, world) for name in ("a", "b")]
+    llms = [SimulatedLLM("a", world), SimulatedLLM("b", world, 0.5)]
     cache = Cache(world.cache_bytes, world.cache_seconds, clock)
     budget = Budget(world.daily_tokens, None, Days(world, seconds))
     async with open_batcher(world, engine) as batcher:
