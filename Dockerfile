@@ -2,30 +2,35 @@
 # docker build --build-arg VARIANT=gpu .     for NVIDIA GPUs
 # docker build --build-arg MODEL=owner/name . with a hub model baked in, instead of the bundled one
 
-ARG PYTHON=3.11-slim-bookworm
+# By digest, so that a build tomorrow starts from the same bytes; `make pin-images` looks it up.
+ARG PYTHON=3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM python:${PYTHON} AS build
 ARG VARIANT=cpu
 # An index that serves torch, where its makers' own cannot be reached.
 ARG TORCH_INDEX_URL=
 ENV VIRTUAL_ENV=/venv UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 PIP_ROOT_USER_ACTION=ignore
-RUN pip install --no-cache-dir uv==0.13.8 && uv venv --python "$(command -v python)" /venv
 WORKDIR /src
 
-# Apart from the code, so that a change to it does not fetch torch again.
-COPY pyproject.toml constraints.txt ./
-# Plain torch brings gigabytes of CUDA; uv knows where its makers keep the CPU build.
-RUN case "$VARIANT:$TORCH_INDEX_URL" in \
-        cpu:) torch=--torch-backend=cpu ;; \
-        gpu:) torch= ;; \
-        cpu:*|gpu:*) torch="--index=$TORCH_INDEX_URL" ;; \
-        *) echo "VARIANT is cpu or gpu, not $VARIANT" >&2; exit 2 ;; \
-    esac; \
-    uv pip install $torch -c constraints.txt -r pyproject.toml --extra ingest --extra postgres
+# Each file of each package by its hash; `make lock` writes these lists.
+COPY requirements-build.lock requirements.lock requirements-cuda.lock constraints.txt ./
+RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements-build.lock \
+    && uv venv --python "$(command -v python)" /venv
 
-COPY README.md LICENSE ./
+# Apart from the code, so that a change to it does not fetch torch again. All that torch needs of
+# others is there by then. Its CPU build comes from its makers' own index (uv knows where), with
+# other files than the lock knows, or from a mirror: there the version holds, and TLS.
+RUN uv pip install --require-hashes --no-deps -r requirements.lock \
+    && case "$VARIANT:$TORCH_INDEX_URL" in \
+        cpu:) uv pip install --torch-backend=cpu -c constraints.txt torch ;; \
+        gpu:) uv pip install --require-hashes --no-deps -r requirements-cuda.lock ;; \
+        cpu:*|gpu:*) uv pip install --index="$TORCH_INDEX_URL" -c constraints.txt torch ;; \
+        *) echo "VARIANT is cpu or gpu, not $VARIANT" >&2; exit 2 ;; \
+    esac
+
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
-RUN uv pip install --no-deps --build-constraint constraints.txt .
+RUN python -m hatchling build -t wheel -d /dist && uv pip install --no-deps --offline /dist/*.whl
 
 # Ranking once fetches the very files that serving needs, and proves that the model ranks.
 ARG MODEL=

@@ -8,12 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pydantic import SecretStr
 
 from app.answer.answering import Answering, KeyedLLM, Plan, open_answering
+from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.llm.client import Asking
 from app.answer.opening import DEFAULT_STORE, FirstStage, open_retriever
 from app.answer.pipeline import Manner, Retrieves
 from app.answer.tracing import NoTracer, Tracer
 from app.errors import LoadFailed
 from app.metrics import Metrics
+from app.observing import harmless
 from app.rerank.query import Ranker
 from app.settings import Settings
 from app.settings.answering import NO_KEY
@@ -24,7 +26,9 @@ OpenFirstStage = Callable[[Settings, Metrics], AbstractAsyncContextManager[Retri
 @asynccontextmanager
 async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterator[Retrieves]:
     """What finds candidates for `/answer`."""
-    async with open_retriever(first_stage(settings), observe=metrics.searched) as retriever:
+    async with open_retriever(
+        first_stage(settings), observe=harmless(metrics.searched)
+    ) as retriever:
         yield retriever
 
 
@@ -41,8 +45,8 @@ async def open_answers(
             retriever,
             reranker,
             tracer=open_tracer(settings),
-            observe=metrics.answer,
-            observe_llm=metrics.llm_called,
+            observe=harmless(metrics.answer),
+            observe_llm=harmless(metrics.llm_called),
         ) as answering:
             metrics.watch_llms(answering.chain)
             yield answering
@@ -64,6 +68,7 @@ def plan_of(settings: Settings) -> Plan:
         ),
         connect=settings.llm_connect_ms / 1000,
         concurrency=settings.llm_concurrency,
+        queue=settings.llm_queue,
         daily_tokens=settings.llm_daily_tokens,
         budget_file=settings.llm_budget_file,
         manner=Manner(
@@ -73,7 +78,9 @@ def plan_of(settings: Settings) -> Plan:
             listwise=settings.llm_listwise,
         ),
         cache_seconds=settings.answer_cache_seconds,
+        cache_bytes=settings.answer_cache_mb * 2**20,
         feedback_file=settings.feedback_file,
+        feedback_bytes=settings.feedback_max_mb * 2**20,
     )
 
 
@@ -84,7 +91,7 @@ def open_tracer(settings: Settings) -> Tracer:
         from app.answer.otel import OtelTracer  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise LoadFailed("traces needs OpenTelemetry: pip install 'rerankd[otel]'") from error
-    return OtelTracer(content=settings.trace_content)
+    return HarmlessTracer(OtelTracer(content=settings.trace_content))
 
 
 def first_stage(settings: Settings) -> FirstStage:
@@ -101,4 +108,5 @@ def first_stage(settings: Settings) -> FirstStage:
         embedder_key=plain(settings.embedder_api_key),
         embedder_seconds=settings.embedder_timeout_ms / 1000,
         offline=settings.offline,
+        passage_chars=settings.max_document_chars,
     )

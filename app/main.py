@@ -13,11 +13,14 @@ from app.api import build_api
 from app.api.access import PROBES
 from app.api.auth import read_key, read_keys
 from app.api.exposure import Exposure
+from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
 from app.errors import LoadFailed
+from app.event_loop import loop_watched
 from app.metrics import Metrics
-from app.rankers import open_model, open_remote
+from app.rankers import open_fallback, open_model
 from app.rerank.batcher import Batcher
+from app.rerank.tokenizing import Tokenizing
 from app.server.exit_limit import ExitLimit
 from app.server.limits import Limits, default_connections
 from app.server.serving import Server
@@ -34,19 +37,21 @@ def create_app(
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics, mark = Metrics(), new_mark()
+    inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
         lambda: open_model(settings, metrics, mark),
         lambda ranker: open_answers(settings, metrics, first_stage, ranker),
         fatal,
     )
-    watch(service, metrics)
+    watch(service, metrics, inflight)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(loop_watched(metrics.loop_lagged))
             fallback = None
             if settings.fallback:
-                behind = open_remote(settings, settings.fallback, metrics, mark=mark)
+                behind = open_fallback(settings, metrics, mark)
                 fallback = await stack.enter_async_context(behind)
             service.start(fallback)
             yield
@@ -60,7 +65,9 @@ def create_app(
             documents=settings.max_documents,
             document_chars=settings.max_document_chars,
             query_chars=settings.max_query_chars,
+            json_values=settings.json_values,
         ),
+        inflight=inflight,
         mark=mark,
         exposure=Exposure(
             keys=read_keys(settings.api_keys, settings.api_keys_file),
@@ -69,6 +76,7 @@ def create_app(
             cors_origins=settings.cors_origins,
             docs=settings.docs,
         ),
+        share_cache=settings.share_cache,
         lifespan=lifespan,
     )
 
@@ -89,6 +97,7 @@ def create_server(
         connection_limits(settings, descriptors),
         drain=service.drain,
         drain_seconds=settings.drain_seconds,
+        settled=service.settled if lifespan else None,
         observe=metrics.connection_closed,
         exit_limit=exit_limit,
         lifespan=lifespan,
@@ -112,7 +121,7 @@ def connection_limits(settings: Settings, descriptors: int) -> Limits:
     )
 
 
-def watch(service: Service, metrics: Metrics) -> None:
+def watch(service: Service, metrics: Metrics, inflight: InflightBytes) -> None:
     """Gauges that are read when Prometheus asks, before the model is there too."""
 
     def watch_served(name: str, help_text: str, read: Callable[[Served], float]) -> None:
@@ -125,6 +134,14 @@ def watch(service: Service, metrics: Metrics) -> None:
         "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
     )
     metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
+
+    def watch_tokenizing(name: str, help_text: str, read: Callable[[Tokenizing], float]) -> None:
+        watch_served(name, help_text, lambda one: read(one.tokenizing) if one.tokenizing else 0.0)
+
+    metrics.watch(
+        "inflight_bytes", "Bodies of requests being read or answered", lambda: inflight.held
+    )
+    metrics.watch("inflight_bytes_limit", "Bytes that such bodies may take", lambda: inflight.limit)
     watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
     watch_served(
         "queue_tokens_limit",
@@ -144,6 +161,21 @@ def watch(service: Service, metrics: Metrics) -> None:
     watch_batcher(
         "tokens_per_second",
         "How fast the engine drains the queue",
+        lambda one: one.pace.tokens_per_second,
+    )
+    watch_batcher(
+        "batch_age_seconds",
+        "How long the engine has been at its oldest batch; 0 while it has none",
+        lambda one: one.calls.age,
+    )
+    watch_tokenizing(
+        "tokenizer_chars_waiting",
+        "Characters waiting to be tokenized",
+        lambda one: one.waiting_chars,
+    )
+    watch_tokenizing(
+        "tokenizer_chars_per_second",
+        "How fast texts are tokenized",
         lambda one: one.pace.tokens_per_second,
     )
     watch_served(

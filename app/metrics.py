@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.answer.answered import Answer, StageDone
-from app.answer.llm.chain import Called, Chain
+from app.answer.llm.chain import CROWDED, Called, Chain
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 from app.server.refusals import CLOSE_REASONS
@@ -101,6 +101,9 @@ class Metrics:
         self._reused = self._counter(
             "scores_reused", "Scores not computed again: duplicate or cached", ("source",)
         )
+        self._loop_lag = self._histogram(
+            "loop_lag_seconds", "How late a task wakes: how long the event loop was held", SECONDS
+        )
         self._load_seconds = self._gauge("model_load_seconds", "Time to load and warm the model")
         self._upstream = self._histogram(
             "upstream_seconds",
@@ -113,6 +116,17 @@ class Metrics:
         self._closed = self._counter(
             "connections_closed", "Connections closed for exceeding a limit", ("reason",)
         )
+        self._fallback = self._counter(
+            "fallback_documents",
+            "Documents for the fallback: sent, or refused by the daily limit",
+            ("outcome",),
+        )
+        self._fallback_left = self._gauge(
+            "fallback_documents_left",
+            "Documents that may go to the fallback today; 0 without a limit",
+        )
+        for outcome in ("sent", "refused"):
+            self._fallback.labels(outcome)
         self._scores = ScoreHistogram()
         self.registry.register(self._scores)
         self._make_answer_metrics()
@@ -156,6 +170,10 @@ class Metrics:
             ("llm",),
             registry=self.registry,
         )
+        self._llm_waiting = self._gauge("llm_waiting", "Questions that wait for a language model")
+        self._crowded = self._counter(
+            "llm_crowded", "Calls to language models not made, for too many questions waited"
+        )
         self._budget = self._gauge("llm_budget_tokens", "Tokens left today; 0 without a limit")
         for outcome in OUTCOMES:
             self._answers.labels(outcome)
@@ -174,6 +192,9 @@ class Metrics:
         self._searches.labels(store, outcome).observe(seconds)
 
     def llm_called(self, call: Called) -> None:
+        if call.outcome == CROWDED:
+            self._crowded.inc()
+            return
         if call.outcome != "passed_over":
             self._llm_seconds.labels(call.llm, call.outcome).observe(call.seconds)
         if call.outcome in ("passed_over", "failed", "timeout"):
@@ -185,6 +206,7 @@ class Metrics:
         if chain is None:
             return
         self._budget.set_function(lambda: chain.budget.left)
+        self._llm_waiting.set_function(lambda: chain.slots.waiting)
         for link in chain.links:
             breaker = link.breaker
             self._breakers.labels(link.llm.name).set_function(partial(getattr, breaker, "open"))
@@ -217,6 +239,9 @@ class Metrics:
     def refused(self, reason: str) -> None:
         self._refusals.labels(reason).inc()
 
+    def loop_lagged(self, seconds: float) -> None:
+        self._loop_lag.observe(seconds)
+
     def batch(self, event: BatchDone | Withdrawn) -> None:
         if isinstance(event, Withdrawn):
             self._withdrawn.inc(event.pairs)
@@ -230,6 +255,12 @@ class Metrics:
 
     def upstream(self, name: str, outcome: str, seconds: float) -> None:
         self._upstream.labels(name, outcome).observe(seconds)
+
+    def fallback(self, outcome: str, documents: int) -> None:
+        self._fallback.labels(outcome).inc(documents)
+
+    def watch_fallback(self, left: Callable[[], int]) -> None:
+        self._fallback_left.set_function(left)
 
     def ranked(self, ranking: Ranking) -> None:
         usage, times = ranking.usage, ranking.times

@@ -7,14 +7,18 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from app.metrics import Metrics
+from app.observing import harmless
+from app.rerank.allowance import Allowance
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
 from app.rerank.engine import Encoder, LoadedModel, Pair
 from app.rerank.engine.spec import ModelSpec
+from app.rerank.fallback import Limited
 from app.rerank.health import watched
 from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
@@ -26,6 +30,7 @@ from app.upstream.wires import find_target
 
 logger = logging.getLogger(__name__)
 
+TOKENIZERS = 2  # threads
 LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
 
 
@@ -54,17 +59,30 @@ async def open_remote(
         settings.upstream_timeout_ms / 1000,
     ) as client:
         limit = settings.timeout_ms / 1000
-        observers = (metrics.ranked, metrics.upstream)
+        observers = (harmless(metrics.ranked), harmless(metrics.upstream))
         remote = Remote(target, client, limit, *observers, name=name, mark=mark)
         yield Served(remote, facts=remote.facts)
 
 
 @asynccontextmanager
+async def open_fallback(settings: Settings, metrics: Metrics, mark: str) -> AsyncIterator[Served]:
+    """Another service behind the local model, for so many documents a day."""
+    allowance = Allowance(settings.fallback_daily_documents, settings.fallback_budget_file)
+    metrics.watch_fallback(lambda: allowance.left)
+    async with open_remote(settings, settings.fallback, metrics, mark=mark) as served:
+        limited = Limited(served.reranker, allowance, metrics.fallback)
+        yield replace(served, reranker=limited)
+
+
+@asynccontextmanager
 async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
-    """Load, warm up, serve. Two threads for the engine, though most use one; two to tokenize."""
+    """Load, warm up, serve. Two threads for the engine, though most use one."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    with threads(2, "engine") as engine_threads, threads(2, "tokenizer") as tokenizer_threads:
+    with (
+        threads(2, "engine") as engine_threads,
+        threads(TOKENIZERS, "tokenizer") as tokenizer_threads,
+    ):
         model = await loop.run_in_executor(engine_threads, load_model, settings)
         calibration = load_calibration(settings, model)
 
@@ -94,12 +112,13 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 observe=metrics.ranked,
                 calibration=calibration,
                 windows=WINDOWS[settings.long_documents],
+                tokenizers=TOKENIZERS,
             )
             known = await warm_up(model.encoder, batcher)
             told = facts(model, limits, calibration)
             metrics.loaded(loop.time() - started, told)
             async with watched(batcher, known):
-                yield Served(reranker, batcher, model.engine.memory, told)
+                yield Served(reranker, batcher, model.engine.memory, told, reranker.tokenizing)
 
 
 def load_model(settings: Settings) -> LoadedModel:

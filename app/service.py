@@ -14,6 +14,7 @@ from app.errors import LoadFailed, NoStore
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
 from app.rerank.query import Query, Ranker, Ranking
+from app.rerank.tokenizing import Tokenizing
 from app.state import DRAINING, READY, STARTING, State, failed
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Served:
     batcher: Batcher | None = None  # none where another service scores
     memory: Callable[[], int] = lambda: 0  # bytes on the device
     facts: dict[str, Any] = field(default_factory=dict)
+    tokenizing: Tokenizing | None = None
 
     @property
     def problem(self) -> str | None:

@@ -164,7 +164,7 @@ def one_small(url: str, model: LoadedModel, count: int) -> dict[str, float]:
 def json_edge(documents: int, repeats: int) -> dict[str, float]:
     """Milliseconds of each step that the HTTP edge does for so many documents."""
     raw = Texts(SHORT, seed=3).request(documents).body
-    limits = RequestLimits(2**30, documents, 10**6, 10**6)
+    limits = RequestLimits(2**30, documents, 10**6, 10**6, 10**6)
     body = from_json(raw)
     query = NATIVE.parse(body)
     results = [Result(index, index / documents) for index in range(documents)]

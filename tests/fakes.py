@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from app.answer.candidate import Candidate
-from app.answer.llm import Ended, Prompt, Tokens
+from app.answer.llm import Ended, OnText, Prompt, Tokens
 from app.errors import UpstreamFailed
 from app.rerank.engine import Encoded, OutOfMemory, Pair
 from app.rerank.query import Query, Ranking, Result, Side
@@ -147,9 +147,9 @@ class ScriptedLLM:
         self.prompts: list[Prompt] = []
         self.closed = 0
 
-    async def words(
-        self, prompt: Prompt, *, stream: bool, taken: Callable[[bool], None]
-    ) -> AsyncGenerator[str | Ended]:
+    async def complete(
+        self, prompt: Prompt, on_text: OnText, *, stream: bool, taken: Callable[[bool], None]
+    ) -> Ended:
         self.prompts.append(prompt)
         taken(True)
         try:
@@ -159,10 +159,10 @@ class ScriptedLLM:
                 if isinstance(piece, Exception):
                     raise piece
                 if isinstance(piece, str):
-                    yield piece
+                    on_text(piece)
                 else:
                     await asyncio.sleep(piece)
-            yield Ended(Tokens(self.tokens - 1, 1))
+            return Ended(Tokens(self.tokens - 1, 1))
         finally:
             self.closed += 1
 

@@ -5,10 +5,12 @@ import sys
 import pytest
 
 from app.answer.answering import distinct, format_of
+from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.llm import Prompt
 from app.answer.llm.anthropic import Anthropic
 from app.answer.llm.openai import OpenAI
 from app.answer.otel import OtelTracer
+from app.answer.tracing import NoTracer
 from app.answers import open_tracer, plan_of
 from app.errors import LoadFailed
 from app.settings import load
@@ -38,9 +40,10 @@ def test_one_model_at_two_urls_has_two_names() -> None:
 
 
 def test_traces_are_sent_only_when_they_are_switched_on() -> None:
-    assert not isinstance(open_tracer(load({})), OtelTracer)
+    assert isinstance(open_tracer(load({})), NoTracer)
     tracer = open_tracer(load({}, traces=True))
-    assert isinstance(tracer, OtelTracer)
+    assert isinstance(tracer, HarmlessTracer)
+    assert isinstance(tracer.inner, OtelTracer)
     tracer.close()
 
 

@@ -151,11 +151,11 @@ async def test_whatever_problem_the_batcher_has_is_a_failure_of_the_engine() -> 
     async with house.serving() as service:
         await service.settled()
         for problem in ("the engine does not respond", ""):
-            house.batcher.problem = problem
+            house.batcher.failing = problem
             assert service.state == ("failed", problem)
             with pytest.raises(EngineFailed):
                 service.reranker()
-        house.batcher.problem = None
+        house.batcher.failing = None
         assert service.state == ("ready", None)
 
 
@@ -164,7 +164,7 @@ async def test_an_engine_that_failed_leaves_its_requests_to_the_fallback() -> No
     house, fallback = House(), OverlapReranker()
     async with house.serving(fallback) as service:
         await service.settled()
-        house.batcher.problem = "the engine does not respond"
+        house.batcher.failing = "the engine does not respond"
         assert (service.state.name, service.local_state.name) == ("ready", "failed")
         await service.reranker().rank(QUERY)
         assert (len(fallback.queries), house.model.queries) == (1, [])
@@ -175,6 +175,6 @@ async def test_without_a_store_a_failed_engine_does_not_hide_that_there_is_none(
     house = House(stored=False)
     async with house.serving(OverlapReranker()) as service:
         await service.settled()
-        house.batcher.problem = "the engine does not respond"
+        house.batcher.failing = "the engine does not respond"
         with pytest.raises(NoStore):
             service.answering()

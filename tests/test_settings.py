@@ -149,3 +149,24 @@ def test_settings_of_answers_that_do_not_go_together_are_refused(
 def test_a_temperature_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANKD_LLM_TEMPERATURE", "")
     assert load({}).llm_temperature is None
+
+
+def test_a_body_of_the_largest_size_must_fit_among_those_in_progress() -> None:
+    with pytest.raises(ValidationError, match="could never be admitted"):
+        load({}, max_body_bytes=2**20 + 1, max_inflight_mb=1)
+    assert load({}, max_body_bytes=2**20, max_inflight_mb=1).max_inflight_mb == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({}, 50_000),
+        ({"max_documents": 10}, 50_000),
+        ({"max_documents": 5_000}, 250_000),
+        ({"max_documents": 5_000, "max_json_values": 7}, 7),
+    ],
+)
+def test_values_follow_from_documents_unless_they_are_set(
+    settings: dict[str, int], values: int
+) -> None:
+    assert load({}, **settings).json_values == values

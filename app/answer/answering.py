@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from app.answer.answered import Answer
-from app.answer.cache import Recent
+from app.answer.cache import MAX_BYTES, Recent
 from app.answer.feedback import Feedback
 from app.answer.llm.anthropic import Anthropic
 from app.answer.llm.breaker import Breaker
@@ -20,10 +20,13 @@ from app.answer.llm.budget import Budget
 from app.answer.llm.chain import Called, Chain, Link
 from app.answer.llm.client import Asking, Client, Format
 from app.answer.llm.openai import OpenAI
+from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner, Retrieves
 from app.answer.run import Observe
 from app.answer.tracing import NoTracer, Tracer
+from app.observing import harmless
 from app.rerank.query import Ranker
+from app.upstream.reading import ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,14 @@ class Plan:
     asking: Asking = field(default_factory=Asking)
     connect: float = 3.0  # seconds
     concurrency: int = 8
+    queue: int = 16  # questions that wait for a language model
     daily_tokens: int = 0
     budget_file: Path | None = None
     manner: Manner = field(default_factory=Manner)
     cache_seconds: float = 0.0
+    cache_bytes: int = MAX_BYTES
     feedback_file: Path | None = None
+    feedback_bytes: int = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Answering:
     answerer: Answerer
     chain: Chain | None
     feedback: Feedback | None
+    remember: Callable[[str, Answer], None] = lambda name, answer: None  # for a verdict later
 
 
 @asynccontextmanager
@@ -72,14 +79,19 @@ async def open_answering(
     clock = asyncio.get_running_loop().time
     tracer = tracer or NoTracer()
     chain = open_chain(plan, observe_llm, transport) if plan.llms else None
-    cache: Recent[Answer] = Recent(plan.cache_seconds, clock)
-    feedback = Feedback(plan.feedback_file, clock) if plan.feedback_file else None
+    cache: Recent[Answer] = Recent(plan.cache_seconds, clock, max_bytes=plan.cache_bytes)
+    file = plan.feedback_file
+    feedback = Feedback(file, clock, plan.feedback_bytes) if file else None
     answerer = Answerer(
         retriever, reranker, chain, plan.manner, cache=cache, tracer=tracer, observe=observe
     )
     try:
-        yield Answering(answerer, chain, feedback)
+        yield Answering(
+            answerer, chain, feedback, *([harmless(feedback.remember)] if feedback else [])
+        )
     finally:
+        if feedback is not None:
+            feedback.close()
         if chain is not None:
             await chain.close()
         await asyncio.to_thread(tracer.close)
@@ -97,8 +109,8 @@ def open_chain(
     return Chain(
         links,
         Budget(plan.daily_tokens, plan.budget_file),
+        Slots(plan.concurrency, plan.queue),
         max_tokens=plan.asking.max_tokens,
-        concurrency=plan.concurrency,
         observe=observe,
     )
 
@@ -108,6 +120,7 @@ def open_client(
 ) -> Client:
     """The limit on reading is the client's own, by the clock; httpx's would count each piece."""
     http = httpx.AsyncClient(
+        headers=ACCEPTED,
         timeout=httpx.Timeout(None, connect=plan.connect),
         limits=httpx.Limits(max_connections=None),
         transport=transport,

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 COLLECTION = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+MAX_FILTERS = 32
+MAX_FILTER_NAME = 128  # characters
+MAX_FILTER_TEXT = 4096  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,11 @@ class Search:
 
 
 class Store(Protocol):
-    """One first stage. Fails with UpstreamFailed or UpstreamTimeout, and nothing else."""
+    """One first stage.
+
+    Fails with UpstreamFailed or UpstreamTimeout, or with InvalidRequest for a search that it cannot
+    put into words, and nothing else.
+    """
 
     name: str
     reads: Literal["words", "vector"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 AT_ONCE = 32  # texts
+LARGEST = 3.4e38  # that four bytes hold
 
 
 class Embedder(Protocol):
@@ -106,6 +107,8 @@ class RemoteEmbedder:
         with reading(self.name):
             rows = sorted(answer["data"], key=lambda row: int(row["index"]))
             vectors = [[as_number(number) for number in row["embedding"]] for row in rows]
+            if any(abs(number) > LARGEST for vector in vectors for number in vector):
+                raise ValueError("more than stores can hold")
             if len(vectors) != len(texts) or len({len(one) for one in vectors}) != 1:
                 raise ValueError("not a vector for each text")
             return vectors

@@ -22,6 +22,7 @@ ATTEMPTS = 2
 MAX_ANSWER_BYTES = 33_554_432
 REFUSED = {401, 403}
 MISFITS = {400, 422}
+MAX_DEPTH = 100  # of metadata: what is nested deeper cannot be written as JSON again
 
 
 class Endpoint:
@@ -153,17 +154,19 @@ def with_text(store: str, found: Sequence[Candidate | None]) -> list[Candidate]:
     return kept
 
 
-def sound(value: Any) -> Any:
+def sound(value: Any, depth: int = MAX_DEPTH) -> Any:
     r"""Python reads half a character, `\ud83d`, and NaN; tokenizers and answers take neither."""
+    if not depth:
+        raise ValueError("nested too deep")
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()
         case float():
             return value if isfinite(value) else None
         case list():
-            return [sound(one) for one in value]
+            return [sound(part, depth - 1) for part in value]
         case dict():
-            return {sound(name): sound(one) for name, one in value.items()}
+            return {sound(name): sound(part, depth - 1) for name, part in value.items()}
     return value
 
 

@@ -31,12 +31,17 @@ class Extract:
 
 
 async def extract(
-    reranker: Ranker, question: str, passages: Sequence[str], limit: float | None
+    reranker: Ranker,
+    question: str,
+    passages: Sequence[str],
+    limit: float | None,
+    caller: str = "",
 ) -> Extract:
     """`limit`: seconds that it may take."""
     parts = statements(passages)
     documents = [Document(text) for text in parts]
-    ranking = await reranker.rank(Query(question, documents, top_n=MOST, timeout=limit))
+    query = Query(question, documents, top_n=MOST, timeout=limit, caller=caller)
+    ranking = await reranker.rank(query)
     least = SHARE * ranking.results[0].score if ranking.results else 0.0
     chosen = [one.index for one in ranking.results if one.score >= least]
     made = joined(parts, [documents[index].text for index in sorted(chosen)])

@@ -16,7 +16,7 @@ from app.answer.candidate import Store
 from app.answer.embedder import Embedder, RemoteEmbedder, load_embedder
 from app.answer.endpoint import Endpoint
 from app.answer.ingest.shelf import Shelf
-from app.answer.retriever import Observe, Retriever
+from app.answer.retriever import MAX_PASSAGE_CHARS, Observe, Retriever
 from app.answer.stores import chroma, elasticsearch, qdrant
 from app.answer.stores.elasticsearch_shelf import ElasticsearchShelf
 from app.answer.stores.layout import layout_of, layout_to_fill
@@ -44,6 +44,7 @@ class FirstStage:
     embedder_key: str = field(default="", repr=False)
     embedder_seconds: float = 10.0
     offline: bool = False
+    passage_chars: int = MAX_PASSAGE_CHARS
 
 
 @asynccontextmanager
@@ -60,7 +61,7 @@ async def open_retriever(
     for store in stores:
         if store.reads == "vector" and embedder is None:
             raise LoadFailed(f"setting embedder: store {store.name} reads vectors and needs one")
-    retriever = Retriever(stores, embedder, observe)
+    retriever = Retriever(stores, embedder, observe, passage_chars=stage.passage_chars)
     try:
         yield retriever
     finally:

@@ -1,13 +1,12 @@
 """From a question to a cited answer: search, rerank, ask; or extract, or say that nothing is known.
 
-Found comes first, then the words, and Answer last, whether or not anybody reads along.
+A listener is given Found first, and then the words as they come.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,11 +16,10 @@ from app.answer.cache import Recent
 from app.answer.candidate import Candidate
 from app.answer.citations import Reader
 from app.answer.extractive import extract
-from app.answer.llm import Spoken
 from app.answer.llm.chain import AllFailed, Chain
 from app.answer.prompt import NO_ANSWER, build
 from app.answer.question import Question
-from app.answer.run import Observe, Run
+from app.answer.run import Listener, Observe, Run
 from app.answer.tracing import (
     NoTracer,
     Tracer,
@@ -35,8 +33,8 @@ from app.errors import UpstreamFailed
 from app.rerank.query import Document, Query, Ranker, Ranking
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
+NO_QUESTION = Question("")  # of an answer in the cache: whoever is given it has his own
 NOTHING_MATCHED = "nothing was retrieved with these filters"
-Event = Found | str | Answer
 
 
 class Retrieved(Protocol):
@@ -89,28 +87,22 @@ class Answerer:
         self._observe = observe
         self._fence = fence
 
-    async def answer(self, question: Question) -> Answer:
-        async with aclosing(self.events(question, stream=False)) as events:
-            *_, last = [event async for event in events]
-        assert isinstance(last, Answer)  # noqa: S101 (for the type checker)
-        return last
+    def limit(self, question: Question) -> float:
+        """Seconds that the answer may take."""
+        return min(question.timeout or self._manner.timeout, self._manner.timeout)
 
-    async def events(self, question: Question, *, stream: bool) -> AsyncGenerator[Event]:
-        limit = min(question.timeout or self._manner.timeout, self._manner.timeout)
+    async def answer(self, question: Question, listener: Listener | None = None) -> Answer:
         with self._tracer.span("answer", "CHAIN", None) as root:
-            run = Run(question, limit, self._tracer, root, self._observe)
+            limit = self.limit(question)
+            run = Run(question, limit, self._tracer, root, self._observe, listener)
             found = await self._find(run)
-            yield found
-            async with aclosing(self._speak(run, found, stream)) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, str):
-                        yield piece
-                        continue
-                    times = run.times | {"total": run.elapsed}
-                    answer = replace(piece, warnings=tuple(run.warnings), times=times)
-                    tell_answered(root, answer)
-                    self._observe(answer)
-                    yield answer
+            run.show(found)
+            answer = await self._speak(run, found)
+            times = run.times | {"total": run.elapsed}
+            answer = replace(answer, warnings=tuple(run.warnings), times=times)
+            tell_answered(root, answer)
+            self._observe(answer)
+            return answer
 
     async def _find(self, run: Run) -> Found:
         candidates = await self._retrieve(run)
@@ -144,7 +136,9 @@ class Answerer:
         question = run.question
         documents = [Document(one.text, one.id) for one in candidates]
         with run.stage("rerank", "RERANKER") as span:
-            query = Query(question.in_context, documents, timeout=run.remaining)
+            query = Query(
+                question.in_context, documents, timeout=run.remaining, caller=question.caller
+            )
             ranking = await self._reranker.rank(query)
             run.warnings += ranking.warnings
             found = self._choose(run, candidates, ranking)
@@ -168,29 +162,28 @@ class Answerer:
         ]
         return Found(sources, candidates, ranking.usage.tokens, ranking.model, ranking.by)
 
-    async def _speak(self, run: Run, found: Found, stream: bool) -> AsyncGenerator[str | Answer]:
-        began = False
+    async def _speak(self, run: Run, found: Found) -> Answer:
         if found.sources and self._chain is not None:
             try:
-                async with aclosing(self._write(run, found, self._chain, stream)) as pieces:
-                    async for piece in pieces:
-                        began = True
-                        yield piece
-                return
+                return await self._write(run, found, self._chain)
             except (AllFailed, UpstreamFailed) as error:
-                if began:
+                if run.began:
                     raise
                 run.warnings.append(f"extracted, not written: {error}")
         answer = await self._extract(run, found)
-        yield answer.text
-        yield answer
+        run.show(answer.text)
+        return answer
 
     async def _extract(self, run: Run, found: Found) -> Answer:
         if not found.sources:
             return Answer(run.question, found, "not_found", NO_ANSWER, tokens=run.tokens)
         with run.stage("extract", "RERANKER"):
             made = await extract(
-                self._reranker, run.question.in_context, found.bodies, run.remaining
+                self._reranker,
+                run.question.in_context,
+                found.bodies,
+                run.remaining,
+                run.question.caller,
             )
         if made.by != (ranker := found.by or found.model):
             run.warnings.append(f"{ranker} ranked the passages, {made.by} chose the sentences")
@@ -204,36 +197,32 @@ class Answerer:
             tokens=run.tokens,
         )
 
-    async def _write(
-        self,
-        run: Run,
-        found: Found,
-        chain: Chain,
-        stream: bool,
-    ) -> AsyncGenerator[str | Answer]:
+    async def _write(self, run: Run, found: Found, chain: Chain) -> Answer:
         key = answer_key(run, found, (chain.name, repr(self._manner)))
         if (known := self._cache.get(key)) is not None:
             run.warnings += known.warnings
-            yield known.text
-            yield replace(known, question=run.question, found=found, cached=True, tokens=run.tokens)
-            return
+            run.show(known.text)
+            return replace(
+                known, question=run.question, found=found, cached=True, tokens=run.tokens
+            )
         before = len(run.warnings)
         built = build(run.question, found.texts, self._fence(), self._manner.room)
         run.warnings += built.warnings
         reader = Reader(built.used)
         with run.stage("llm", "LLM") as span:
             started = run.elapsed
-            async with aclosing(chain.words(built.prompt, stream=stream)) as words:
-                while not isinstance(piece := await run.next_of(words), Spoken):
-                    run.times.setdefault("first_token", run.elapsed - started)
-                    if shown := reader.feed(piece):
-                        yield shown
-            tell_spoken(span, built.prompt, reader.text, piece)
+
+            def hear(text: str) -> None:
+                run.times.setdefault("first_token", run.elapsed - started)
+                run.show(reader.feed(text))
+
+            spoken = await run.complete(chain, built.prompt, hear, stream=run.streams)
+            tell_spoken(span, built.prompt, reader.text, spoken)
         shown = reader.end()
-        answer = written(run, found, built.used, reader, piece)
-        if shown:
-            yield shown
-        if piece.finish == "stop":
+        answer = written(run, found, built.used, reader, spoken)
+        run.show(shown)
+        if spoken.finish == "stop":
             own = tuple(run.warnings[before:])
-            self._cache.put(key, replace(answer, found=Found((), ()), warnings=own))
-        yield answer
+            bare = replace(answer, question=NO_QUESTION, found=Found((), ()), warnings=own)
+            self._cache.put(key, bare)
+        return answer

@@ -29,6 +29,7 @@ class Question:
     timeout: float | None = None  # seconds
     return_documents: bool = False
     diagnostics: bool = False
+    caller: str = ""  # whose scores and answers are kept apart; empty: everybody's are the same
 
     def __post_init__(self) -> None:
         if self.final_k >= self.initial_k:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
-from app.answer.answered import Answer, StageDone
-from app.answer.llm import Tokens
+from app.answer.answered import Answer, Found, StageDone
+from app.answer.llm import OnText, Prompt, Spoken, Tokens
+from app.answer.llm.chain import Chain
 from app.answer.question import Question
 from app.answer.tracing import Kind, Span, Tracer
 from app.errors import DeadlineExceeded, UpstreamTimeout
 
-Piece = TypeVar("Piece")
 Observe = Callable[[StageDone | Answer], None]
+# Is given what was found, then the answer piece by piece. It takes each at once and cannot wait, so
+# a slow reader costs memory for what is unread, and neither a model's slot nor anybody's time.
+Listener = Callable[[Found | str], None]
 
 LEAST = 0.001  # seconds; 0 would mean no limit of its own
 KEPT_BACK = 0.1  # of the time limit, and a second at most: for an extract when models are too slow
@@ -22,16 +24,25 @@ KEPT_BACK = 0.1  # of the time limit, and a second at most: for an extract when 
 
 class Run:
     def __init__(
-        self, question: Question, limit: float, tracer: Tracer, root: Span, observe: Observe
+        self,
+        question: Question,
+        limit: float,
+        tracer: Tracer,
+        root: Span,
+        observe: Observe,
+        listener: Listener | None = None,
     ) -> None:
         self.question = question
         self.warnings = question.warnings
         self.times: dict[str, float] = {}
         self.tokens = Tokens()
+        self.streams = listener is not None
+        self.began = False  # some of the answer is out and cannot be taken back
         self._limit = limit
         self._tracer = tracer
         self._root = root
         self._observe = observe
+        self._listener = listener
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
         self._due = self._started + limit
@@ -66,11 +77,21 @@ class Run:
     def late(self) -> DeadlineExceeded:
         return DeadlineExceeded(f"not answered within {self._limit * 1000:.0f} ms")
 
-    async def next_of(self, words: AsyncGenerator[Piece]) -> Piece:
+    def show(self, event: Found | str) -> None:
+        if event == "":  # a piece that the citations hold back
+            return
+        self.began = self.began or isinstance(event, str)
+        if self._listener is not None:
+            self._listener(event)
+
+    async def complete(
+        self, chain: Chain, prompt: Prompt, on_text: OnText, *, stream: bool
+    ) -> Spoken:
         """Early enough that an extract can still be made."""
+        left = self._llm_due - self._now()
         try:
             async with asyncio.timeout_at(self._llm_due):
-                return await anext(words)
+                return await chain.complete(prompt, on_text, stream=stream, left=left)
         except TimeoutError as error:
             sentence = "the language models did not answer within the time limit"
             raise UpstreamTimeout(sentence, upstream="llm") from error

@@ -45,8 +45,9 @@ def written(run: Run, found: Found, used: int, reader: Reader, spoken: Spoken) -
 
 
 def answer_key(run: Run, found: Found, settings: Sequence[str]) -> bytes:
-    """All that the model would be told: another text of a passage is another question."""
+    """All that the model would be told, and by whom it is asked: another text of a passage is
+    another question."""
     question = run.question
     passages = [part for one in found.sources for part in (one.candidate.id, one.candidate.text)]
     said = [part for turn in question.conversation for part in (turn.role, turn.text)]
-    return key_of([*settings, question.text, str(len(said)), *said, *passages])
+    return key_of([question.caller, *settings, question.text, str(len(said)), *said, *passages])

@@ -15,6 +15,7 @@ from app.api.disconnect import CancelOnDisconnect
 from app.api.exposure import Exposure
 from app.api.head import AnswerHead
 from app.api.hosts import AllowedHosts
+from app.api.inflight import HoldBodies, InflightBytes
 from app.api.limits import RequestLimits
 from app.metrics import Metrics
 from app.service import Service
@@ -27,8 +28,10 @@ def build_api(
     metrics: Metrics,
     limits: RequestLimits,
     *,
+    inflight: InflightBytes,
     mark: str,
     exposure: Exposure,
+    share_cache: bool,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     app = FastAPI(
@@ -47,6 +50,7 @@ def build_api(
     app.state.mark = mark
     app.state.keys = exposure.keys
     app.state.metrics_key = exposure.metrics_key
+    app.state.callers_apart = len(set(exposure.keys)) > 1 and not share_cache
     app.include_router(routes.router)
     app.include_router(answer.router)
     app.include_router(operations.router)
@@ -56,6 +60,7 @@ def build_api(
     problems.install(app)
     openapi.install(app, service, limits, exposure)
     # The last one added is the outermost.
+    app.add_middleware(HoldBodies, budget=inflight)
     app.add_middleware(CancelOnDisconnect)
     if exposure.cors_origins:
         app.add_middleware(
@@ -70,3 +75,10 @@ def build_api(
     app.add_middleware(AnswerHead)
     app.add_middleware(Access, service=service, metrics=metrics)
     return app
+
+
+def warm_routes(app: FastAPI) -> None:
+    """FastAPI prepares the routes at the first request, which holds the event loop for 0.3 s."""
+    scope = {"type": "http", "method": "GET", "path": "/none", "root_path": "", "headers": []}
+    for route in app.router.routes:
+        route.matches(scope)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 from app.answer.answered import Answer, Found
-from app.answer.candidate import COLLECTION
+from app.answer.candidate import COLLECTION, MAX_FILTER_NAME, MAX_FILTER_TEXT, MAX_FILTERS
 from app.answer.question import Question, Turn
 from app.api.dialects.fields import QUERY, WHOLE, Lenient
 
@@ -79,6 +80,35 @@ Number = Annotated[
 ]
 
 
+def _few(filters: object) -> object:
+    """Before each is looked at: a complaint about one of a million names takes half a minute."""
+    if isinstance(filters, dict):
+        at_most(MAX_FILTERS, len(filters), "names")
+        at_most(MAX_FILTER_NAME, max(map(len, filters), default=0), "characters in a name")
+    return filters
+
+
+def at_most(limit: int, count: int, unit: str) -> None:
+    if count > limit:
+        raise PydanticCustomError(
+            "too_many",
+            "holds {count} {unit}, more than the limit of {max_length}",
+            {"count": count, "unit": unit, "max_length": limit},
+        )
+
+
+Word = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "maxLength": MAX_FILTER_TEXT, "pattern": r"^[^\u0000]*$"}),
+]
+Filters = Annotated[dict[str, Word | bool | Whole | Number], BeforeValidator(_few)]
+FILTER_NAMES: JsonDict = {
+    "minLength": 1,
+    "maxLength": MAX_FILTER_NAME,
+    "pattern": r"^[^$\u0000][^\u0000]*$",
+}
+
+
 class TurnBody(Lenient):
     role: Literal["user", "assistant"]
     content: str
@@ -95,13 +125,15 @@ class AnswerRequest(Lenient):
     min_score: float | None = Field(
         None, description="Use no passage that scores less; the service's own by default"
     )
-    filters: dict[str, str | bool | Whole | Number] | None = Field(
-        None, description="Metadata that a passage must have, by name"
+    filters: Filters | None = Field(
+        None,
+        description="Metadata that a passage must have, by name",
+        json_schema_extra={"maxProperties": MAX_FILTERS, "propertyNames": FILTER_NAMES},
     )
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
         None, description="Where to search, if not in the default"
     )
-    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS)] = Field(
+    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS, fail_fast=True)] = Field(
         default_factory=list, description="What was said before, oldest first"
     )
     stream: bool = Field(False, description="Send events while the answer is written")

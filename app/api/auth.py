@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated
 
@@ -78,6 +79,13 @@ async def require_key(request: Request, key: DepSentKey) -> None:
     keys: Sequence[bytes] = request.app.state.keys
     if keys and not (key and is_known(key, keys)):
         raise Unauthorized("an API key is needed: send it as `Authorization: Bearer KEY`")
+    if key and request.app.state.callers_apart:
+        request.scope["caller"] = blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+def caller_of(request: Request) -> str:
+    """Whose scores and answers are kept apart from others'; empty where there is one caller."""
+    return str(request.scope.get("caller", ""))
 
 
 async def require_metrics_key(request: Request, key: DepSentKey) -> None:

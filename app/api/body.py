@@ -1,18 +1,30 @@
-"""JSON bodies: read with their size checked while they come in, and written."""
+"""JSON bodies: read with their size checked while they come in, and written.
+
+The event loop serves everybody, so what is large is read and written in steps, and other requests
+run between them: docs/decisions/0013.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi import Request
 from pydantic_core import from_json, to_json
 
+from app.api.inflight import Hold
+from app.api.limits import RequestLimits
+from app.api.structure import count_values
 from app.errors import InvalidRequest, MalformedRequest, ServiceError
+from app.event_loop import pause
+
+LARGE_BYTES = 262_144  # what takes a millisecond or more to parse or to write
+PORTION_BYTES = 1_048_576  # written in one go
 
 
 class BodyTooLarge(ServiceError):
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the request body exceeds the limit of {limit} bytes")
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message)
         self.field = "body"
         self.limit = limit
 
@@ -21,15 +33,23 @@ class UnsupportedMedia(ServiceError):
     """A body in another form than plain JSON."""
 
 
-async def read_json(request: Request, max_bytes: int) -> dict[str, Any]:
+async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
     check_media(request)
-    raw = await read_bytes(request, max_bytes)
+    raw = await read_bytes(request, limits.body_bytes)
+    values, most = await count_values(raw, limits.json_values), limits.json_values
+    if values > most:
+        raise BodyTooLarge(f"the request body holds more than {most} JSON values", most)
+    hold: Hold = request.scope["hold"]
+    hold.cover_values(values)
+    request.scope["body_bytes"] = len(raw)
     try:
         body = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise MalformedRequest(f"the body is not valid JSON: {error}", field="body") from error
     if not isinstance(body, dict):
         raise InvalidRequest("the body must be a JSON object", field="body")
+    del raw
+    await step(request)
     return body
 
 
@@ -44,17 +64,65 @@ def check_media(request: Request) -> None:
         raise UnsupportedMedia(f"send the body uncompressed, not as {encoding[:80]}")
 
 
-async def read_bytes(request: Request, max_bytes: int) -> bytes:
+async def read_bytes(request: Request, max_bytes: int) -> bytearray:
+    too_large = BodyTooLarge(f"the request body exceeds the limit of {max_bytes} bytes", max_bytes)
     if int(request.headers.get("content-length") or 0) > max_bytes:
-        raise BodyTooLarge(max_bytes)
+        raise too_large
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > max_bytes:
-            raise BodyTooLarge(max_bytes)
-    return bytes(raw)
+            raise too_large
+    return raw
+
+
+def is_large(request: Request) -> bool:
+    """Whether its body was large; what is made of it is as large, or twice that."""
+    return bool(request.scope.get("body_bytes", 0) > LARGE_BYTES)
+
+
+async def step(request: Request) -> None:
+    """Between two steps of the work on a large body, let other requests run."""
+    if is_large(request):
+        await pause()
 
 
 def write_json(body: Any) -> bytes:
     """What overflows in an echoed document, as 1e999 does, is null: JSON has no word for it."""
     return to_json(body, inf_nan_mode="null")
+
+
+async def write_answer(request: Request, body: Any) -> bytes:
+    """The same, in portions where the request was large."""
+    if not is_large(request):
+        return write_json(body)
+    written, unbroken = [], 0
+    for piece in pieces(body):
+        written.append(piece)
+        unbroken += len(piece)
+        if unbroken > PORTION_BYTES:
+            unbroken = 0
+            await pause()
+    return b"".join(written)
+
+
+def pieces(body: Any) -> Iterator[bytes]:
+    """JSON in pieces, none larger than an item of a list or of a list in an object."""
+    if isinstance(body, Mapping) and body:
+        for place, (name, value) in enumerate(body.items()):
+            yield (b"," if place else b"{") + write_json(name) + b":"
+            yield from items(value) if isinstance(value, list) else (write_json(value),)
+        yield b"}"
+    elif isinstance(body, list):
+        yield from items(body)
+    else:
+        yield write_json(body)
+
+
+def items(values: Iterable[Any]) -> Iterator[bytes]:
+    separator = b"["
+    for value in values:
+        yield separator
+        yield write_json(value)
+        separator = b","
+    yield b"[]" if separator == b"[" else b"]"

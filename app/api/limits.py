@@ -16,6 +16,7 @@ class RequestLimits:
     documents: int
     document_chars: int
     query_chars: int
+    json_values: int
 
     def check_counts(self, body: Mapping[str, Any], lists: Iterable[str]) -> None:
         """Before each document is looked at: of too many that alone would take long."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from pydantic_core import to_json
 
 from app.api.answer_bodies import AnswerRequest, FeedbackRequest
 from app.api.dialects.registry import DIALECTS
@@ -17,18 +20,52 @@ from app.api.limits import RequestLimits
 from app.api.problems import Problem
 from app.service import Service
 
+Scores = tuple[str, ...] | None  # none before the model is loaded
 DOCUMENTS = {"documents", "texts", "passages", "input"}
 
 
 def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exposure) -> None:
-    def schema() -> dict[str, Any]:
+    """In the place of FastAPI's own route, which would build and render it at each call."""
+
+    def build(scores: Scores) -> bytes:
         document = describe(app, limits)
         unlock(document, exposure)
-        if service.served is not None:
-            offer(document, service.served.facts["scores"])
-        return document
+        if scores is not None:
+            offer(document, scores)
+        return to_json(document)
 
-    app.openapi = schema  # type: ignore[method-assign]
+    def scores() -> Scores:
+        return tuple(service.served.facts["scores"]) if service.served is not None else None
+
+    kept = KeptSchema(build, scores)
+
+    async def schema(_: Request) -> Response:
+        return Response(await kept.read(), media_type="application/json")
+
+    path = str(app.openapi_url)
+    app.router.routes[:] = [one for one in app.router.routes if getattr(one, "path", "") != path]
+    app.add_route(path, schema, include_in_schema=False)
+
+
+class KeptSchema:
+    """Its bytes, built off the event loop, and anew only when other scores are offered."""
+
+    def __init__(self, build: Callable[[Scores], bytes], scores: Callable[[], Scores]) -> None:
+        self._build = build
+        self._scores = scores
+        self._built: tuple[Scores, asyncio.Future[bytes]] | None = None
+
+    async def read(self) -> bytes:
+        scores = self._scores()
+        if self._built is None or self._built[0] != scores:
+            work = asyncio.to_thread(self._build, scores)
+            self._built = scores, asyncio.ensure_future(work)
+        try:
+            # Shielded: whoever else waits for it is not cancelled with us.
+            return await asyncio.shield(self._built[1])
+        except Exception:
+            self._built = None
+            raise
 
 
 def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
@@ -74,7 +111,7 @@ def unlock(document: dict[str, Any], exposure: Exposure) -> None:
             operation["responses"].pop("401", None)
 
 
-def offer(document: dict[str, Any], scores: list[str]) -> None:
+def offer(document: dict[str, Any], scores: Sequence[str]) -> None:
     """Only the kinds of score that the loaded model can give."""
     request = document["components"]["schemas"]["NativeRequest"]["properties"]
     choice = next(one for one in request["score"]["anyOf"] if "enum" in one)

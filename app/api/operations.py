@@ -101,5 +101,6 @@ async def info(request: Request, service: DepService) -> dict[str, Any]:
             "documents": limits.documents,
             "document_chars": limits.document_chars,
             "query_chars": limits.query_chars,
+            "json_values": limits.json_values,
         },
     }

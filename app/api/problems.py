@@ -15,7 +15,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from app.answer.feedback import FeedbackLost, NoFeedback, UnknownAnswer
+from app.answer.feedback import FeedbackFinal, FeedbackFull, FeedbackLost, NoFeedback, UnknownAnswer
 from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.dialects.dialect import Dialect, Refusal
@@ -61,6 +61,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     NoStore: Kind(404, "no_store", "There is nothing to answer from"),
     NoFeedback: Kind(404, "no_feedback", "Feedback is not kept here"),
     UnknownAnswer: Kind(404, "unknown_answer", "There is no such answer"),
+    FeedbackFinal: Kind(409, "feedback_final", "The verdict on this answer is final"),
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
     WrongHost: Kind(421, "wrong_host", "The request is for another host"),
@@ -76,6 +77,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
     UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
+    FeedbackFull: Kind(507, "feedback_full", "No more feedback can be kept"),
     LoopDetected: Kind(508, "loop", "Services ask each other in a circle"),
 }
 INTERNAL = Kind(500, "internal", "Something went wrong here")

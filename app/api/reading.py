@@ -10,7 +10,8 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from app import via
-from app.api.body import read_json
+from app.api.auth import caller_of
+from app.api.body import read_json, step
 from app.api.limits import RequestLimits
 from app.errors import InvalidRequest, LoopDetected
 from app.rerank.query import Query
@@ -18,6 +19,7 @@ from app.rerank.query import Query
 Body = dict[str, Any]
 # Of unions: not names that a caller wrote.
 MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}
+MAX_FIELD_CHARS = 200  # of names that a caller wrote
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
@@ -29,16 +31,20 @@ async def read_query(request: Request, parse: Callable[[Body], Query]) -> Query:
 async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -> list[Query]:
     limits: RequestLimits = request.app.state.limits
     marks = passed_on_by(request)
-    body = await read_json(request, limits.body_bytes)
+    body = await read_json(request, limits)
     try:
         queries = parse(body)
     except ValidationError as error:
         raise as_invalid(error) from error
+    await step(request)
     documents = sum(len(query.documents) for query in queries)
     request.scope["log_fields"] = {"documents": documents}
     for query in queries:
         limits.check_texts(query)
-    return [replace(query, via=marks) for query in queries] if marks else queries
+    caller = caller_of(request)
+    if not (marks or caller):
+        return queries
+    return [replace(query, via=marks, caller=caller) for query in queries]
 
 
 def passed_on_by(request: Request) -> list[str]:
@@ -53,7 +59,7 @@ def passed_on_by(request: Request) -> list[str]:
 def as_invalid(error: ValidationError) -> InvalidRequest:
     """The first complaint, with the field as the caller would write it."""
     first = error.errors(include_url=False, include_input=False)[0]
-    field = field_path(first["loc"])
+    field = field_path(first["loc"])[:MAX_FIELD_CHARS]
     bounds = [first.get("ctx", {}).get(name) for name in BOUNDS]
     limit = next((bound for bound in bounds if isinstance(bound, int)), None)
     message = first["msg"][:1].lower() + first["msg"][1:]

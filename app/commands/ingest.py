@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 
 from app import logs
+from app.answer.ingest.chunking import MAX_CHUNKS, Chunking
+from app.answer.ingest.finding import find_files
+from app.answer.ingest.reader import FileLimits, Reader
+from app.answer.ingest.reading import MAX_MB
+from app.answer.ingest.syncing import Report, Sync
 from app.answer.opening import FirstStage, open_shelf
 from app.answers import first_stage
 from app.commands.flags import add_flags, settings_from, stop
@@ -22,10 +26,6 @@ from app.errors import LoadFailed, ServiceError
 from app.rankers import load_encoder
 from app.rerank.engine import Encoder
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    from app.answer.ingest.chunking import Chunking
-    from app.answer.ingest.syncing import Report
 
 EXTRA = ("pypdf", "selectolax", "tqdm")
 STORE_SETTINGS = (
@@ -59,9 +59,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tokens that a chunk repeats from the one before, at most [32]",
     )
+    add_limits(parser)
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     add_flags(parser, STORE_SETTINGS)
     add_flags(parser, [name for name in MODEL_SETTINGS if name != "calibration"])
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    for unit, default, subject in (
+        ("mb", MAX_MB, "megabytes of a file"),
+        ("seconds", FileLimits().seconds, "seconds that reading a file takes"),
+        ("chunks", MAX_CHUNKS, "chunks of a file"),
+    ):
+        parser.add_argument(
+            f"--max-file-{unit}",
+            type=positive,
+            default=default,
+            metavar="N",
+            help=f"{subject}, at most; a file of more is reported and not read [{default}]",
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,17 +88,17 @@ def run(arguments: argparse.Namespace) -> int:
         stop(f"{missing[0]}: no such file or folder", 2)
     if arguments.overlap > arguments.chunk_tokens // 2:
         stop(f"--overlap {arguments.overlap} is more than half of --chunk-tokens", 2)
-    with plainly():
+    limits = FileLimits(arguments.max_file_mb, arguments.max_file_seconds)
+    with plainly(), Reader(limits) as reader:
         chunking = make_chunking(settings, arguments.chunk_tokens, arguments.overlap)
-        report = asyncio.run(ingest(first_stage(settings), arguments.paths, chunking))
+        chunking = chunking._replace(max_chunks=arguments.max_file_chunks)
+        report = asyncio.run(ingest(first_stage(settings), arguments.paths, chunking, reader))
     print(to_json(asdict(report), indent=2).decode() if arguments.json else as_text(report))
     return 1 if report.problems else 0
 
 
 def make_chunking(settings: Settings, tokens: int, overlap: int) -> Chunking:
     """By the tokens of the model that will read the chunks."""
-    from app.answer.ingest.chunking import Chunking  # noqa: PLC0415
-
     encoder = load_encoder(settings)
     most = encoder.max_tokens - min(QUERY_TOKENS, encoder.max_tokens // 4)
     if tokens > most:
@@ -97,14 +113,14 @@ def lengths(encoder: Encoder, texts: Sequence[str]) -> list[int]:
     return [whole - frame for whole in wholes]
 
 
-async def ingest(stage: FirstStage, paths: Sequence[Path], chunking: Chunking) -> Report:
-    from app.answer.ingest.reading import find_files  # noqa: PLC0415
-    from app.answer.ingest.syncing import Sync  # noqa: PLC0415
+async def ingest(
+    stage: FirstStage, paths: Sequence[Path], chunking: Chunking, reader: Reader
+) -> Report:
     from app.evaluation.progress import bar  # noqa: PLC0415 (the extra)
 
     async with open_shelf(stage) as (shelf, embedder):
         with bar(len(find_files(paths).files), "files") as step:
-            return await Sync(shelf, embedder, chunking).run(paths, step)
+            return await Sync(shelf, embedder, chunking, reader.read).run(paths, step)
 
 
 @contextmanager

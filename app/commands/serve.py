@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 
 from app import logs
+from app.api import warm_routes
 from app.api.auth import BadKeys
 from app.commands.flags import add_flags, settings_from, stop
 from app.errors import LoadFailed
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         app = create_app(settings, fatal)
+        warm_routes(app)
         listener = listen(settings.host, settings.port)
     except BadKeys as error:
         stop(str(error), 2)

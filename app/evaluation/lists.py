@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ from app.evaluation.judged import Judged
 from app.evaluation.problems import BadInput
 from app.evaluation.reading import Row, read_rows
 
+logger = logging.getLogger(__name__)
+
 
 def read_lists(path: Path) -> Judged:
     queries: dict[str, str] = {}
     corpus: dict[str, str] = {}
     pools: dict[str, list[str]] = {}
     grades: dict[str, dict[str, int]] = {}
-    for row in read_rows(path):
+    for row in last_verdicts(path):
         name = row.label("id") if "id" in row.fields else str(row.line)
         if name in queries:
             raise row.bad(f"query id {name} occurs twice")
@@ -28,6 +31,31 @@ def read_lists(path: Path) -> Judged:
     if not queries:
         raise BadInput(path, None, "holds no query")
     return Judged(path.stem.removesuffix(".jsonl"), queries, corpus, grades, pools, ranked=True)
+
+
+def last_verdicts(path: Path) -> Iterator[Row]:
+    """Of the feedback on one answer only the last: it takes the candidates from the first.
+
+    A line of feedback that a process did not end is left out; in other data it is a mistake.
+    """
+    verdicts: dict[str, Row] = {}
+    torn: list[BadInput] = []
+    for row in read_rows(path, torn):
+        answer = row.fields.get("answer")
+        if "useful" not in row.fields or not isinstance(answer, str):
+            yield row
+            continue
+        former = verdicts.get(answer)
+        fields = {**former.fields, **row.fields} if former else row.fields
+        if "documents" in fields:
+            verdicts[answer] = Row(row.path, row.line, fields)
+        else:
+            torn.append(row.bad("the first verdict on its answer is missing"))
+    if torn and not verdicts:
+        raise torn[0]
+    for problem in torn:
+        logger.warning("%s: the line is left out", problem)
+    yield from verdicts.values()
 
 
 def read_document(row: Row, place: int, corpus: dict[str, str]) -> str:

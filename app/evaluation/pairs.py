@@ -21,10 +21,10 @@ def read_labelled(path: Path, split: str = "train") -> Judged:
         raise BadInput(path, None, "does not exist")
     if path.is_dir():
         return read_beir(path, split).measurable()
-    first = next(read_rows(path), None)
+    first = next(read_rows(path, torn=[]), None)
     if first is None:
         raise BadInput(path, None, "holds no line")
-    lists = "documents" in first.fields
+    lists = "documents" in first.fields or "useful" in first.fields
     return (read_lists(path) if lists else read_pairs(path)).measurable()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import lzma
 from collections.abc import Iterator
@@ -60,13 +61,15 @@ def require(folder: Path, *names: str) -> Path:
     return found
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1."""
+def read_lines(path: Path, *, torn: bool = False) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers from 1; `torn`: also those cut in a letter."""
     number = 0
     try:
         with open_bytes(path) as stream:
             for number, raw in enumerate(stream, 1):
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                content = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                # Not final: a decoder that expects more leaves out the letter that was cut.
+                line, _ = codecs.utf_8_decode(content.rstrip(b"\r\n"), "strict", not torn)
                 if line.strip():
                     yield number, line
     except UnicodeDecodeError as error:
@@ -85,12 +88,17 @@ def open_bytes(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    for number, line in read_lines(path):
+def read_rows(path: Path, torn: list[BadInput] | None = None) -> Iterator[Row]:
+    """`torn` takes lines that end too early, as a process that is killed leaves them."""
+    for number, line in read_lines(path, torn=torn is not None):
         try:
             fields = from_json(line)
         except ValueError as error:
-            raise BadInput(path, number, f"not valid JSON: {error}") from error
+            problem = BadInput(path, number, f"not valid JSON: {error}")
+            if torn is not None and str(error).startswith("EOF while parsing"):
+                torn.append(problem)
+                continue
+            raise problem from error
         if not isinstance(fields, dict):
             raise BadInput(path, number, "must be a JSON object")
         yield Row(path, number, fields)

@@ -15,7 +15,9 @@ from itertools import chain
 from typing import Self
 
 from app.errors import Draining, EngineFailed, Refused
-from app.rerank.admission import Admission
+from app.observing import harmless
+from app.rerank.admission import Admission, Load
+from app.rerank.calls import Calls
 from app.rerank.engine import OutOfMemory, Pair, checked, tokens_of
 from app.rerank.engine.slices import WHOLE
 from app.rerank.events import BatchDone, Withdrawn
@@ -30,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS = 256
 FAILURES_UNTIL_SUSPECTED = 3
-PACE_SECONDS = 10.0  # an idle engine's pace may have changed so long after its last batch
+HANGING_RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +51,23 @@ class Batcher:
         observe: Callable[[BatchDone | Withdrawn], None] = lambda event: None,
         cost: Callable[[Sequence[Pair]], int] = WHOLE.cost,
     ) -> None:
-        self.problem: str | None = None  # why it cannot score, while it cannot
+        self.failing: str | None = None  # the engine, whatever it is given, and how
         self.suspected = asyncio.Event()  # the engine, of failing whatever it is given
         self._score = score
         self._max_wait = limits.max_wait
         self._at_once = limits.at_once
         self._admission = Admission(limits.max_queue_tokens)
         self._budget = limits.max_batch_tokens
-        self._observe = observe
+        self._observe = harmless(observe)
         self._cost = cost  # tokens computed for a batch, padding included
         self._scheduler: Scheduler[Submission] = Scheduler()
         self._running: list[Batch] = []
         self._running_tokens = 0
         self._last_ended = 0.0
         self._expected = 0
+        self._crash: str | None = None
+        self._hanging: str | None = None
+        self.calls = Calls(self.pace)
         self._failures = 0
         self._closed = True
         self._changed = asyncio.Event()
@@ -84,6 +89,11 @@ class Batcher:
         return self._admission.pace
 
     @property
+    def problem(self) -> str | None:
+        """Why it cannot score, while it cannot."""
+        return self._crash or self._hanging or self.failing
+
+    @property
     def waiting_tokens(self) -> int:
         return self._scheduler.tokens
 
@@ -91,61 +101,86 @@ class Batcher:
     def budget(self) -> int:
         return self._budget
 
+    @property
+    def max_queue_tokens(self) -> int:
+        return self._admission.limit
+
+    def refuse_early(self, least: int, priority: int, deadline: float) -> None:
+        """Before a job is tokenized: `least` is what it holds at any rate."""
+        self._refuse_if_closed()
+        self._admission.refuse_if_never(least)
+        now = asyncio.get_running_loop().time()
+        due = self._admission.due(now, least, priority, deadline)
+        self._admission.refuse_if_late(deadline - now, self._ahead(due), 0, self._load)
+
     @contextmanager
-    def expecting(self, tokens: int) -> Iterator[None]:
-        """Hold room for a job still being tokenized, so that overload is refused before that."""
-        self._refuse_if_full(tokens)
-        self._expected += tokens
+    def expecting(self, tokens: int, delay: float = 0.0) -> Iterator[None]:
+        """Hold room for a job still being tokenized, so that overload is refused before that.
+
+        A guess of its tokens may be too high, so no job is refused for good by it. `delay`:
+        seconds until what is being tokenized now has come to the queue.
+        """
+        held = min(tokens, self.max_queue_tokens)
+        self._refuse_if_closed()
+        self._refuse_if_full(held, delay)
+        self._expected += held
         try:
             yield
         finally:
-            self._expected -= tokens
+            self._expected -= held
+
+    def hold_back(self, reason: str | None) -> None:
+        """While there is a reason, refuse what waits and what comes; nothing else can be done for
+        them."""
+        self._hanging = reason
+        if reason is not None:
+            self._refuse_waiting()
 
     async def submit(
         self, pairs: Sequence[Pair], *, priority: int = 0, deadline: float | None = None
     ) -> Scored:
         """Score `pairs`. Cancelling the caller withdraws those that have not run yet."""
+        if not pairs:
+            return Scored([], 0.0, 0.0)
         job = self._admit(pairs, priority, deadline)
         self._changed.set()
         try:
             return await job.future
         finally:
             if withdrawn := self._scheduler.remove(job):
-                self._observe(Withdrawn(withdrawn))
                 self._changed.set()
+                self._observe(Withdrawn(withdrawn))
 
     def _admit(self, pairs: Sequence[Pair], priority: int, deadline: float | None) -> Submission:
-        if self._closed:
-            raise self._refusal()
+        self._refuse_if_closed()
         loop = asyncio.get_running_loop()
         now, tokens = loop.time(), tokens_of(pairs)
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
-            self._distrust_old_pace(now, tokens, deadline - now)
-            ahead = self._running_tokens + self._scheduler.tokens_before(due)
-            self._admission.refuse_if_late(deadline - now, ahead, tokens, *self._under_way)
+            self._admission.refuse_if_late(deadline - now, self._ahead(due), tokens, self._load)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
 
-    def _distrust_old_pace(self, now: float, tokens: int, left: float) -> None:
-        """Only a batch can show that the engine has become faster, and an estimate that refuses
-        every job admits no batch. So an idle engine is tried rather than estimated after a while.
-        """
-        idle = not self._running and not len(self._scheduler)
-        old = now - self._last_ended >= PACE_SECONDS
-        if idle and old and self.pace.seconds_for(tokens) > left:
-            self.pace.assume(tokens, left / 2)
+    def _refuse_if_closed(self) -> None:
+        if self._closed or self._hanging:
+            raise self._refusal()
 
-    def _refuse_if_full(self, tokens: int) -> None:
-        waiting = self._scheduler.tokens + self._expected
-        self._admission.refuse_if_full(waiting, tokens, *self._under_way)
+    def _refuse_if_full(self, tokens: int, delay: float = 0.0) -> None:
+        queued = self._scheduler.tokens
+        waiting = queued + self._expected
+        # What has not come to the queue yet makes room only after it has.
+        enough = waiting + tokens - self.max_queue_tokens <= queued
+        self._admission.refuse_if_full(waiting, tokens, self._load, 0.0 if enough else delay)
+
+    def _ahead(self, due: float) -> int:
+        return self._running_tokens + self._scheduler.tokens_before(due)
 
     @property
-    def _under_way(self) -> tuple[int, int]:
-        """The tokens that run, and the most that are taken from the queue at once."""
-        return self._running_tokens, self._budget * self._at_once
+    def _load(self) -> Load:
+        idle = 0.0 if self._running else asyncio.get_running_loop().time() - self._last_ended
+        return Load(self._running_tokens, self._budget * self._at_once, idle)
 
     async def _run(self) -> None:
         try:
@@ -158,7 +193,7 @@ class Batcher:
                         tasks.create_task(self._compute(batch))
         except ExceptionGroup as group:
             logger.exception("the batcher died")
-            self.problem = f"the batcher died: {type(group.exceptions[0]).__name__}"
+            self._crash = f"the batcher died: {type(group.exceptions[0]).__name__}"
         finally:
             self._close()
             for slot in chain.from_iterable(self._running):
@@ -182,7 +217,7 @@ class Batcher:
     async def _compute(self, batch: Batch) -> None:
         now = asyncio.get_running_loop().time
         started = now()
-        logits = await self._attempt([slot.pair for slot in batch])
+        logits = await self._attempt([slot.pair for slot in batch], again=len(batch) == 1)
         # While the batch before it ran, the engine was not this one's own.
         started, ended = max(started, self._last_ended), now()
         self._last_ended = ended
@@ -206,18 +241,27 @@ class Batcher:
             )
         )
 
-    async def _attempt(self, pairs: Sequence[Pair]) -> list[float | None]:
-        """Score the pairs; on failure halve them, so that one that cannot be scored fails alone."""
+    async def _attempt(self, pairs: Sequence[Pair], *, again: bool = False) -> list[float | None]:
+        """Score the pairs; on failure halve them, so that one that cannot be scored fails alone.
+
+        A pair that was alone from the start is tried `again`: others had a second chance in their
+        half of the batch.
+        """
+        tokens = tokens_of(pairs)
         try:
-            return checked(await self._score(pairs), len(pairs))
+            with self.calls.under_way(tokens):
+                return checked(await self._score(pairs), len(pairs))
         except OutOfMemory:
-            half = max(MIN_BATCH_TOKENS, tokens_of(pairs) // 2)
-            self._budget = min(self._budget, half)
+            self._budget = min(self._budget, max(MIN_BATCH_TOKENS, tokens // 2))
             logger.warning("out of memory: batches are now at most %d tokens", self._budget)
+        except asyncio.CancelledError:
+            if cancelled():
+                raise
+            logger.exception("scoring %d pairs was cancelled by the engine", len(pairs))
         except Exception:
             logger.exception("scoring %d pairs failed", len(pairs))
         if len(pairs) == 1:
-            return [None]
+            return await self._attempt(pairs) if again else [None]
         half = len(pairs) // 2
         return await self._attempt(pairs[:half]) + await self._attempt(pairs[half:])
 
@@ -243,12 +287,21 @@ class Batcher:
                 job.finish(now)
 
     def _refusal(self) -> Refused:
-        if self.problem is not None:
-            return EngineFailed(self.problem)
+        if self._crash or self._hanging:
+            return EngineFailed(self.problem or "", retry_after=HANGING_RETRY_SECONDS)
         return Draining("the service is shutting down", retry_after=1.0)
 
     def _close(self) -> None:
         self._closed = True
+        self._refuse_waiting()
+        self._changed.set()
+
+    def _refuse_waiting(self) -> None:
         for job in self._scheduler.clear():
             job.refuse(self._refusal())
-        self._changed.set()
+
+
+def cancelled() -> bool:
+    """Whether somebody cancels this task; else what it waits for was cancelled by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

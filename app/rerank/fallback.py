@@ -17,11 +17,39 @@ from app.errors import (
     ServiceError,
     UpstreamFailed,
 )
+from app.rerank.allowance import Allowance
 from app.rerank.query import Query, Ranker, Ranking
 
 logger = logging.getLogger(__name__)
 
 PASSED_ON = (Loading, EngineFailed, Draining, QueueFull, ScoringFailed)
+
+
+class FallbackSpent(ServiceError):
+    """The day's documents for the other one are used up."""
+
+
+class Limited:
+    """The other one, for so many documents a day: it may cost money, and overload has no end."""
+
+    def __init__(
+        self,
+        other: Ranker,
+        allowance: Allowance,
+        observe: Callable[[str, int], None] = lambda outcome, documents: None,
+    ) -> None:
+        self._other = other
+        self._allowance = allowance
+        self._observe = observe
+
+    async def rank(self, query: Query) -> Ranking:
+        """What was sent counts, also when it fails there: it may have been paid for."""
+        documents = len(query.documents)
+        if not await self._allowance.take(documents):
+            self._observe("refused", documents)
+            raise FallbackSpent("the fallback's documents for today are spent")
+        self._observe("sent", documents)
+        return await self._other.rank(query)
 
 
 class Fallback:
@@ -43,9 +71,11 @@ class Fallback:
             return await self._rank_elsewhere(replace(query, timeout=left), refusal)
 
     async def _rank_elsewhere(self, query: Query, refusal: ServiceError) -> Ranking:
-        """If the other one cannot either, what the local one said still holds."""
+        """If the other one cannot either, or may not, what the local one said still holds."""
         try:
             return await self._other.rank(query)
+        except FallbackSpent as error:
+            raise refusal from error
         except (InvalidRequest, UpstreamFailed) as error:
             logger.warning("the fallback failed too", extra={"fields": {"why": str(error)}})
             raise refusal from error

@@ -1,4 +1,4 @@
-"""Several batches without a single score: is that the engine, or what it was given?"""
+"""Whether the engine works: batches without a single score, and calls that do not end."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ from app.rerank.batcher import Batcher
 from app.rerank.engine import Pair
 
 PROBE_EVERY = 5.0  # seconds
+COUNT_EVERY = 1.0  # seconds, while the engine hangs
 
 
 @asynccontextmanager
 async def watched(batcher: Batcher, known: Pair) -> AsyncIterator[None]:
-    task = asyncio.create_task(watch(batcher, known), name="watch")
+    tasks = [
+        asyncio.create_task(watch_scores(batcher, known), name="watch scores"),
+        asyncio.create_task(watch_calls(batcher), name="watch calls"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
-async def watch(batcher: Batcher, known: Pair) -> None:
+async def watch_scores(batcher: Batcher, known: Pair) -> None:
     """Once suspected, the engine is asked for a score that it gave before, until it gives it.
 
     Without this it would stay unready for ever: no requests come that could show it works again.
@@ -33,8 +38,27 @@ async def watch(batcher: Batcher, known: Pair) -> None:
         with suppress(Refused):  # for now
             (logit,) = (await batcher.submit([known])).logits
             if logit is None:
-                batcher.problem = "the engine fails every batch"
+                batcher.failing = "the engine fails every batch"
             else:
-                batcher.problem = None
+                batcher.failing = None
                 batcher.suspected.clear()
         await asyncio.sleep(PROBE_EVERY)
+
+
+async def watch_calls(batcher: Batcher) -> None:
+    """An engine that hangs raises nothing: callers would wait for it until their limits.
+
+    Its call cannot be ended, so all that is left is to say so, and to go on once it answers.
+    """
+    calls = batcher.calls
+    while True:
+        calls.changed.clear()
+        if calls.overdue:
+            batcher.hold_back(f"the engine has not answered a batch for {calls.age:.0f} s")
+            until: float | None = asyncio.get_running_loop().time() + COUNT_EVERY
+        else:
+            batcher.hold_back(None)
+            until = calls.next_overdue
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await calls.changed.wait()

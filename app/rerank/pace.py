@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+GUESS_SECONDS = 1e-9  # that a guess counts for
 HALF_LIFE = 10.0  # seconds of compute after which a batch counts half
 MAX_BATCH_SECONDS = 2.0
-GUESS_WEIGHT = 0.001
 
 
 class Pace:
     """Tokens over seconds of the recent past, so that large batches weigh more than small ones."""
 
-    def __init__(self) -> None:
-        self._tokens = 0.0
-        self._seconds = 0.0
+    def __init__(self, guess: float = 0.0) -> None:
+        """`guess`: tokens a second until the first batch is done, and nothing from then on."""
+        self._tokens = guess * GUESS_SECONDS
+        self._seconds = GUESS_SECONDS if guess else 0.0
 
     @property
     def tokens_per_second(self) -> float:
-        """0 until the first batch is done."""
+        """0 until the first batch is done, without a guess."""
         return self._tokens / self._seconds if self._seconds else 0.0
 
     def observe(self, tokens: int, seconds: float) -> None:
@@ -26,9 +27,11 @@ class Pace:
         self._tokens = self._tokens * kept + weight * tokens
         self._seconds = self._seconds * kept + weight * seconds
 
-    def assume(self, tokens: int, seconds: float) -> None:
-        """Replace what was learnt by a guess, which the next batch will outweigh."""
-        self._tokens, self._seconds = tokens * GUESS_WEIGHT, seconds * GUESS_WEIGHT
+    def doubt(self) -> None:
+        """What was learnt is a guess from now on."""
+        if self._seconds:
+            self._tokens *= GUESS_SECONDS / self._seconds
+            self._seconds = GUESS_SECONDS
 
     def seconds_for(self, tokens: int) -> float:
         return tokens * self._seconds / self._tokens if self._tokens else 0.0

@@ -51,6 +51,7 @@ class Query:
     timeout: float | None = None
     priority: int = 0
     spans: SpansAsked | None = None
+    caller: str = ""  # whose scores are kept apart; empty: everybody's are the same
     via: Sequence[str] = ()  # the services that passed it on, by their marks
     return_documents: bool = False
     diagnostics: bool = False

@@ -15,6 +15,7 @@ from app.rerank.query import (
     Usage,
     present,
 )
+from app.rerank.texts import is_blank
 
 
 def make_ranking(
@@ -36,12 +37,14 @@ def make_ranking(
 
 def make_usage(query: Query, found: list[Known | None], cached: int) -> Usage:
     texts = [document.text for document in query.documents]
-    empty = [index for index, text in enumerate(texts) if not text.strip()]
+    empty = [index for index, text in enumerate(texts) if is_blank(text)]
+    blank = set(empty)
+    filled = {text for index, text in enumerate(texts) if index not in blank}
     return Usage(
         tokens=sum(one.tokens for one in found if one is not None),
         truncated=[i for i, one in enumerate(found) if one is not None and one.whole > one.tokens],
         empty=empty,
-        failed=[i for i, one in enumerate(found) if one is None and texts[i].strip()],
-        duplicates=len(texts) - len(empty) - len({text for text in texts if text.strip()}),
+        failed=[i for i, one in enumerate(found) if one is None and i not in blank],
+        duplicates=len(texts) - len(empty) - len(filled),
         cached=cached,
     )

@@ -84,9 +84,8 @@ class Connections:
     def head_complete(self, connection: Connection) -> None:
         self._headless.pop(connection, None)
         self._idle.pop(connection, None)
-        if connection.reserved and self._unreserved() < self.limits.connections:
-            self._reserve.discard(connection)
-            connection.reserved = False
+        if connection.reserved:
+            self._leave_reserve(connection)
 
     def became_idle(self, connection: Connection) -> None:
         self._idle[connection] = None
@@ -111,9 +110,6 @@ class Connections:
 
     # The bound on their number
 
-    def _unreserved(self) -> int:
-        return len(self._open) - len(self._reserve)
-
     def _make_room(self, newcomer: Connection) -> None:
         victim = self._longest_idle(reserved=False)
         if victim is None and len(self._reserve) >= self.limits.reserve:
@@ -125,8 +121,21 @@ class Connections:
             newcomer.reserved = True
             self._reserve.add(newcomer)
         if victim is not None:
-            self.closed(victim)
-            victim.evict()
+            self._evict(victim)
+
+    def _leave_reserve(self, connection: Connection) -> None:
+        """If there is room by now, or another could make it."""
+        if len(self._open) - len(self._reserve) >= self.limits.connections:
+            victim = self._longest_idle(reserved=False)
+            if victim is None:
+                return
+            self._evict(victim)
+        self._reserve.discard(connection)
+        connection.reserved = False
+
+    def _evict(self, victim: Connection) -> None:
+        self.closed(victim)
+        victim.evict()
 
     def _longest_idle(self, *, reserved: bool) -> Connection | None:
         return next(

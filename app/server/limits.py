@@ -41,7 +41,6 @@ class Limits:
             self.body_seconds,
             self.write_stall_seconds,
             self.keep_alive_seconds,
-            self.linger_seconds,
         )
         return min(MAX_SWEEP_SECONDS, shortest / 10)
 

@@ -55,7 +55,8 @@ class Outlet(asyncio.Transport):
             self._held += len(data)
             self._hand_over()
         else:
-            self._write(data)
+            self._handed_over += len(data)
+            self._transport.write(data)
         if self._waiting or self._transport.get_write_buffer_size():
             self._on_unread()
 
@@ -77,13 +78,11 @@ class Outlet(asyncio.Transport):
                 self._waiting.popleft()
                 self._held -= len(answer)
                 self._offset = 0
-            self._write(piece)
+            self._handed_over += len(piece)
+            self._transport.write(piece)  # may call `pause`
         if self._end is not None and not self._waiting:
-            self._end()
-
-    def _write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        self._handed_over += len(data)
-        self._transport.write(data)  # may call `pause`
+            # Not at once: the real transport calls this while it writes, and would close twice.
+            asyncio.get_running_loop().call_soon(self._end)
 
     # Its end
 

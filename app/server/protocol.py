@@ -112,19 +112,17 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         while data:
-            match self.phase:
-                case Phase.ANSWER:
-                    self._keep_for_no_answer(data)
-                    return
-                case Phase.LEAVING:
-                    self._discard(len(data))
-                    return
-                case Phase.SILENT | Phase.IDLE:
-                    self._begin_head()
-                case Phase.BODY:
-                    self._body_clock.restart_idle()
-                case Phase.HEAD:
-                    pass
+            phase = self.phase
+            if phase is Phase.IDLE or phase is Phase.SILENT:
+                self._begin_head()
+            elif phase is Phase.BODY:
+                self._body_clock.restart_idle()
+            elif phase is Phase.ANSWER:
+                self._keep_for_no_answer(data)
+                return
+            elif phase is Phase.LEAVING:
+                self._discard(len(data))
+                return
             room = self.limits.header_bytes - self._undelivered
             data = self._parse(data[:room]) + data[room:]
 
@@ -191,7 +189,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._discarded > self.limits.discarded_bytes:
+        if self._discarded <= self.limits.discarded_bytes:
+            return
+        if self.phase is Phase.LEAVING:
+            self.outlet.abort()
+        else:
             self.drop("pipelined")
 
     # What the parser reports

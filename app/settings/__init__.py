@@ -35,6 +35,15 @@ class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSetti
         return self
 
     @model_validator(mode="after")
+    def _a_body_fits_among_those_in_progress(self) -> Self:
+        if self.max_body_bytes > self.max_inflight_mb * 2**20:
+            raise ValueError(
+                f"max_body_bytes ({self.max_body_bytes}) exceeds max_inflight_mb "
+                f"({self.max_inflight_mb} MiB): such a body could never be admitted"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_pair_fits_the_queue(self) -> Self:
         if self.max_length > self.max_queue_tokens:
             raise ValueError(

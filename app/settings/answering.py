@@ -53,6 +53,9 @@ class Answering(BaseModel):
     llm_timeout_ms: int = Field(60_000, ge=1, description="Time limit for its whole answer")
     llm_attempts: int = Field(3, ge=1, le=10, description="Tries before the next one is asked")
     llm_concurrency: int = Field(8, ge=1, description="Questions at language models at once")
+    llm_queue: int = Field(
+        16, ge=0, description="Questions that may wait for that; more are answered with extracts"
+    )
     llm_daily_tokens: int = Field(
         0, ge=0, description="Tokens a day (UTC), then answers are extracted; 0: no limit"
     )
@@ -76,8 +79,12 @@ class Answering(BaseModel):
     answer_cache_seconds: float = Field(
         0, ge=0, description="How long an answer may be given again; 0 switches it off"
     )
+    answer_cache_mb: int = Field(16, ge=1, description="Memory for answers that may be given again")
     feedback_file: Path | None = Field(
         None, description="Where feedback on answers is appended, for `eval` and `finetune`"
+    )
+    feedback_max_mb: int = Field(
+        1_024, ge=1, description="Size of that file at which feedback is refused with 507"
     )
     traces: bool = Field(
         False, description="Send OpenTelemetry traces, by its own OTEL_ variables; needs `[otel]`"

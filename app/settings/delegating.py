@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
@@ -20,6 +21,17 @@ class Delegating(BaseModel):
         "",
         description="Who ranks while the local model is not ready, has failed or has no room: "
         "`cohere:MODEL`, `jina:MODEL`, `voyage:MODEL`, or the URL of another rerankd",
+    )
+    fallback_daily_documents: int = Field(
+        0,
+        ge=0,
+        description="Documents a day (UTC) that the fallback may be sent, then the local refusal "
+        "stands; 0: no limit",
+    )
+    fallback_budget_file: Path | None = Field(
+        None,
+        description="Where the day's documents are counted, for all processes that name it; "
+        "without it a restart begins the day anew",
     )
     upstream_api_key: SecretStr | None = Field(
         None, description="API key for the service that `model` or `fallback` names"

@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 from pydantic_settings import NoDecode
 
 BUNDLED = "bundled"
+VALUES_A_DOCUMENT = 50
+MIN_JSON_VALUES = 50_000
 
 
 def _split(value: object) -> object:
@@ -95,12 +97,30 @@ class Serving(BaseModel):
     drain_seconds: float = Field(
         30,
         ge=0,
-        description="After SIGTERM, how long accepted requests may take to finish",
+        description="After SIGTERM, how long accepted requests may take to finish; the process "
+        "ends 10 seconds later in any case",
     )
     cache_mb: int = Field(64, ge=0, description="Memory for known scores; 0 switches it off")
     cache_ttl_seconds: float = Field(3600, gt=0, description="How long a known score stays valid")
 
-    max_body_bytes: int = Field(16_777_216, ge=1024, description="Size of a request body")
+    share_cache: bool = Field(
+        False,
+        description="Let callers with different API keys share known scores and answers: how fast "
+        "one comes tells what another has asked",
+    )
+
+    max_body_bytes: int = Field(8_388_608, ge=1024, description="Size of a request body")
+    max_json_values: int = Field(
+        0,
+        ge=0,
+        description="JSON values in a request body; 0: 50 for each of "
+        "`max_documents`, and no less than 50,000",
+    )
+    max_inflight_mb: int = Field(
+        64,
+        ge=1,
+        description="Bodies of all requests being read or answered; more is refused with 429",
+    )
     max_documents: int = Field(1000, ge=1, description="Documents a request")
     max_document_chars: int = Field(200_000, ge=1, description="Characters a document")
     max_query_chars: int = Field(20_000, ge=1, description="Characters a query or instruction")
@@ -124,6 +144,11 @@ class Serving(BaseModel):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto is console on a terminal, else json"
     )
+
+    @property
+    def json_values(self) -> int:
+        derived = max(MIN_JSON_VALUES, VALUES_A_DOCUMENT * self.max_documents)
+        return self.max_json_values or derived
 
     @field_validator("api_keys", "metrics_key", mode="before")
     @classmethod

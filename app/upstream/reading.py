@@ -7,7 +7,8 @@ Here a chunk is unpacked in small pieces, and reading stops at the first one ove
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 import httpx
 
@@ -42,16 +43,17 @@ async def read_pieces(name: str, response: httpx.Response, max_bytes: int) -> As
         raise UpstreamFailed(f"{name} answered in an encoding that we do not read", upstream=name)
     unpack = zlib.decompressobj(GZIP_OR_ZLIB) if encoding in PACKED else None
     received = unpacked = 0
-    async for chunk in chunks_of(response):
-        received += len(chunk)
-        for piece in (chunk,) if unpack is None else pieces_of(name, unpack, chunk):
-            unpacked += len(piece)
-            refuse_more(name, max(received, unpacked), max_bytes)
-            yield piece
-        refuse_more(name, received, max_bytes)
+    async with aclosing(chunks_of(response)) as chunks:
+        async for chunk in chunks:
+            received += len(chunk)
+            refuse_more(name, received, max_bytes)
+            for piece in (chunk,) if unpack is None else pieces_of(name, unpack, chunk):
+                unpacked += len(piece)
+                refuse_more(name, unpacked, max_bytes)
+                yield piece
 
 
-async def chunks_of(response: httpx.Response) -> AsyncIterator[bytes]:
+async def chunks_of(response: httpx.Response) -> AsyncGenerator[bytes]:
     """As they come from the network."""
     if response.is_stream_consumed:
         yield response.content
@@ -70,13 +72,10 @@ def encoding_of(response: httpx.Response) -> str:
 def pieces_of(name: str, unpack: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
     """What a chunk unpacks to. What follows the end of the packed stream is left out."""
     try:
-        while not unpack.eof:
-            piece = unpack.decompress(chunk, PIECE_BYTES)
-            chunk = unpack.unconsumed_tail
-            if piece:
+        while chunk and not unpack.eof:
+            if piece := unpack.decompress(chunk, PIECE_BYTES):
                 yield piece
-            if not chunk and len(piece) < PIECE_BYTES:
-                return
+            chunk = unpack.unconsumed_tail
     except zlib.error as error:
         raise UpstreamFailed(f"{name} answered what cannot be unpacked", upstream=name) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from datetime import date
 from typing import Any
 
@@ -13,6 +12,7 @@ from app.answer.llm import LLM
 from app.answer.llm.breaker import Breaker
 from app.answer.llm.budget import Budget
 from app.answer.llm.chain import Chain, Link
+from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner
 from app.answer.question import Question
 from app.errors import UpstreamFailed
@@ -31,20 +31,27 @@ DOWN = UpstreamFailed("m is down", upstream="m")
 class Room:
     """An answerer and all that it was built from."""
 
-    def __init__(self, *llms: LLM, cache: float = 0.0, **manner: Any) -> None:
+    def __init__(
+        self,
+        *llms: LLM,
+        cache: float = 0.0,
+        recent: Recent[Answer] | None = None,
+        slots: Slots | None = None,
+        **manner: Any,
+    ) -> None:
         clock = asyncio.get_running_loop().time
         self.retriever = FakeRetriever(*TEXTS)
         self.reranker = OverlapReranker()
         self.seen: list[Answer | StageDone] = []
         links = [Link(one, Breaker(clock)) for one in llms]
         budget = Budget(0, None, lambda: date(2026, 11, 23))
-        chain = Chain(links, budget, max_tokens=50, concurrency=8) if llms else None
+        chain = Chain(links, budget, slots or Slots(8, 16), max_tokens=50) if llms else None
         self.answerer = Answerer(
             self.retriever,
             self.reranker,
             chain,
             Manner(**manner),
-            cache=Recent(cache, clock),
+            cache=Recent(cache, clock) if recent is None else recent,
             observe=self.seen.append,
             fence=lambda: "c0de",
         )
@@ -53,8 +60,10 @@ class Room:
         return await self.answerer.answer(question)
 
     async def listen(self, question: Question = ASKED) -> list[Any]:
-        async with aclosing(self.answerer.events(question, stream=True)) as events:
-            return [event async for event in events]
+        """What a listener is given, and the answer."""
+        events: list[Any] = []
+        answer = await self.answerer.answer(question, events.append)
+        return [*events, answer]
 
     @property
     def stages(self) -> list[tuple[str, str]]:

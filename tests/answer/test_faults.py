@@ -198,6 +198,7 @@ def test_no_answer_of_the_wrong_type_is_anything_but_an_answer_or_a_reason(
         {"data": []},
         {"data": [{"index": 0, "embedding": None}]},
         {"data": [{"index": 0, "embedding": ["x"]}]},
+        {"data": [{"index": 0, "embedding": [1e300]}]},
         {"data": [{"index": 0, "embedding": "b64"}]},
         {"data": [{"index": None, "embedding": [1.0]}]},
         {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]},

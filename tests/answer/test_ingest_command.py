@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +103,26 @@ def test_a_path_that_is_not_there_is_refused_before_anything_is_written(
 
 
 def test_a_missing_extra_is_named(ingest: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "selectolax.lexbor", None)
+    missing = "raise ModuleNotFoundError('none', name='selectolax.lexbor')"
+    Path("extras/selectolax").mkdir(parents=True)
+    Path("extras/selectolax/__init__.py").write_text(missing)
+    monkeypatch.syspath_prepend("extras")  # which the process that reads files has too
     Path("notes/c.html").write_text("<p>Horses neigh.")
     assert ingest() == (1, "rerankd: selectolax.lexbor is missing: pip install 'rerankd[ingest]'\n")
+
+
+def test_a_file_that_hangs_its_reader_is_reported_and_stops_no_other(ingest: Run) -> None:
+    Path("notes/c.html").write_text("<div>" * 200_000)
+    code, report = ingest("--max-file-seconds", "1")
+    assert code == 1
+    assert "files: 2 new" in report
+    reason = "takes more than 1 s to be read (--max-file-seconds)"
+    assert report.endswith(f"! notes/c.html: {reason}\n")
+
+
+def test_limits_on_a_file_are_flags(ingest: Run) -> None:
+    Path("notes/b.txt").write_text("Dogs bark. " * 100_000)
+    assert "b.txt: has 1.0 MB, more than 1 (--max-file-mb)" in ingest("--max-file-mb", "1")[1]
+    many = "b.txt: makes more than 9 chunks (--max-file-chunks)"
+    Path("notes/b.txt").write_text("".join(f"Dog {number} barks. " for number in range(999)))
+    assert many in ingest("--max-file-chunks", "9")[1]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from app.answer.answered import Found
 from app.answer.candidate import Candidate
+from app.answer.llm.slots import Slots
 from app.answer.question import Turn
 from app.errors import DeadlineExceeded, UpstreamFailed
 from tests.answer.rooms import ASKED, DOWN, Room, ids
@@ -183,3 +185,47 @@ async def test_the_title_that_stands_above_a_passage_is_ranked_but_never_cited()
     answer = await room.ask()
     assert answer.text == "Four weeks for a book in all. [1]"
     assert room.reranker.queries[0].documents[0].text.startswith(title)
+
+
+@in_virtual_time
+async def test_of_a_crowd_those_who_would_wait_in_vain_get_their_extracts_at_once() -> None:
+    room = Room(ScriptedLLM("m", 10.0, "Four [1]."), slots=Slots(2, 16))
+    await room.ask()  # so that it is known how long a call takes
+    began = now()
+
+    async def ask() -> tuple[str, float]:
+        answer = await room.ask(replace(ASKED, timeout=40.0))
+        if answer.outcome == "extractive":
+            assert any("questions wait for the language models" in one for one in answer.warnings)
+        return answer.outcome, now() - began
+
+    outcomes = await asyncio.gather(*(ask() for _ in range(12)))
+    assert (
+        outcomes
+        == [("answered", end) for end in (10, 10, 20, 20, 30, 30)] + [("extractive", 0)] * 6
+    )
+
+
+@in_virtual_time
+async def test_an_order_that_nobody_has_time_to_give_is_the_rerankers() -> None:
+    room = Room(ScriptedLLM("m", 10.0, "2 > 1"), slots=Slots(1, 0), listwise=True)
+    first = asyncio.create_task(room.ask())
+    await asyncio.sleep(1)
+    answer = await room.ask()
+    assert now() == 1
+    assert ids(answer) == ["p3", "p2"]
+    assert any(one.startswith("the order is the reranker's") for one in answer.warnings)
+    await first
+
+
+@in_virtual_time
+async def test_a_listener_that_fails_ends_the_answer_and_the_call() -> None:
+    llm = ScriptedLLM("m", "Four ", 10.0, "weeks.")
+
+    def listen(event: object) -> None:
+        if event == "Four":
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await Room(llm).answerer.answer(ASKED, listen)
+    assert (llm.closed, now()) == (1, 0)

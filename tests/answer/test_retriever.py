@@ -22,7 +22,7 @@ class FakeStore:
         *,
         reads: Literal["words", "vector"] = "words",
         seconds: float = 0.0,
-        error: UpstreamFailed | None = None,
+        error: UpstreamFailed | InvalidRequest | None = None,
     ) -> None:
         self.name = name
         self.reads = reads
@@ -202,7 +202,7 @@ def test_a_collections_name_cannot_be_anything_else(name: str) -> None:
     test()
 
 
-@pytest.mark.parametrize("value", [None, [], {}, ["a"], float("nan"), float("inf"), 2**63])
+@pytest.mark.parametrize("value", [None, [], {}, ["a"], "a\0b", float("nan"), float("inf"), 2**63])
 def test_a_filters_value_is_a_text_a_number_or_true_or_false(value: object) -> None:
     @in_virtual_time
     async def test() -> None:
@@ -211,3 +211,56 @@ def test_a_filters_value_is_a_text_a_number_or_true_or_false(value: object) -> N
         assert caught.value.field == "filters.topic"
 
     test()
+
+
+@pytest.mark.parametrize(
+    ("filters", "field", "limit"),
+    [
+        ({f"name{number}": 1 for number in range(33)}, "filters", 32),
+        ({"n" * 129: 1}, "filters", 128),
+        ({"topic": "t" * 4097}, "filters.topic", 4096),
+        ({"": 1}, "filters", None),
+        ({"$where": "sleep(1000)"}, "filters", None),
+        ({"a\0b": 1}, "filters", None),
+    ],
+)
+def test_filters_are_bounded_and_none_is_an_operator(
+    filters: dict[str, Any], field: str, limit: int | None
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        store = FakeStore()
+        with pytest.raises(InvalidRequest) as caught:
+            await Retriever([store]).retrieve(["q"], k=1, filters=filters, collection=None)
+        assert (caught.value.field, caught.value.limit) == (field, limit)
+        assert len(str(caught.value)) < 200
+        assert store.asked == []
+
+    test()
+
+
+@in_virtual_time
+async def test_as_many_and_as_long_filters_as_are_allowed_reach_the_store() -> None:
+    store = FakeStore()
+    filters = {f"{number:0128}": "t" * 4096 for number in range(32)}
+    await Retriever([store]).retrieve(["q"], k=1, filters=filters, collection=None)
+    assert store.asked[0].filters == filters
+
+
+@in_virtual_time
+async def test_a_search_that_a_store_cannot_put_into_words_is_the_callers_to_change() -> None:
+    refusal = InvalidRequest("query holds ..", field="query")
+    stores = [FakeStore(found={"q": "a"}, seconds=1), FakeStore(error=refusal)]
+    with pytest.raises(InvalidRequest, match=r"query holds \.\."):
+        await retrieve(Retriever(stores))
+    assert now() == 1
+
+
+@in_virtual_time
+async def test_a_passage_without_end_is_cut_and_the_limit_named() -> None:
+    store = FakeStore(found={"q": "ab"})
+    found = await retrieve(Retriever([store], passage_chars=12))
+    assert [each.text for each in found.candidates] == ["the text of "] * 2
+    assert found.warnings == ("2 passages were cut to 12 characters (max_document_chars)",)
+    whole = await retrieve(Retriever([store], passage_chars=13))
+    assert (whole.candidates[0].text, whole.warnings) == ("the text of a", ())

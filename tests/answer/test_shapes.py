@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from app.answer.candidate import Candidate
-from app.errors import LoadFailed, UpstreamFailed
+from app.errors import InvalidRequest, LoadFailed, UpstreamFailed
 from tests.answer.upstreams import (
     CHROMA,
     ELASTICSEARCH,
@@ -156,6 +157,45 @@ async def test_a_question_in_an_address_is_quoted_and_its_braces_stay(tmp_path: 
     assert found.candidates == [Candidate("a", "x", {}, None)]
 
 
+IN_PATH = {"url": "http://search.test/find/{query}/all?k={k}", "method": "GET", "body": None}
+
+
+@pytest.mark.parametrize("query", [".", "..", "../admin", "a/../../admin", "..\\admin", "a/."])
+async def test_a_question_in_a_path_leads_to_no_other_path(tmp_path: Path, query: str) -> None:
+    upstream = answering(TEMPLATED)
+    async with opened(template(tmp_path, **IN_PATH), upstream, embedder="") as retriever:
+        with pytest.raises(InvalidRequest, match=r"query holds \. or \.\. between") as caught:
+            await retriever.retrieve([query], k=3, filters={}, collection=None)
+    assert caught.value.field == "query"
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("query", ["...", "a..b", "what is ..", "a/b", "%2e%2e", "?x#y"])
+async def test_any_other_question_is_one_segment_of_the_path(tmp_path: Path, query: str) -> None:
+    upstream = answering(TEMPLATED)
+    async with opened(template(tmp_path, **IN_PATH), upstream, embedder="") as retriever:
+        await retriever.retrieve([query], k=3, filters={}, collection=None)
+    path = upstream.requests[0].url.raw_path.decode()
+    assert path == f"/find/{quote(query, safe='')}/all?k=3"
+
+
+async def test_dots_are_searched_for_where_the_question_is_no_part_of_the_path(
+    tmp_path: Path,
+) -> None:
+    upstream = answering(TEMPLATED)
+    url = template(tmp_path, url="http://search.test/find?q={query}")
+    async with opened(url, upstream, embedder="") as retriever:
+        await retriever.retrieve([".."], k=3, filters={}, collection=None)
+    assert dict(upstream.requests[0].url.params) == {"q": ".."}
+
+
+@pytest.mark.parametrize("host", ["{query}", "{collection}.search.test", "search.test:{k}"])
+async def test_no_word_of_a_caller_chooses_the_host(tmp_path: Path, host: str) -> None:
+    with pytest.raises(LoadFailed, match=r"search\.json: url: a placeholder may not stand in"):
+        async with opened(template(tmp_path, url=f"http://{host}/find"), answering({})):
+            pass
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -214,6 +254,16 @@ async def test_what_only_python_takes_for_json_is_replaced(
     upstream = Upstream(lambda _: httpx.Response(200, content=broken))
     first, _ = await ask(upstream, url or template(tmp_path))
     assert (first.text, first.metadata) == ("first?", {"source": ["a?", {"?": None}]})
+
+
+@pytest.mark.parametrize(("url", "answer"), STORES)
+async def test_metadata_that_is_nested_too_deep_to_be_written_is_junk(
+    url: str, answer: Any, tmp_path: Path
+) -> None:
+    nested = json.dumps(answer).replace('"a.md"', "[" * 300 + "]" * 300)
+    upstream = Upstream(lambda _: httpx.Response(200, content=nested))
+    with pytest.raises(UpstreamFailed, match="JSON that is not what was asked for"):
+        await ask(upstream, url or template(tmp_path))
 
 
 async def test_a_hit_list_that_is_none_is_junk() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,44 @@ async def test_filters_ask_for_equal_values_whatever_their_type(tmp_path: Path) 
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "when", topic="pets", year=2021) == ["1"]
         assert await ids(retriever, "when", topic="money") == ["3"]
-        injected: dict[str, Any] = {"$.x' or 1=1": "pets"}
+        injected: dict[str, Any] = {"x' or 1=1": "pets"}
         assert await ids(retriever, "when", 5, **injected) == []
+
+
+ROWS = {
+    "metadata that is not JSON": "metadata = 'no json'",
+    "metadata that is a list": "metadata = '[1]'",
+    "metadata that is not UTF-8": "metadata = x'ff'",
+    "metadata nested too deep to be read": f"metadata = '{'[' * 5000}{']' * 5000}'",
+    "metadata nested too deep to be written": f"metadata = '{{\"a\": {'[' * 400}{']' * 400}}}'",
+    "a number of 5000 digits": f"metadata = '{{\"a\": {'9' * 5000}}}'",
+    "a text that is not UTF-8": "text = cast(x'ff41' as text)",
+    "bytes for a text": "text = x'ff'",
+    "bytes for an id": "id = x'00'",
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+async def test_a_passage_that_nobody_could_have_ingested_is_a_reason_and_no_crash(
+    tmp_path: Path, row: str
+) -> None:
+    await fill(words_only(tmp_path))
+    with closing(apsw.Connection(str(tmp_path / "a.db"))) as file:
+        file.execute(f"update passages set {ROWS[row]} where id = '0'")
+    async with open_retriever(words_only(tmp_path)) as retriever:
+        with pytest.raises(UpstreamFailed, match="sqlite holds a passage that cannot be read"):
+            await ids(retriever, "cats purr")
+        if row.startswith("metadata"):
+            assert await ids(retriever, "cats purr when a dog wags", 5, topic="pets") == ["1"]
+
+
+async def test_half_a_character_in_metadata_is_replaced(tmp_path: Path) -> None:
+    await fill(words_only(tmp_path))
+    with closing(apsw.Connection(str(tmp_path / "a.db"))) as file:
+        file.execute(r"""update passages set metadata = '{"\ud83d": "\ud83d"}' where id = '0'""")
+    async with open_retriever(words_only(tmp_path)) as retriever:
+        found = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
+    assert found.candidates[0].metadata == {"?": "?"}
 
 
 async def test_collections_of_one_file_know_nothing_of_each_other(tmp_path: Path) -> None:

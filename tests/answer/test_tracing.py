@@ -12,6 +12,7 @@ from app.answer.llm import LLM
 from app.answer.llm.breaker import Breaker
 from app.answer.llm.budget import Budget
 from app.answer.llm.chain import Chain, Link
+from app.answer.llm.slots import Slots
 from app.answer.otel import OtelTracer
 from app.answer.pipeline import Answerer, Manner
 from app.answer.question import Question
@@ -27,7 +28,7 @@ async def trace(llm: LLM, *, content: bool) -> dict[str, ReadableSpan]:
     answerer = Answerer(
         FakeRetriever("The library opens at nine.", "A book is lent for four weeks."),
         OverlapReranker(),
-        Chain([Link(llm, Breaker(lambda: 0.0))], Budget(0, None), max_tokens=9, concurrency=1),
+        Chain([Link(llm, Breaker(lambda: 0.0))], Budget(0, None), Slots(1, 0), max_tokens=9),
         Manner(),
         cache=Recent(0, lambda: 0.0),
         tracer=tracer,

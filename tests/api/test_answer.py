@@ -97,6 +97,9 @@ async def test_what_a_model_made_up_is_counted_once_though_it_is_answered_again(
         ({"query": "q", "initial_k": 10, "final_k": 10}, "final_k", 9),
         ({"query": "q", "final_k": 0}, "final_k", 1),
         ({"query": "q", "filters": {"a": []}}, "filters.a.str", None),
+        ({"query": "q", "filters": {str(name): [] for name in range(33)}}, "filters", 32),
+        ({"query": "q", "filters": {"n" * 10_000: []}}, "filters", 128),
+        ({"query": "q", "filters": {str(name): 1 for name in range(33)}}, "filters", 32),
         ({"query": "q", "conversation": [{"role": "system", "content": "x"}]}, None, None),
         ({"query": "q", "timeout_ms": 0}, "timeout_ms", 1),
         ({"query": "q", "timeout_ms": 10**400}, "timeout_ms", None),
@@ -163,7 +166,7 @@ async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
     def broken(*_: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("app.api.answer.render", broken)
+    monkeypatch.setattr("app.api.answer_stream.render", broken)
     async with room.open() as client:
         events = await streamed(client)
     assert events[-1][0] == "error"

@@ -56,6 +56,41 @@ async def test_two_answers_under_one_request_id_are_judged_apart(
     assert [name for name in logged if name] == names
 
 
+async def test_a_caller_cannot_make_the_file_grow_by_repeating_itself(
+    room: Desk, tmp_path: Path
+) -> None:
+    file = tmp_path / "feedback.jsonl"
+    async with room.open(feedback_file=file) as client:
+        answer = (await client.post("/answer", json=ASKED)).json()
+        path = f"/answer/{answer['id']}/feedback"
+        for _ in range(20):
+            assert (await client.post(path, json={"useful": "up"})).status_code == 204
+        once = file.stat().st_size
+        statuses = [
+            (await client.post(path, json={"useful": useful})).status_code
+            for useful in ("down", "up") * 10
+        ]
+        metrics = scrape_text((await client.get("/metrics")).text)
+        final = (await client.post(path, json={"useful": "down"})).json()
+    assert statuses == [204] * 10 + [409, 204] * 5
+    assert (final["type"], final["status"]) == ("feedback_final", 409)
+    assert file.stat().st_size < once + 10 * 200
+    assert metrics['rerankd_feedback_total{useful="up"}'] == 6
+    assert metrics['rerankd_feedback_total{useful="down"}'] == 5
+
+
+async def test_a_file_at_its_limit_is_said_so(room: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "feedback.jsonl"
+    file.write_bytes(b"\n" * 2**20)
+    async with room.open(feedback_file=file, feedback_max_mb=1) as client:
+        answer = (await client.post("/answer", json=ASKED)).json()
+        full = await client.post(f"/answer/{answer['id']}/feedback", json={"useful": "up"})
+    assert (full.status_code, full.json()["type"]) == (507, "feedback_full")
+    assert full.json()["limit"] == 2**20
+    assert "feedback_max_mb" in full.json()["detail"]
+    assert file.stat().st_size == 2**20
+
+
 async def test_without_a_file_feedback_is_not_kept(room: Desk) -> None:
     async with room.open() as client:
         response = await client.post("/answer/x/feedback", json={"useful": "up"})

@@ -140,3 +140,31 @@ async def test_a_client_that_does_not_wait_ends_it_too(room: Desk) -> None:
             await server.reached.wait()
             asking.cancel()
             await asyncio.wait_for(server.gone.wait(), 30)
+
+
+@pytest.mark.parametrize("usage", ['{"prompt_tokens": 1e999}', '{"prompt_tokens": -5}', "[]"])
+async def test_an_odd_usage_does_not_spoil_a_good_answer(room: Desk, usage: str) -> None:
+    choice = '{"message": {"content": "Four weeks [1]."}, "finish_reason": "stop"}'
+    raw = f'{{"choices": [{choice}], "usage": {usage}}}'.encode()
+    async with llm_server(sends(raw)) as server, room.open(**llm_of(server)) as client:
+        answer = (await client.post("/answer", json=ASKED)).json()
+        metrics = scrape_text((await client.get("/metrics")).text)
+    assert answer["outcome"] == "answered"
+    assert answer["usage"]["prompt_tokens"] > 100
+    assert metrics['rerankd_llm_tokens_total{kind="prompt",llm="m"}'] > 100
+
+
+async def test_questions_that_do_not_wait_are_counted(room: Desk) -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs()]
+        few = {"llm_concurrency": 1, "llm_queue": 0}
+        async with room.open(**llm_of(server, **few)) as client:
+            hanging = asyncio.create_task(client.post("/answer", json=ASKED))
+            await server.reached.wait()
+            answer = (await client.post("/answer", json=ASKED)).json()
+            metrics = scrape_text((await client.get("/metrics")).text)
+            hanging.cancel()
+            await asyncio.wait([hanging])
+    assert answer["outcome"] == "extractive"
+    assert metrics["rerankd_llm_crowded_total"] == 1
+    assert metrics["rerankd_llm_waiting"] == 0

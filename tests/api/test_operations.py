@@ -36,7 +36,7 @@ def put_into(service: Service, state: str) -> str:
     if state == "failed":
         assert service._served is not None
         assert service._served.batcher is not None
-        service._served.batcher.problem = "the engine does not respond"
+        service._served.batcher.failing = "the engine does not respond"
         return "the engine does not respond"
     service._served = service._answering = None
     return "the model is loading"
@@ -76,7 +76,7 @@ async def test_an_engine_that_recovers_makes_the_service_ready_again(desk: Desk)
     async with desk.open() as client:
         service = desk.app.state.service
         put_into(service, "failed")
-        service.served.batcher.problem = None
+        service.served.batcher.failing = None
         assert (await client.get("/readyz")).json() == {"status": "ok"}
         assert (await client.post("/rerank", json=BODY)).status_code == 200
         assert (await client.get("/info")).json()["state"] == "ready"

@@ -28,7 +28,8 @@ def tool() -> Callable[[str], str]:
     def find(name: str) -> str:
         if path := shutil.which(name):
             return path
-        sentence = f"{name} is not installed (on Debian: apt-get install prometheus)"
+        package = {"nginx": "nginx-light", "openssl": "openssl"}.get(name, "prometheus")
+        sentence = f"{name} is not installed (on Debian: apt-get install {package})"
         if os.environ.get("CI"):
             pytest.fail(sentence)
         pytest.skip(sentence)

@@ -91,7 +91,7 @@ def test_everything_copied_is_in_git_and_let_through_to_the_build() -> None:
 def test_every_setting_named_there_exists() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     files = ["Dockerfile", "docker-compose.yml", "deploy/README.md", "deploy/prometheus/rules.yml"]
-    files.append("deploy/grafana/dashboards/rerankd.json")
+    files += ["deploy/grafana/dashboards/rerankd.json", "deploy/nginx/rerankd.conf", "SECURITY.md"]
     for file in files:
         named = set(re.findall(rf"{PREFIX}[A-Z_]+", (ROOT / file).read_text()))
         assert named <= known, file
@@ -128,9 +128,9 @@ def test_compose_waits_longer_than_the_service_drains() -> None:
     assert grace > Settings.model_fields["drain_seconds"].default + 5
 
 
-def test_images_of_others_are_pinned_to_a_version() -> None:
+def test_images_of_others_say_which_version_their_digest_is() -> None:
     for name in ("chroma", "prometheus", "grafana"):
-        assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"]), name
+        assert re.search(r":v?\d+\.\d+\.\d+@sha256:", SERVICES[name]["image"]), name
 
 
 def test_what_compose_mounts_exists_and_lies_where_it_is_looked_for() -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,8 @@ def test_schemathesis_finds_no_fault_in_the_dialects_either(tmp_path: Path) -> N
 def explore(tmp_path: Path, key: str | None, *how: str) -> None:
     store = f"sqlite:{tmp_path}/store.db"
     assert main(["ingest", f"{ROOT}/docs/decisions", "--store", store]) == 0
-    with running(api_keys=key or "", store=store) as service:
+    keys: dict[str, Any] = {"api_keys": key} if key else {}
+    with running(store=store, **keys) as service:
         ended = subprocess.run(
             [
                 str(Path(sys.executable).with_name("schemathesis")),

@@ -168,9 +168,12 @@ def slow_shapes(pattern: re.Pattern[Any], method: str) -> Iterator[str]:
         return sum(1 for _ in found) if method == "finditer" else found
 
     for name, make, size in shapes():
-        made: Callable[[int], Any] = (lambda n, m=make: m(n).encode()) if binary else make
-        if growth(run, made, size) > FACTOR:
+        if growth(run, in_bytes(make) if binary else make, size) > FACTOR:
             yield name
+
+
+def in_bytes(make: Callable[[int], str]) -> Callable[[int], Any]:
+    return lambda size: make(size).encode()
 
 
 @pytest.mark.parametrize("used", PATTERNS, ids=lambda used: f"{used.name}.{used.method}")

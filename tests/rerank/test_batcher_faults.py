@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.errors import EngineFailed
+from app.errors import DeadlineExceeded, EngineFailed
+from app.rerank.admission import STALE_SECONDS
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.engine import Pair
 from tests.fakes import FakeEngine
 from tests.rerank.bench import batcher, pairs
-from tests.virtual_time import in_virtual_time
+from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio
 
@@ -91,12 +92,14 @@ async def test_a_budget_that_was_set_small_is_not_raised_when_memory_runs_out() 
         assert one.budget == 100
 
 
+def broken(pairs: Sequence[Pair]) -> int:
+    raise ZeroDivisionError
+
+
 @in_virtual_time
 async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
-    def broken(event: object) -> None:
-        raise ZeroDivisionError
-
-    async with Batcher(FakeEngine(seconds=1.0).score, Limits(10, 1000), broken) as one:
+    score = FakeEngine(seconds=1.0).score
+    async with Batcher(score, Limits(10, 1000), cost=broken) as one:
         first = asyncio.create_task(one.submit(pairs(1)))
         await asyncio.sleep(0.5)
         waiting = asyncio.create_task(one.submit(pairs(2)))
@@ -106,3 +109,80 @@ async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
         assert one.problem is not None
         with pytest.raises(EngineFailed):
             await one.submit(pairs(3))
+
+
+@in_virtual_time
+async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    def observe(event: object) -> None:
+        raise ZeroDivisionError
+
+    async with Batcher(FakeEngine(seconds=1.0).score, Limits(10, 1000), observe) as one:
+        gone = asyncio.create_task(one.submit(pairs(1, 2)))
+        await asyncio.sleep(0.5)
+        gone.cancel()
+        assert (await one.submit(pairs(3))).logits == [3.0]
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+    assert one.waiting_tokens == 0
+    assert caplog.records[-1].message == "an observer failed"
+
+
+@in_virtual_time
+async def test_a_pair_that_fails_alone_is_tried_once_more() -> None:
+    engine, failures = FakeEngine(), [RuntimeError("for a moment"), None]
+
+    async def score(given: Sequence[Pair]) -> Sequence[float]:
+        if failures and (error := failures.pop(0)) is not None:
+            raise error
+        return await engine.score(given)
+
+    async with Batcher(score, Limits(40, 1000)) as one:
+        assert (await one.submit(pairs(7))).logits == [7.0]
+        failures[:] = [RuntimeError("for a moment"), RuntimeError("for good")]
+        assert (await one.submit(pairs(8))).logits == [None]
+        assert failures == []
+
+
+@in_virtual_time
+async def test_a_poisonous_pair_among_others_is_not_tried_more_often_than_they_are() -> None:
+    engine = FakeEngine()
+    engine.poison = {3}
+    async with batcher(engine) as one:
+        assert (await one.submit(pairs(2, 3))).logits == [2.0, None]
+    assert sorted(engine.batches) == [[2], [3], [3, 2]]
+
+
+@in_virtual_time
+async def test_an_engine_that_gives_up_by_itself_fails_its_batch_and_no_more() -> None:
+    """A future of the engine that is cancelled would else end the batch without any word."""
+
+    async def score(given: Sequence[Pair]) -> Sequence[float]:
+        if any(one.ids[0] == 3 for one in given):
+            raise asyncio.CancelledError
+        return [float(one.ids[0]) for one in given]
+
+    async with Batcher(score, Limits(40, 1000)) as one:
+        assert (await one.submit(pairs(2, 3))).logits == [2.0, None]
+        assert (await one.submit(pairs(4))).logits == [4.0]
+
+
+@in_virtual_time
+async def test_a_job_without_pairs_ends_at_once_and_holds_up_nobody() -> None:
+    async with batcher(FakeEngine()) as one:
+        async with asyncio.timeout(1):
+            assert (await one.submit([])).logits == []
+        assert (await one.submit(pairs(1))).logits == [1.0]
+
+
+@in_virtual_time
+async def test_a_service_that_was_slow_for_a_while_takes_work_again() -> None:
+    engine = FakeEngine(seconds=20.0)
+    async with batcher(engine, batch=400) as one:
+        await one.submit(pairs(1))
+        engine.seconds, engine.per_token = 0.0, 0.001
+        asked = pairs(*range(30))
+        with pytest.raises(DeadlineExceeded):
+            await one.submit(asked, deadline=now() + 100)
+        await asyncio.sleep(STALE_SECONDS)
+        assert None not in (await one.submit(asked, deadline=now() + 100)).logits
+        assert None not in (await one.submit(asked, deadline=now() + 1)).logits

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.rerank.engine import Encoded, Pair
 from app.rerank.query import Side
-from app.rerank.reranker import PORTION, portions
+from app.rerank.turns import PORTION, portions
 from tests.fakes import WordEncoder
 from tests.rerank.bench import Bench, order, query
 
@@ -93,7 +93,7 @@ def test_portions_hold_every_text_once_and_no_more_than_they_may(
     lengths: list[int], around: int
 ) -> None:
     texts = ["x" * length for length in lengths]
-    found = list(portions(texts, around))
+    found = [portion.texts for portion in portions(texts, around, most=100)]
     assert [text for portion in found for text in portion] == texts
     for portion in found:
         assert len(portion) <= 1 or sum(around + len(text) for text in portion) <= PORTION

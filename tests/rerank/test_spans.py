@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.rerank.query import Document, Query, Ranking, Result, Span, SpansAsked
-from app.rerank.spans import END, LEFT_OUT, MOST, best, sentence_query, sentences, with_spans
+from app.rerank.spans import END, MOST, best, left_out, sentence_query, sentences, with_spans
 
 TEXT = "It opens at nine.  Books are lent; ask!\n\n図書館です。はい。 The end"
 
@@ -52,7 +52,7 @@ def test_sentences_are_scored_up_to_a_limit_from_the_best_document_on() -> None:
     assert asked.documents[-1].text == "Seen."
     told = with_spans(ranking, ranked(*(one.text for one in asked.documents)), SpansAsked(0))
     assert {index: len(spans) for index, spans in told.spans.items()} == {2: MOST - 1, 1: 1, 0: 0}
-    assert told.warnings == [LEFT_OUT]
+    assert told.warnings == [left_out([0, 1])]
 
 
 def test_with_room_for_all_sentences_nothing_is_warned_of() -> None:

@@ -71,7 +71,7 @@ async def test_what_follows_a_refusal_is_discarded_up_to_a_bound() -> None:
     await wire.send(b"a" * 4000)
     assert not wire.closed
     await wire.send(b"a" * 2000)
-    assert wire.aborted
+    assert (wire.aborted, house.reasons) == (True, ["header_too_large"])
 
 
 # --- bodies -------------------------------------------------------------------------------
@@ -116,6 +116,15 @@ async def test_a_long_body_in_chunks_of_any_size_is_served(chunk: int) -> None:
         await wire.send(body[start : start + 777])
     assert wire.status == 200
     assert house.app.bodies == [b"b" * chunk * count]
+
+
+@in_virtual_time
+async def test_a_long_head_leaves_its_body_the_whole_limit_for_framing() -> None:
+    house = House(header_bytes=1024)
+    head = CHUNKED[:-2] + b"X: " + b"x" * 900 + b"\r\n\r\n"
+    wire = await house.connect(head + b"1;" + b"e" * 20)
+    await wire.send(b"e" * 900 + b"\r\nb\r\n0\r\n\r\n")
+    assert (wire.status, house.app.bodies) == (200, [b"b"])
 
 
 @in_virtual_time

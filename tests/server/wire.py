@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
@@ -217,10 +217,19 @@ async def settle() -> None:
 
 
 @asynccontextmanager
-async def serving(app: Any, **limits: Any) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
+async def serving(
+    app: Any, observe: Callable[[str], None] = lambda reason: None, **limits: Any
+) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
     """Over real sockets of loopback; the server, and its address."""
     listener = listen("127.0.0.1", 0)
-    server = Server(app, make_limits(**limits), drain=no_drain, drain_seconds=0, lifespan=False)
+    server = Server(
+        app,
+        make_limits(**limits),
+        drain=no_drain,
+        drain_seconds=0,
+        observe=observe,
+        lifespan=False,
+    )
     task = asyncio.create_task(server.serve([listener]))
     await server.listening.wait()
     try:

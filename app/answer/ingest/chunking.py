@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from app.answer.candidate import Candidate
-from app.answer.ingest.document import Document, Section
+from app.answer.ingest.document import Document, Section, Unreadable
 
 Measure = Callable[[Sequence[str]], Sequence[int]]  # tokens of each text
+Span = tuple[int, int]
+
+MAX_CHUNKS = 100_000  # of a file: one of 64 MB of prose has fewer
+CHARACTERS_PER_TOKEN = 16  # at most: a model may take a long word, or none it can see, as nothing
+MEASURED_AT_ONCE = 4_096
 
 OURS = UUID("7b1e62c0-5c0f-4d43-9b0e-6f2f3d2c9a11")
 BORDER = re.compile(
@@ -30,6 +36,7 @@ class Chunking(NamedTuple):
     measure: Measure
     tokens: int  # a chunk may take
     overlap: int  # of them that it repeats from the one before
+    max_chunks: int = MAX_CHUNKS  # of a file
 
 
 def file_id(source: str) -> str:
@@ -56,6 +63,9 @@ def chunks_of(source: str, documents: Sequence[Document], chunking: Chunking) ->
             for text in titled(section, chunking):
                 name = str(uuid5(OURS, f"{said}\n{text}"))
                 found[name] = Candidate(name, text, facts)
+                if len(found) > chunking.max_chunks:
+                    reason = f"makes more than {chunking.max_chunks} chunks (--max-file-chunks)"
+                    raise Unreadable(Path(source), reason)
     return list(found.values())
 
 
@@ -72,59 +82,78 @@ def titled(section: Section, chunking: Chunking) -> Iterator[str]:
 
 def cut(text: str, chunking: Chunking) -> Iterator[str]:
     """As many sentences as fit; the next chunk begins with the last few of them."""
-    pieces = measured(text, chunking)
-    first, taken = 0, 0
-    for place, piece in enumerate(pieces):
-        if taken + piece.tokens > chunking.tokens and place > first:
-            yield text[pieces[first].start : pieces[place - 1].end]
-            first = repeated(pieces, first, place, chunking, piece.tokens)
-            taken = sum(one.tokens for one in pieces[first:place])
+    held: list[Piece] = []
+    taken = 0
+    for piece in measured(text, chunking):
+        if held and taken + piece.tokens > chunking.tokens:
+            yield text[held[0].start : held[-1].end]
+            held = repeated(held, chunking, piece.tokens)
+            taken = sum(piece.tokens for piece in held)
+        held.append(piece)
         taken += piece.tokens
-    if pieces:
-        yield text[pieces[first].start : pieces[-1].end]
+    if held:
+        yield text[held[0].start : held[-1].end]
 
 
-def repeated(
-    pieces: Sequence[Piece], first: int, place: int, chunking: Chunking, coming: int
-) -> int:
-    """Where the overlap begins: never all of the last chunk, and the next piece fits with it."""
+def repeated(held: list[Piece], chunking: Chunking, coming: int) -> list[Piece]:
+    """The overlap: never all of the last chunk, and the next piece fits with it."""
     room = min(chunking.overlap, chunking.tokens - coming)
-    start = place
-    while start - 1 > first and room >= pieces[start - 1].tokens:
+    start = len(held)
+    while start > 1 and room >= held[start - 1].tokens:
         start -= 1
-        room -= pieces[start].tokens
-    return start
+        room -= held[start].tokens
+    return held[start:]
 
 
-def measured(text: str, chunking: Chunking) -> list[Piece]:
-    """Sentences with their tokens; one that fits no chunk is cut between words."""
-    waiting = list(sentences(text))
-    done: list[Piece] = []
+def measured(text: str, chunking: Chunking) -> Iterator[Piece]:
+    """Sentences with their tokens; one that fits no chunk is cut between words.
+
+    A few at a time, so that a file of tiny sentences does not take gigabytes.
+    """
+    longest = chunking.tokens * CHARACTERS_PER_TOKEN
+    spans = (part for start, end in sentences(text) for part in parts(text, start, end, longest))
+    while some := list(islice(spans, MEASURED_AT_ONCE)):
+        yield from sorted(fitting(text, some, chunking))
+
+
+def fitting(text: str, waiting: list[Span], chunking: Chunking) -> Iterator[Piece]:
     while waiting:
         counts = chunking.measure([text[start:end] for start, end in waiting])
-        longer: list[tuple[int, int]] = []
-        for (start, end), tokens in zip(waiting, counts, strict=True):
+        longer: list[Span] = []
+        for (start, end), count in zip(waiting, counts, strict=True):
+            tokens = max(count, -(-(end - start) // CHARACTERS_PER_TOKEN))
             if tokens <= chunking.tokens or end - start <= 1:
-                done.append(Piece(start, end, tokens))
+                yield Piece(start, end, tokens)
             else:
                 longer += halves(text, start, end)
         waiting = longer
-    return sorted(done)
 
 
-def sentences(text: str) -> Iterator[tuple[int, int]]:
-    edges = [0, *(match.end() for match in BORDER.finditer(text)), len(text)]
-    for start, end in pairwise(edges):
-        yield from trimmed(text, start, end)
+def sentences(text: str) -> Iterator[Span]:
+    start = 0
+    for match in BORDER.finditer(text):
+        yield from trimmed(text, start, match.end())
+        start = match.end()
+    yield from trimmed(text, start, len(text))
 
 
-def trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def parts(text: str, start: int, end: int, longest: int) -> Iterator[Span]:
+    """What is longer than any chunk is cut before it is measured: each measure reads all of it."""
+    while end - start > longest:
+        spaces = [match.start() for match in SPACE.finditer(text, start + 1, start + longest)]
+        border = spaces[-1] if spaces else start + longest
+        yield from trimmed(text, start, border)
+        start = border
+    yield from trimmed(text, start, end)
+
+
+def trimmed(text: str, start: int, end: int) -> Iterator[Span]:
     part = text[start:end]
     if part.strip():
         yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
 
 
-def halves(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def halves(text: str, start: int, end: int) -> Iterator[Span]:
     """Parted at the space nearest to the middle, or there if there is none."""
     middle = (start + end) // 2
     spaces = (match.start() for match in SPACE.finditer(text, start, end))

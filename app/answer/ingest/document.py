@@ -33,3 +33,9 @@ class Unreadable(Exception):
         where = name if line is None else f"{name}, line {line}"
         super().__init__(f"{where}: {reason}")
         self.path = path
+        self.reason = reason
+        self.line = line
+
+
+def reason_of(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -14,6 +14,7 @@ from app.answer.ingest.sections import Outline
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
+MAX_PAGES = 10_000  # of a PDF; one that claims to have millions takes a few bytes
 SILENT = frozenset(
     ("script", "style", "noscript", "template", "nav", "svg", "iframe", "form", "button")
 )
@@ -83,11 +84,15 @@ def read_pdf(path: Path) -> list[Document]:
     from pypdf import PdfReader  # noqa: PLC0415 (the extra)
 
     try:
-        pages = [page.extract_text() for page in PdfReader(path).pages]
-    except OSError:
+        document = PdfReader(path)
+        count = len(document.pages)
+        pages = [page.extract_text() for page in document.pages] if count <= MAX_PAGES else []
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # of every kind, for what is in a PDF is anybody's
         reason = shorten(f"{type(error).__name__}: {error}", 200)
         raise Unreadable(path, f"is no PDF that can be read ({reason})") from error
+    if count > MAX_PAGES:
+        raise Unreadable(path, f"has {count} pages, more than {MAX_PAGES}: split it")
     sections = [Section(f"page {place}", text) for place, text in enumerate(pages, 1)]
     return [Document("", sections)]

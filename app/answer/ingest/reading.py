@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import stat
+from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from app.answer.ingest.document import Document, Section, Unreadable
+from app.answer.ingest.document import Document, Section, Unreadable, reason_of
 from app.answer.ingest.pages import read_html, read_pdf
 from app.answer.ingest.sections import by_headings
 
+MAX_MB = 64  # a file of more is hardly text; what it makes of memory is a few times as much
+MAX_TITLE_CHARACTERS = 1_000  # each chunk below it repeats it
+MAX_NAME_CHARACTERS = 1_000
+MAX_METADATA_BYTES = 16_384  # of a row, as JSON; each of its chunks repeats them
+MAX_INDENT = 40  # deeper than code is indented
+
 NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+BLANKS = re.compile(rf"[^\S\n]{{{MAX_INDENT + 1},}}")
+EMPTY_LINES = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 
 
 class BadRow(Exception):
     """What is wrong with one line."""
 
 
-def read_file(path: Path) -> list[Document]:
+def read_file(path: Path, max_mb: int = MAX_MB) -> list[Document]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise Unreadable(path, f"is none of {', '.join(READERS)}")
     if clean(str(path)) != str(path):
         raise Unreadable(path, "has a name that is not UTF-8, so nothing could cite it")
     try:
+        check_file(path, max_mb)
         documents = [cleaned(one) for one in reader(path)]
     except OSError as error:
         raise Unreadable(path, reason_of(error)) from error
@@ -39,11 +48,24 @@ def read_file(path: Path) -> list[Document]:
     return documents
 
 
+def check_file(path: Path, max_mb: int) -> None:
+    """Before it is opened: a pipe would wait for its writer."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise Unreadable(path, "is no regular file")
+    if facts.st_size > max_mb * 2**20:
+        size = facts.st_size / 2**20
+        raise Unreadable(path, f"has {size:.1f} MB, more than {max_mb} (--max-file-mb)")
+
+
 def cleaned(document: Document) -> Document:
     facts = document.metadata.items()
     return Document(
         clean(document.name),
-        [Section(clean(one.title), clean(one.text)) for one in document.sections],
+        [
+            Section(clean(one.title)[:MAX_TITLE_CHARACTERS], collapsed(clean(one.text)))
+            for one in document.sections
+        ],
         {clean(name): clean(one) if isinstance(one, str) else one for name, one in facts},
     )
 
@@ -51,6 +73,11 @@ def cleaned(document: Document) -> Document:
 def clean(text: str) -> str:
     """Without what PostgreSQL refuses, and without halves of characters, as PDFs have them."""
     return NO_TEXT.sub("", text)
+
+
+def collapsed(text: str) -> str:
+    """Without long runs of space: no token counts them, and a chunk would be of any length."""
+    return EMPTY_LINES.sub("\n\n", BLANKS.sub(" " * MAX_INDENT, text))
 
 
 def read_plain(path: Path) -> list[Document]:
@@ -88,6 +115,8 @@ def row(value: Any, place: int) -> Document:
     title, name = value.get("title") or "", value.get("id", value.get("_id", place))
     if not isinstance(title, str) or not isinstance(name, str | int) or isinstance(name, bool):
         raise BadRow("title must be a text, and id a text or a number")
+    if len(str(name)) > MAX_NAME_CHARACTERS:
+        raise BadRow(f"id has more than {MAX_NAME_CHARACTERS} characters")
     facts = value.get("metadata") or {}
     return Document(str(name), [Section(title, value["text"])], checked(facts))
 
@@ -100,6 +129,10 @@ def checked(facts: Any) -> Mapping[str, Any]:
             raise BadRow(f"metadata.{name} must be a text, a number or true or false")
         if isinstance(value, float) and not isfinite(value):
             raise BadRow(f"metadata.{name} must be a finite number")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise BadRow(f"metadata.{name} must fit into 64 bits")
+    if len(to_json(facts)) > MAX_METADATA_BYTES:
+        raise BadRow(f"metadata has more than {MAX_METADATA_BYTES} bytes")
     return facts
 
 
@@ -112,40 +145,3 @@ READERS: dict[str, Callable[[Path], list[Document]]] = {
     ".pdf": read_pdf,
     ".jsonl": read_rows,
 }
-
-
-class Found(NamedTuple):
-    files: list[Path]
-    closed: list[Unreadable]  # folders of which nobody knows what lies in them
-
-
-def find_files(paths: Sequence[Path]) -> Found:
-    """Those that can be read, each once; what is hidden is left out of a folder."""
-    files: dict[Path, None] = {}
-    closed: list[Unreadable] = []
-    for given in paths:
-        inside = sorted(walk(given, closed)) if given.is_dir() else [given]
-        files.update(dict.fromkeys(inside))
-    return Found(list(files), closed)
-
-
-def walk(given: Path, closed: list[Unreadable]) -> Iterator[Path]:
-    def note(error: OSError) -> None:
-        closed.append(Unreadable(Path(error.filename), reason_of(error)))
-
-    for folder, folders, names in os.walk(given, onerror=note):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(folder, name) for name in names if not name.startswith("."))
-        yield from (path for path in paths if path.suffix.lower() in READERS and is_file(path))
-
-
-def is_file(path: Path) -> bool:
-    """One that cannot even be looked at is taken for a file: reading it tells the reason."""
-    try:
-        return path.is_file()
-    except OSError:
-        return True
-
-
-def reason_of(error: OSError) -> str:
-    return error.strerror or type(error).__name__

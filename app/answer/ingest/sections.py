@@ -9,6 +9,7 @@ from app.answer.ingest.document import Section
 HEADING = re.compile(r"(#{1,6})\s+(.*)")
 FENCE = re.compile(r"\s*(```|~~~)")
 GAPS = re.compile(r"\n\s*\n")
+MAX_HEADING_CHARACTERS = 200  # each section below it repeats it
 
 
 class Outline:
@@ -21,7 +22,8 @@ class Outline:
 
     def heading(self, level: int, title: str) -> None:
         self.end()
-        self._titles = [one for one in self._titles if one[0] < level] + [(level, title)]
+        self._titles = [one for one in self._titles if one[0] < level]
+        self._titles.append((level, title[:MAX_HEADING_CHARACTERS]))
 
     def add(self, text: str) -> None:
         self._parts.append(text)

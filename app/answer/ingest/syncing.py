@@ -11,11 +11,13 @@ from pathlib import Path
 from app.answer.candidate import Candidate
 from app.answer.embedder import Embedder
 from app.answer.ingest.chunking import Chunking, chunks_of, file_id
-from app.answer.ingest.document import Unreadable
-from app.answer.ingest.reading import find_files, read_file
+from app.answer.ingest.document import Document, Unreadable
+from app.answer.ingest.finding import find_files
+from app.answer.ingest.reading import read_file
 from app.answer.ingest.shelf import Shelf
 
 BATCH = 64  # chunks that are embedded and written at once; a stop loses no more than these
+Read = Callable[[Path], list[Document]]
 
 
 @dataclass(slots=True)
@@ -35,19 +37,26 @@ def source_of(path: Path) -> str:
 
 
 class Sync:
-    def __init__(self, shelf: Shelf, embedder: Embedder | None, chunking: Chunking) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        embedder: Embedder | None,
+        chunking: Chunking,
+        read: Read = read_file,
+    ) -> None:
         self._shelf = shelf
         self._embedder = embedder
         self._chunking = chunking
+        self._read = read
         self._known: dict[str, set[str]] = {}
 
     async def run(self, paths: Sequence[Path], step: Callable[[], None] = lambda: None) -> Report:
         """Files are told apart by the path that they were given by."""
         seen: set[str] = set()
         await self._look()
-        files, closed = find_files(paths)
-        report = Report(problems=[str(folder) for folder in closed])
-        for path in files:
+        found = find_files(paths)
+        report = Report(problems=[str(one) for one in (*found.closed, *found.outside)])
+        for path in found.files:
             seen.add(source_of(path))
             try:
                 await self._sync(path, report)
@@ -55,7 +64,7 @@ class Sync:
                 report.problems.append(str(error))
             step()
         folders = [path for path in paths if path.is_dir()]
-        unknown = [folder.path for folder in closed]
+        unknown = [folder.path for folder in found.closed]
         for source in sorted(self._known.keys() - seen):
             if lies_in_one(source, folders) and not lies_in_one(source, unknown):
                 await self._remove(self._known[source], report)
@@ -72,7 +81,7 @@ class Sync:
 
     async def _sync(self, path: Path, report: Report) -> None:
         source = source_of(path)
-        chunks = chunks_of(source, read_file(path), self._chunking)
+        chunks = chunks_of(source, self._read(path), self._chunking)
         known = self._known.get(source, set())
         missing = [chunk for chunk in chunks if chunk.id not in known]
         stale = known - {chunk.id for chunk in chunks}

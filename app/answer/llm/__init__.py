@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -11,6 +11,9 @@ from app.answer.question import Turn
 AROUND = 8  # tokens that mark a turn
 BYTES_PER_TOKEN = 3
 Finish = Literal["stop", "length", "filter"]
+# Takes each piece of an answer at once. It is no coroutine, so whoever listens cannot hold up the
+# model, nor keep its slot.
+OnText = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """After the last word. Without `tokens` the service told none."""
+    """How one call ended. Without `tokens` the service told none that can be believed."""
 
     tokens: Tokens | None = None
     finish: Finish = "stop"
@@ -44,7 +47,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """After `Ended`: which model it was, what it cost, and which were passed over for it."""
+    """Which model answered, what it cost, and which were passed over for it."""
 
     llm: str
     tokens: Tokens
@@ -57,10 +60,10 @@ class LLM(Protocol):
 
     name: str
 
-    def words(
-        self, prompt: Prompt, *, stream: bool, taken: Callable[[bool], None]
-    ) -> AsyncGenerator[str | Ended]:
-        """The answer, in one piece or many, and at last `Ended`.
+    async def complete(
+        self, prompt: Prompt, on_text: OnText, *, stream: bool, taken: Callable[[bool], None]
+    ) -> Ended:
+        """Give the answer to `on_text`, in one piece or many, and return how it ended.
 
         `taken` is told True once the service has the whole prompt, False when it refuses it.
         """

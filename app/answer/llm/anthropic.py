@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from app.answer.llm import Ended, Finish, Prompt, Tokens
+from app.answer.llm.usage import reported, token_count
 
 PATH: Final = "/messages"
 VERSION: Final = "2023-06-01"
@@ -51,21 +52,19 @@ class AnthropicStream:
     def __init__(self) -> None:
         self.ended: Ended | None = None
         self.done = False
-        self._prompt = 0
+        self._prompt: int | None = None
         self._tokens: Tokens | None = None
         self._finish: Finish = "stop"
 
     def read(self, event: dict[str, Any]) -> str:
         match event.get("type"):
             case "message_start":
-                known = tokens_of(event["message"].get("usage"))
-                self._prompt = known.prompt if known else 0
+                self._prompt = prompt_tokens(event["message"].get("usage"))
             case "content_block_delta" if event["delta"].get("type") == "text_delta":
                 return str(event["delta"]["text"])
             case "message_delta":
                 self._finish = FINISHES.get(event["delta"].get("stop_reason") or "", "stop")
-                if (told := tokens_of(event.get("usage"))) is not None:
-                    self._tokens = Tokens(self._prompt, told.completion)
+                self._tokens = reported(self._prompt, completion_tokens(event.get("usage")))
             case "message_stop":
                 self.finish()
         return ""
@@ -75,10 +74,19 @@ class AnthropicStream:
         self.ended = Ended(self._tokens, self._finish)
 
 
-def tokens_of(usage: dict[str, Any] | None) -> Tokens | None:
-    """What was read from the provider's cache counts as prompt too."""
-    if not usage:
+def tokens_of(usage: Any) -> Tokens | None:
+    return reported(prompt_tokens(usage), completion_tokens(usage))
+
+
+def prompt_tokens(usage: Any) -> int | None:
+    """What was read from the provider's cache, or written to it, counts as prompt too."""
+    if not isinstance(usage, dict):
         return None
-    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    prompt = sum(int(usage.get(name) or 0) for name in names)
-    return Tokens(prompt, int(usage.get("output_tokens") or 0))
+    cached = ("cache_creation_input_tokens", "cache_read_input_tokens")  # may be missing, or null
+    counts = [usage.get("input_tokens"), *(usage.get(name) or 0 for name in cached)]
+    known = [count for count in map(token_count, counts) if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def completion_tokens(usage: Any) -> int | None:
+    return token_count(usage.get("output_tokens")) if isinstance(usage, dict) else None

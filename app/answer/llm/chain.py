@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from app.answer.llm import LLM, Ended, Prompt, Spoken, Tokens, estimate, estimate_prompt
+from app.answer.llm import LLM, OnText, Prompt, Spoken, Tokens, estimate, estimate_prompt
 from app.answer.llm.breaker import Breaker
-from app.answer.llm.budget import Budget, BudgetSpent
+from app.answer.llm.budget import Budget, BudgetSpent, Hold
+from app.answer.llm.slots import NoSlot, Slots
 from app.errors import ServiceError, UpstreamFailed, UpstreamTimeout
 
 # What the service says of the request, and not of itself.
 REQUEST_AT_FAULT = frozenset({400, 413, 422})
+CROWDED = "crowded"
 
 
 class AllFailed(ServiceError):
@@ -26,7 +27,10 @@ class AllFailed(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """One model was asked. `outcome` is ok, failed, timeout, passed_over or client_gone."""
+    """One model was asked. `outcome` is ok, failed, timeout, passed_over or client_gone.
+
+    Or none was, because too many questions wait: then it is crowded, and `llm` is empty.
+    """
 
     llm: str
     outcome: str
@@ -45,15 +49,15 @@ class Chain:
         self,
         links: Sequence[Link],
         budget: Budget,
+        slots: Slots,
         *,
         max_tokens: int,
-        concurrency: int,
         observe: Callable[[Called], None] = lambda called: None,
     ) -> None:
         self.links = links
         self.budget = budget
+        self.slots = slots
         self._max_tokens = max_tokens
-        self._slots = asyncio.Semaphore(concurrency)
         self._observe = observe
 
     @property
@@ -64,51 +68,38 @@ class Chain:
         for link in self.links:
             await link.llm.close()
 
-    async def words(self, prompt: Prompt, *, stream: bool) -> AsyncGenerator[str | Spoken]:
-        """The answer in pieces, then `Spoken`. AllFailed, unless words have gone out already."""
-        reasons: list[str] = []
-        async with self._slots:
-            for link in self.links:
-                if not link.breaker.admits():
-                    reasons.append(f"{link.llm.name} is left alone after failing repeatedly")
-                    self._observe(Called(link.llm.name, "passed_over"))
-                    continue
-                began = False
-                try:
-                    async with aclosing(self._ask(link, prompt, stream, reasons)) as pieces:
-                        async for piece in pieces:
-                            began = True
-                            yield piece
-                    return
-                except BudgetSpent as error:
-                    reasons.append(str(error))
-                    link.breaker.withdrawn()
-                    break
-                except UpstreamFailed as error:
-                    if began:
-                        raise
-                    reasons.append(str(error))
-        raise AllFailed(reasons)
+    async def complete(
+        self, prompt: Prompt, on_text: OnText, *, stream: bool, left: float | None = None
+    ) -> Spoken:
+        """Give the answer to `on_text`; AllFailed, unless words have gone out already.
 
-    async def _ask(
-        self, link: Link, prompt: Prompt, stream: bool, reasons: Sequence[str]
-    ) -> AsyncGenerator[str | Spoken]:
-        call = Call(link, self.budget, estimate_prompt(prompt), self._max_tokens, self._observe)
+        With `left` seconds, it does not wait where its turn would come too late.
+        """
         try:
-            words = link.llm.words(prompt, stream=stream, taken=call.taken)
-            async with aclosing(words) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Ended):
-                        tokens = call.ended(piece.tokens)
-                        yield Spoken(link.llm.name, tokens, piece.finish, tuple(reasons))
-                    else:
-                        call.heard(piece)
-                        yield piece
-        except UpstreamFailed as error:
-            call.failed(error)
-            raise
-        finally:
-            call.close()
+            async with self.slots.hold(left):
+                return await self._ask_in_order(prompt, on_text, stream)
+        except NoSlot as error:
+            self._observe(Called("", CROWDED))
+            raise AllFailed([str(error)]) from error
+
+    async def _ask_in_order(self, prompt: Prompt, on_text: OnText, stream: bool) -> Spoken:
+        reasons: list[str] = []
+        for link in self.links:
+            if not link.breaker.admits():
+                reasons.append(f"{link.llm.name} is left alone after failing repeatedly")
+                self._observe(Called(link.llm.name, "passed_over"))
+                continue
+            call = Call(link, self.budget, prompt, self._max_tokens, on_text, self._observe)
+            try:
+                return await call.run(stream, reasons)
+            except BudgetSpent as error:
+                reasons.append(str(error))
+                break
+            except UpstreamFailed as error:
+                if call.began:
+                    raise
+                reasons.append(str(error))
+        raise AllFailed(reasons)
 
 
 class Call:
@@ -118,48 +109,71 @@ class Call:
         self,
         link: Link,
         budget: Budget,
-        prompt: int,
-        most: int,
+        prompt: Prompt,
+        max_tokens: int,
+        on_text: OnText,
         observe: Callable[[Called], None],
     ) -> None:
-        budget.hold(prompt + most)
+        self.began = False
         self._link = link
         self._budget = budget
-        self._held = prompt + most
         self._prompt = prompt
+        self._prompt_tokens = estimate_prompt(prompt)
+        self._max_tokens = max_tokens
+        self._on_text = on_text
+        self._observe = observe
         self._taken = False
         self._heard = 0
-        self._observe = observe
         self._outcome = "client_gone"
         self._tokens: Tokens | None = None
-        self._now = asyncio.get_running_loop().time
-        self._started = self._now()
 
-    def taken(self, yes: bool) -> None:
+    async def run(self, stream: bool, passed_over: Sequence[str]) -> Spoken:
+        llm, now = self._link.llm, asyncio.get_running_loop().time
+        hold = await self._hold()
+        started = now()
+        try:
+            ended = await llm.complete(self._prompt, self._hear, stream=stream, taken=self._take)
+            self._outcome = "ok"
+            self._tokens = ended.tokens or self._estimated
+            self._link.breaker.succeeded()
+            return Spoken(llm.name, self._tokens, ended.finish, tuple(passed_over))
+        except UpstreamFailed as error:
+            self._fail(error)
+            raise
+        finally:
+            await self._close(hold, now() - started)
+
+    async def _hold(self) -> Hold:
+        try:
+            return await self._budget.hold(self._prompt_tokens + self._max_tokens)
+        except BaseException:
+            self._link.breaker.withdrawn()
+            raise
+
+    @property
+    def _estimated(self) -> Tokens:
+        return Tokens(self._prompt_tokens, self._heard)
+
+    def _take(self, yes: bool) -> None:
         self._taken = yes
 
-    def heard(self, text: str) -> None:
+    def _hear(self, text: str) -> None:
+        self.began = True
         self._heard += estimate(text)
+        self._on_text(text)
 
-    def ended(self, told: Tokens | None) -> Tokens:
-        self._outcome = "ok"
-        self._tokens = told or Tokens(self._prompt, self._heard)
-        self._link.breaker.succeeded()
-        return self._tokens
-
-    def failed(self, error: UpstreamFailed) -> None:
+    def _fail(self, error: UpstreamFailed) -> None:
         self._outcome = "timeout" if isinstance(error, UpstreamTimeout) else "failed"
         if error.status in REQUEST_AT_FAULT:
             self._link.breaker.withdrawn()
         else:
             self._link.breaker.failed()
 
-    def close(self) -> None:
+    async def _close(self, hold: Hold, seconds: float) -> None:
         if self._outcome == "client_gone":
             self._link.breaker.withdrawn()
         # Whoever has the prompt works on it and charges for that, though nobody hears a word.
-        broke_off = Tokens(self._prompt, self._heard) if self._taken else Tokens()
+        broke_off = self._estimated if self._taken else Tokens()
         tokens = self._tokens or broke_off
-        self._budget.settle(self._held, tokens.total)
-        seconds = self._now() - self._started
+        await self._budget.settle(hold, tokens.total)
         self._observe(Called(self._link.llm.name, self._outcome, seconds, tokens))

@@ -12,11 +12,15 @@ import httpx
 from pydantic import SecretStr
 from pydantic_core import from_json
 
-from app.answer.llm import Ended, Prompt
+from app.answer.llm import Ended, OnText, Prompt
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.upstream import call
+from app.upstream.reading import read_pieces
 
-MOST_BYTES = 8_388_608  # of an answer; more is not an answer
+MIN_BYTES = 8_388_608
+BYTES_PER_TOKEN = 1_024  # an event with one token takes 200 to 350
+MIN_CHARS = 65_536
+CHARS_PER_TOKEN = 32
 SENT = "http11.send_request_body.complete"  # as httpx names it to those who trace a request
 
 
@@ -59,6 +63,16 @@ class Asking:
     first_token: float = 30.0
     total: float = 60.0
 
+    @property
+    def max_chars(self) -> int:
+        """Of an answer. A token has four on average; a service that sends more keeps no limit."""
+        return max(MIN_CHARS, CHARS_PER_TOKEN * self.max_tokens)
+
+    @property
+    def max_bytes(self) -> int:
+        """Unpacked, with all that is around the words of a stream."""
+        return max(MIN_BYTES, BYTES_PER_TOKEN * self.max_tokens)
+
 
 class Client:
     def __init__(
@@ -82,15 +96,16 @@ class Client:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def words(
+    async def complete(
         self,
         prompt: Prompt,
+        on_text: OnText,
         *,
         stream: bool,
         taken: Callable[[bool], None] = lambda yes: None,
-    ) -> AsyncGenerator[str | Ended]:
+    ) -> Ended:
         now, asking = asyncio.get_running_loop().time, self._asking
-        ends = now() + asking.total
+        ends, length = now() + asking.total, 0
         due = min(ends, now() + asking.first_token) if stream else ends
         async with self._reported(due):
             response = await self._open(prompt, stream, taken)
@@ -100,9 +115,12 @@ class Client:
                 while True:
                     async with self._reported(due):
                         piece = await anext(pieces)
-                    yield piece
                     if isinstance(piece, Ended):
-                        return
+                        return piece
+                    length += len(piece)
+                    if length > asking.max_chars:
+                        raise UpstreamFailed(f"{self.name} sent too much", upstream=self.name)
+                    on_text(piece)
                     due = ends
         finally:
             await response.aclose()
@@ -136,11 +154,14 @@ class Client:
 
         return await call(self.name, attempt, attempts=asking.attempts, patience=asking.first_token)
 
+    def _read_bytes(self, response: httpx.Response) -> AsyncGenerator[bytes]:
+        return read_pieces(self.name, response, self._asking.max_bytes)
+
     async def _read_whole(self, response: httpx.Response) -> AsyncGenerator[str | Ended]:
         raw = bytearray()
-        async for chunk in response.aiter_bytes():
-            raw += chunk
-            self._refuse_flood(len(raw))
+        async with aclosing(self._read_bytes(response)) as pieces:
+            async for piece in pieces:
+                raw += piece
         text, ended = self._format.whole(from_json(bytes(raw)))
         self._refuse_silence(text)
         yield text
@@ -148,7 +169,10 @@ class Client:
 
     async def _read_stream(self, response: httpx.Response) -> AsyncGenerator[str | Ended]:
         reader, spoken = self._format.reader(), False
-        async with aclosing(events(response.aiter_bytes())) as told:
+        async with (
+            aclosing(self._read_bytes(response)) as pieces,
+            aclosing(events(pieces)) as told,
+        ):
             async for data in told:
                 if data == b"[DONE]":
                     reader.finish()
@@ -174,10 +198,6 @@ class Client:
         if not text.strip():
             raise UpstreamFailed(f"{self.name} gave no words", upstream=self.name)
 
-    def _refuse_flood(self, size: int) -> None:
-        if size > MOST_BYTES:
-            raise UpstreamFailed(f"{self.name} sent too much", upstream=self.name)
-
     @asynccontextmanager
     async def _reported(self, due: float) -> AsyncIterator[None]:
         """Within the time limit, and whatever goes wrong by one name."""
@@ -189,20 +209,21 @@ class Client:
             raise UpstreamTimeout(f"{name} did not answer in time", upstream=name) from error
         except httpx.HTTPError as error:
             raise UpstreamFailed(f"{name} broke off", upstream=name) from error
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise UpstreamFailed(f"{name} sent what is no answer", upstream=name) from error
 
 
-async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     """The `data` of each server-sent event. Only line feeds end lines: texts may hold the rest."""
-    rest, size = b"", 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise ValueError("too much")
-        *lines, rest = (rest + chunk).split(b"\n")
+    rest = bytearray()
+    async for piece in pieces:
+        if b"\n" not in piece:  # a long line costs its length, however small its pieces are
+            rest += piece
+            continue
+        *lines, last = (bytes(rest) + piece).split(b"\n")
+        rest = bytearray(last)
         for line in lines:
             if line.startswith(b"data:"):
                 yield line[5:].strip()
     if rest.startswith(b"data:"):
-        yield rest[5:].strip()
+        yield bytes(rest[5:]).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from app.answer.llm import Ended, Finish, Prompt, Tokens
+from app.answer.llm.usage import reported, token_count
 
 PATH: Final = "/chat/completions"
 FINISHES: dict[str, Finish] = {"length": "length", "content_filter": "filter"}
@@ -76,6 +77,7 @@ class OpenAIStream:
 
 def tokens_of(body: dict[str, Any]) -> Tokens | None:
     usage = body.get("usage")
-    if not usage:
+    if not isinstance(usage, dict):
         return None
-    return Tokens(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+    names = ("prompt_tokens", "completion_tokens")
+    return reported(*(token_count(usage.get(name)) for name in names))

@@ -11,12 +11,15 @@ from typing import Any, Literal
 import apsw
 
 from app.answer.candidate import Candidate, Search
+from app.answer.endpoint import as_candidate, with_text
 from app.answer.ingest.shelf import Held
 from app.answer.stores.sqlite_file import Database
 from app.answer.stores.sqlite_journal import transaction
+from app.errors import UpstreamFailed
 
 MOST_NEIGHBOURS = 4096  # that sqlite-vec gives
 MOST_WORDS = 256  # of a question that are looked up
+UNREADABLE = (RecursionError, TypeError, ValueError)  # of rows that others wrote
 WORD = re.compile(r"[^\W_]+")
 
 VECTORS = """
@@ -36,7 +39,11 @@ where vector match ? and k = ? and vectors.place in
     (select place from passages where collection = ? {filters})
 order by distance
 """
-FILTER = "and exists (select 1 from json_each(passages.metadata) where key = ? and atom = ?)"
+# What is not JSON has no metadata: one such passage would end every search with a filter.
+FILTER = """and exists (
+    select 1 from json_each(iif(json_valid(metadata), metadata, '{}')) where key = ? and atom = ?
+)
+"""
 HELD = """
 select id, metadata ->> '$.source', metadata ->> '$.parent_doc_id' from passages
 where collection = ? {only}
@@ -84,10 +91,18 @@ class SqliteStore:
         def read(file: apsw.Connection) -> list[tuple[Any, ...]]:
             return file.execute(statement, given).fetchall()
 
-        rows = await self._database.run(read)
-        return [
-            Candidate(name, text, json.loads(facts), score) for name, text, facts, score in rows
-        ]
+        try:
+            rows = await self._database.run(read)
+            found = [
+                as_candidate(name, text, json.loads(facts), score)
+                for name, text, facts, score in rows
+            ]
+        except UNREADABLE as error:
+            raise UpstreamFailed(
+                "sqlite holds a passage that cannot be read: fill a new file with `rerankd ingest`",
+                upstream="sqlite",
+            ) from error
+        return with_text(self.name, found)
 
     async def close(self) -> None:
         await self._database.close()

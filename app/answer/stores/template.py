@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,9 @@ from app.answer.endpoint import (
     walk,
     with_text,
 )
-from app.errors import LoadFailed
+from app.errors import InvalidRequest, LoadFailed
+
+SLASHES = re.compile(r"[/\\]")
 
 
 class Template(BaseModel):
@@ -46,13 +49,16 @@ class Template(BaseModel):
 
 def read_template(path: Path) -> Template:
     try:
-        return Template.model_validate_json(path.read_bytes())
+        template = Template.model_validate_json(path.read_bytes())
     except OSError as error:
         raise LoadFailed(f"setting store: {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         raise LoadFailed(f"setting store: {path}: {name}: {first['msg']}") from error
+    if "{" in template.url.split("/", 3)[2].partition("?")[0]:
+        raise LoadFailed(f"setting store: {path}: url: a placeholder may not stand in the host")
+    return template
 
 
 def fill(value: Any, words: Mapping[str, Any]) -> Any:
@@ -82,6 +88,20 @@ def insert(text: str, words: Mapping[str, Any]) -> str:
     return "".join(filled)
 
 
+def fill_url(url: str, words: Mapping[str, Any]) -> str:
+    """Each word is one segment of a path, or a part of one: none leads to another path."""
+    path = url.partition("?")[0]
+    texts = {name: as_words(value) for name, value in words.items()}
+    for name, text in texts.items():
+        if f"{{{name}}}" in path and not {".", ".."}.isdisjoint(SLASHES.split(text)):
+            raise InvalidRequest(
+                f"{name} holds . or .. between slashes, or is one of them: this store has it in "
+                "the path of an address",
+                field=name,
+            )
+    return insert(url, {name: quote(text, safe="") for name, text in texts.items()})
+
+
 def as_words(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -104,8 +124,7 @@ class TemplateStore:
             "collection": search.collection or self._collection,
         }
         body = fill(self._template.body, words)
-        in_url = {name: quote(as_words(value), safe="") for name, value in words.items()}
-        url = insert(self._template.url, in_url)
+        url = fill_url(self._template.url, words)
         answer = await self._endpoint.ask(self._template.method, url, body)
         with reading(self.name):
             rows = walk(answer, self._template.results)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -22,7 +21,7 @@ from app.api.dialects.fields import (
     Texts,
     example,
 )
-from app.rerank.query import Document, Query, Ranking, SpansAsked
+from app.rerank.query import Document, Query, Ranking, Span, SpansAsked
 
 DOCUMENTS_A_SEARCH_UNIT = 100
 MOST_FIELDS = 100  # looked for in each document
@@ -60,7 +59,7 @@ class CohereV1Request(Lenient):
 
     model: str | None = None
     query: Text
-    documents: Annotated[list[Either[str, dict[str, Any]]], Field(min_length=1)]
+    documents: Annotated[list[Either[str, dict[str, Any]]], Field(min_length=1, fail_fast=True)]
     top_n: Count = None
     rank_fields: Annotated[list[str], Field(max_length=MOST_FIELDS)] | None = None
     return_documents: Flag = None
@@ -141,12 +140,16 @@ def render(ranking: Ranking, label: Label, version: Literal["1", "2"]) -> Body:
     results = ranked(ranking, as_object)
     if ranking.query.spans is not None:
         for one in results:
-            one["relevant_spans"] = [asdict(span) for span in ranking.spans[one["index"]]]
+            one["relevant_spans"] = render_spans(ranking.spans[one["index"]])
     return {
         "id": label.id,
         "results": results,
         "meta": render_meta(ranking, version),
     }
+
+
+def render_spans(spans: Sequence[Span]) -> list[Body]:
+    return [{"start": span.start, "end": span.end, "score": span.score} for span in spans]
 
 
 def render_meta(ranking: Ranking, version: Literal["1", "2"]) -> Body:

@@ -32,7 +32,8 @@ LEAST_URGENT = 999
 Priority = Annotated[int, Field(ge=0, le=LEAST_URGENT), WHOLE]
 Flag = bool | None
 Text = Annotated[str, Field(pattern=r"\S")]
-Texts = Annotated[list[str], Field(min_length=1)]
+# One complaint is told; gathering all of them could take long.
+Texts = Annotated[list[str], Field(min_length=1, fail_fast=True)]
 
 
 class TextObject(BaseModel):
@@ -61,7 +62,7 @@ class QueryObject(BaseModel):
 
 
 QueryOrObject = Either[Text, QueryObject]
-TextsOrObjects = Annotated[list[Either[str, TextObject]], Field(min_length=1)]
+TextsOrObjects = Annotated[list[Either[str, TextObject]], Field(min_length=1, fail_fast=True)]
 
 
 def text_of(value: str | TextObject | QueryObject) -> str:

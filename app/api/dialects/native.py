@@ -48,7 +48,11 @@ class NativeRequest(Lenient):
     query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
     documents: Annotated[
         list[Either[str, NativeDocument]],
-        Field(min_length=1, description="Candidates: texts, or objects with `text` and anything"),
+        Field(
+            min_length=1,
+            fail_fast=True,
+            description="Candidates: texts, or objects with `text` and anything",
+        ),
     ]
     top_n: Annotated[int, Field(ge=0), WHOLE] | None = Field(
         None, description="How many results; none or 0: all"

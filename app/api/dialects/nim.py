@@ -30,7 +30,7 @@ class NimRequest(Lenient):
 
     model: str | None = None
     query: QueryObject
-    passages: Annotated[list[TextObject], Field(min_length=1)]
+    passages: Annotated[list[TextObject], Field(min_length=1, fail_fast=True)]
     truncate: Literal["NONE", "END"] | None = None
     top_k: Count = None
 

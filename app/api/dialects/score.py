@@ -24,7 +24,7 @@ def _kind(value: object) -> str:
 Contents = Annotated[
     Annotated[str, Tag("<string>")]
     | Annotated[VllmContent, Tag("<object>")]
-    | Annotated[list[Content], Field(min_length=1), Tag("<list>")],
+    | Annotated[list[Content], Field(min_length=1, fail_fast=True), Tag("<list>")],
     Discriminator(_kind),
 ]
 

@@ -20,6 +20,8 @@ from app.api.dialects.fields import (
 )
 from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
 
+MAX_PARTS = 1_000  # of one text
+
 
 class VllmPart(Lenient):
     type: Literal["text"]
@@ -27,7 +29,7 @@ class VllmPart(Lenient):
 
 
 class VllmContent(Lenient):
-    content: Annotated[list[VllmPart], Field(min_length=1)]
+    content: Annotated[list[VllmPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)]
 
 
 Content = Either[str, VllmContent]
@@ -58,7 +60,7 @@ class VllmRequest(VllmOptions):
     )
 
     query: Either[Text, VllmContent]
-    documents: Annotated[list[Content], Field(min_length=1)]
+    documents: Annotated[list[Content], Field(min_length=1, fail_fast=True)]
     top_n: Count = None
     max_tokens_per_doc: Count = None
     instruction: str | None = None

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.answer.candidate import Candidate
-from app.answer.ingest.chunking import Chunking, chunks_of, cut
-from app.answer.ingest.document import Document, Section
+from app.answer.ingest.chunking import CHARACTERS_PER_TOKEN, Chunking, chunks_of, cut
+from app.answer.ingest.document import Document, Section, Unreadable
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -114,3 +114,37 @@ def test_metadata_of_a_row_cannot_pass_for_ours(name: str) -> None:
     row = Document("a", [Section("", "Text.")], {name: "forged"})
     (chunk,) = chunks_of("x.jsonl", [row], Chunking(count_words, 20, 0))
     assert chunk.metadata[name] != "forged"
+
+
+def test_what_a_model_counts_as_nothing_does_not_make_a_chunk_of_any_length() -> None:
+    chunking = Chunking(lambda texts: [0] * len(texts), 20, 0)
+    for text in ("a" * 10_000, "a b " * 2_500, "a. " * 5_000, "\u200b\n\n" * 5_000):
+        assert max(map(len, cut(text, chunking))) <= 20 * (CHARACTERS_PER_TOKEN + 2)
+
+
+def test_a_long_word_is_never_measured_as_a_whole() -> None:
+    lengths: list[int] = []
+
+    def measure(texts: Sequence[str]) -> list[int]:
+        lengths.extend(map(len, texts))
+        return [1] * len(texts)
+
+    text = "a" * 100_000
+    assert "".join(cut(text, Chunking(measure, 20, 0))) == text
+    assert max(lengths) <= 20 * CHARACTERS_PER_TOKEN
+    assert sum(lengths) == len(text)
+
+
+def test_a_file_of_more_chunks_than_may_be_is_refused_before_all_of_it_is_cut() -> None:
+    texts: list[str] = []
+
+    def measure(some: Sequence[str]) -> list[int]:
+        texts.extend(some)
+        return [20] * len(some)
+
+    documents = [Document("", [Section("", "".join(f"Word {n}. " for n in range(100_000)))])]
+    with pytest.raises(Unreadable, match=r"^a\.md: makes more than 9 chunks \(--max-file-chunks\)"):
+        chunks_of("a.md", documents, Chunking(measure, 20, 0, max_chunks=9))
+    assert len(texts) < 10_000
+    documents = [Document("", [Section("", "".join(f"Word {n}. " for n in range(9)))])]
+    assert len(chunks_of("a.md", documents, Chunking(measure, 20, 0, max_chunks=9))) == 9

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
+import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pypdf import PageObject, PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.answer.ingest.document import Document, Section, Unreadable
-from app.answer.ingest.reading import find_files, read_file
+from app.answer.ingest.reading import MAX_INDENT, collapsed, read_file
 
 # With AES, and a password that nobody gave.
 ENCRYPTED = (
@@ -167,6 +170,13 @@ def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
         ("a.html", b"<p>Gr\xf6\xdfe", "is not UTF-8 text, and names no charset that it is in"),
         ("a.html", b"<meta charset=ascii>\xf6", "is not UTF-8 text, and names no charset"),
         ("a.html", b"<meta charset=martian>\xf6", "is not UTF-8 text, and names no charset"),
+        ("a.jsonl", b'{"text": "x", "id": "%s"}' % (b"a" * 1001), "id has more than 1000 char"),
+        ("a.jsonl", b'{"text": "x", "metadata": {"a": 9223372036854775808}}', "fit into 64 bits"),
+        (
+            "a.jsonl",
+            b'{"text": "x", "metadata": {"a": "%s"}}' % (b"a" * 20_000),
+            "line 1: metadata has more than 16384 bytes",
+        ),
         ("a.pdf", b"no pdf", "is no PDF that can be read"),
         ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is no PDF that can be read"),
         ("a.pdf", ENCRYPTED, "is no PDF that can be read"),
@@ -192,15 +202,55 @@ def test_what_cannot_be_read_is_named_with_its_line(
         read_file(path)
 
 
-def test_a_folder_is_searched_for_what_can_be_read_and_is_not_hidden(tmp_path: Path) -> None:
-    for name in ("b.md", "a/x.TXT", "a/y.png", ".git/z.md", ".hidden.md"):
-        written(tmp_path, name, "x")
-    found = find_files([tmp_path, tmp_path / "b.md"])
-    assert found == ([tmp_path / "a/x.TXT", tmp_path / "b.md"], [])
-
-
 def test_a_file_of_another_kind_is_refused_when_it_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a.docx", "x")
-    assert find_files([path]) == ([path], [])
     with pytest.raises(Unreadable, match=r"a\.docx: is none of \.txt, \.md"):
+        read_file(path)
+
+
+def test_long_runs_of_space_are_cut_and_code_stays_as_it_is(tmp_path: Path) -> None:
+    code = "```\ndef f():\n    if x:\n        return  1\n\n```"
+    assert sections(written(tmp_path, "a.md", code)) == [("", code)]
+    text = f"a{' ' * 1000}b\n{' ' * 1000}c\n \n\t\n\n\nd"
+    gap = " " * MAX_INDENT
+    assert sections(written(tmp_path, "a.txt", text)) == [("", f"a{gap}b\n{gap}c\n\nd")]
+
+
+@pytest.mark.parametrize("shape", ["{}x", "\n{}x", "x\n\n{}x", "\n{}\n{}x"])
+@pytest.mark.parametrize("space", [" ", "\t", " \n", "\r", "\u3000"])
+def test_cutting_space_takes_time_in_step_with_its_length(shape: str, space: str) -> None:
+    started = time.process_time()
+    collapsed(shape.replace("{}", space * 200_000) * 2)
+    assert time.process_time() - started < 2  # in the square of the length it would take minutes
+
+
+def test_a_title_is_cut_because_every_chunk_below_it_repeats_it(tmp_path: Path) -> None:
+    text = "# " + "a" * 10_000 + "\n## b\nc"
+    assert sections(written(tmp_path, "a.md", text)) == [(f"{'a' * 200} > b", "c")]
+    row = '{"text": "c", "title": "%s"}' % ("a" * 10_000)
+    assert sections(written(tmp_path, "a.jsonl", row)) == [("a" * 1_000, "c")]
+
+
+def test_a_file_of_more_than_the_limit_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    with path.open("wb") as file:
+        file.truncate(2**20 + 1)
+    with pytest.raises(Unreadable, match=r"a\.md: has 1\.0 MB, more than 1 \(--max-file-mb\)"):
+        read_file(path, 1)
+
+
+def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.md")
+    with pytest.raises(Unreadable, match=r"a\.md: is no regular file"):
+        read_file(tmp_path / "a.md")
+
+
+def test_a_pdf_that_claims_a_page_many_times_is_refused(tmp_path: Path) -> None:
+    path = pdf(tmp_path / "a.pdf", "text")
+    writer = PdfWriter(path)
+    pages: Any = writer.root_object["/Pages"].get_object()
+    kids = pages["/Kids"]
+    pages[NameObject("/Kids")] = type(kids)(list(kids) * 10_001)
+    writer.write(path)
+    with pytest.raises(Unreadable, match=r"a\.pdf: has 10001 pages, more than 10000: split it"):
         read_file(path)

@@ -138,6 +138,30 @@ async def test_a_file_that_cannot_be_looked_at_is_reported_and_keeps_what_was_kn
     assert await sources(shelf) == {"a.md", "b.txt"}
 
 
+async def test_what_a_link_out_of_the_folder_leads_to_is_reported_and_goes_from_the_store(
+    shelf: Shelf, notes: Path
+) -> None:
+    await sync(shelf, notes)
+    (notes / "b.txt").rename(notes.parent / "private.txt")
+    (notes / "b.txt").symlink_to("../private.txt")
+    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    reason = f"is a link that leads out of {notes}; name its target to have it read"
+    assert report.problems == [f"{notes / 'b.txt'}: {reason}"]
+    assert report.removed == 1
+    assert await sources(shelf) == {"a.md"}
+
+
+async def test_a_file_of_too_many_chunks_is_reported_and_keeps_what_was_known(
+    shelf: Shelf, notes: Path
+) -> None:
+    await sync(shelf, notes)
+    (notes / "b.txt").write_text("".join(f"This is number {place}. " for place in range(9)))
+    report = await Sync(shelf, None, Chunking(count_words, 4, 0, max_chunks=2)).run([notes])
+    reason = "makes more than 2 chunks (--max-file-chunks)"
+    assert f"{notes / 'b.txt'}: {reason}" in report.problems
+    assert await sources(shelf) == {"a.md", "b.txt"}
+
+
 class Stopping:
     """A shelf that fails on its second write, and otherwise is the real one."""
 

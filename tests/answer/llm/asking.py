@@ -29,10 +29,6 @@ def client(
 async def listen(one: Client, *, stream: bool) -> tuple[list[str], Ended]:
     pieces: list[str] = []
     try:
-        async for piece in one.words(PROMPT, stream=stream):
-            if isinstance(piece, Ended):
-                return pieces, piece
-            pieces.append(piece)
+        return pieces, await one.complete(PROMPT, pieces.append, stream=stream)
     finally:
         await one.close()
-    raise AssertionError("it never ended")

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from datetime import date
+from typing import Any
 
 import pytest
 
 from app.answer.llm import LLM, Prompt, Spoken, Tokens, estimate_prompt
 from app.answer.llm.breaker import FAILURES, REST, Breaker
 from app.answer.llm.budget import Budget
-from app.answer.llm.chain import AllFailed, Called, Chain, Link
+from app.answer.llm.chain import CROWDED, AllFailed, Called, Chain, Link
+from app.answer.llm.slots import Slots
 from app.answer.question import Turn
 from app.errors import UpstreamFailed, UpstreamTimeout
 from tests.fakes import ScriptedLLM
@@ -22,14 +23,14 @@ SLOW = UpstreamTimeout("a did not answer in time", upstream="a")
 
 
 class Watched(Chain):
-    def __init__(self, *llms: LLM, limit: int = 0, concurrency: int = 8) -> None:
+    def __init__(self, *llms: LLM, limit: int = 0, concurrency: int = 8, queue: int = 16) -> None:
         self.calls: list[Called] = []
         clock = asyncio.get_running_loop().time
         super().__init__(
             [Link(one, Breaker(clock)) for one in llms],
             Budget(limit, None, lambda: date(2026, 11, 23)),
+            Slots(concurrency, queue),
             max_tokens=50,
-            concurrency=concurrency,
             observe=self.calls.append,
         )
 
@@ -38,14 +39,10 @@ class Watched(Chain):
         return [(call.llm, call.outcome) for call in self.calls]
 
 
-async def hear(chain: Chain) -> tuple[str, Spoken]:
-    text = ""
-    async with aclosing(chain.words(PROMPT, stream=True)) as words:
-        async for piece in words:
-            if isinstance(piece, Spoken):
-                return text, piece
-            text += piece
-    raise AssertionError("it never ended")
+async def hear(chain: Chain, **more: Any) -> tuple[str, Spoken]:
+    pieces: list[str] = []
+    spoken = await chain.complete(PROMPT, pieces.append, stream=True, **more)
+    return "".join(pieces), spoken
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(DOWN, "failed"), (SLOW, "timeout")])
@@ -123,8 +120,10 @@ async def test_only_so_many_are_asked_at_once() -> None:
 async def test_whoever_goes_away_frees_the_place_and_counts_as_nobodys_fault() -> None:
     llm = ScriptedLLM("a", "Four ", 60.0, "weeks.")
     chain = Watched(llm, limit=1000, concurrency=1)
-    async with aclosing(chain.words(PROMPT, stream=True)) as words:
-        assert await anext(words) == "Four "
+    call = asyncio.create_task(hear(chain))
+    await asyncio.sleep(1)
+    call.cancel()
+    await asyncio.wait([call])
     assert chain.outcomes == [("a", "client_gone")]
     assert llm.closed == 1
     assert 900 < chain.budget.left < 1000  # what was heard is charged, what was held is not
@@ -161,3 +160,47 @@ async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt
             await hear(chain)
     assert chain.outcomes == [("a", "client_gone")]
     assert chain.budget.left == 1000 - PROMPT_TOKENS
+
+
+@in_virtual_time
+async def test_whoever_would_wait_in_vain_is_told_so_at_once_and_asks_nobody() -> None:
+    llm = ScriptedLLM("a", 10.0, "Four.")
+    chain = Watched(llm, concurrency=1, queue=1)
+    calls = [asyncio.create_task(hear(chain)) for _ in range(2)]
+    await asyncio.sleep(1)
+    with pytest.raises(AllFailed, match="1 questions wait for the language models already"):
+        await hear(chain)
+    assert now() == 1
+    await asyncio.gather(*calls)
+    assert len(llm.prompts) == 2
+    assert chain.outcomes == [("", CROWDED), ("a", "ok"), ("a", "ok")]
+
+
+@in_virtual_time
+async def test_a_call_that_would_end_too_late_is_not_made() -> None:
+    llm = ScriptedLLM("a", 10.0, "Four.")
+    chain = Watched(llm, concurrency=1)
+    await hear(chain)
+    running = asyncio.create_task(hear(chain))
+    await asyncio.sleep(1)
+    with pytest.raises(AllFailed, match=r"about 9\.0 s, and 18\.0 s are left"):
+        await hear(chain, left=18.0)
+    await hear(chain, left=19.0)
+    await running
+    assert now() == 30
+
+
+@in_virtual_time
+async def test_a_caller_that_goes_while_it_holds_tokens_leaves_the_breaker_as_it_was() -> None:
+    down = ScriptedLLM("a", DOWN)
+    chain = Watched(down, limit=10**6)
+    for _ in range(FAILURES):
+        with pytest.raises(AllFailed):
+            await hear(chain)
+    await asyncio.sleep(REST)
+    probing = asyncio.create_task(hear(chain))
+    await asyncio.sleep(0)
+    probing.cancel()
+    await asyncio.wait([probing])
+    with pytest.raises(AllFailed, match="a is down"):
+        await hear(chain)

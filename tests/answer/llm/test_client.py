@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from app.answer.llm import Ended, Tokens
-from app.answer.llm.client import Asking, Client
+from app.answer.llm.client import Asking, Client, events
 from app.answer.llm.openai import OpenAI
 from app.errors import UpstreamFailed, UpstreamTimeout
 from tests.answer.llm.asking import KEY, PROMPT, QUICK, client, listen
 from tests.answer.llm.server import (
+    Exchange,
     LLMServer,
     breaks_off,
     delta,
@@ -81,8 +84,7 @@ async def told(one: Client, *, stream: bool = False) -> list[bool]:
     """Whether the prompt was taken, as often as that was said."""
     said: list[bool] = []
     with pytest.raises(UpstreamFailed):
-        async for _ in one.words(PROMPT, stream=stream, taken=said.append):
-            pass
+        await one.complete(PROMPT, lambda text: None, stream=stream, taken=said.append)
     await one.close()
     return said
 
@@ -100,9 +102,10 @@ async def test_it_is_told_whether_the_service_has_taken_the_prompt(stream: bool)
 async def test_whoever_stops_listening_ends_the_call() -> None:
     async with llm_server() as server:
         server.script = [server.hangs_in_the_middle("Four ")]
-        one = client(server)
-        async with aclosing(one.words(PROMPT, stream=True)) as words:
-            assert await anext(words) == "Four "
+        one, heard = client(server), asyncio.Queue[str]()
+        call = asyncio.create_task(one.complete(PROMPT, heard.put_nowait, stream=True))
+        assert await heard.get() == "Four "
+        call.cancel()
         await asyncio.wait_for(server.gone.wait(), 5)
         await one.close()
 
@@ -189,6 +192,56 @@ async def test_one_that_is_not_there_is_an_error() -> None:
     nobody = LLMServer("http://127.0.0.1:9/v1")
     with pytest.raises(UpstreamFailed, match=r"^m cannot be reached$"):
         await listen(client(nobody, Asking(attempts=1)), stream=False)
+
+
+async def packs(exchange: Exchange) -> None:
+    """A hundred MiB in a hundred KiB."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    body = b"".join(packer.compress(b" " * 2**20) for _ in range(100)) + packer.flush()
+    await exchange.answer(200, body, Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_unpacks_to_too_much_is_given_up_before_it_takes_the_memory(
+    stream: bool,
+) -> None:
+    async with llm_server(packs) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(UpstreamFailed, match="m answered with more than 8,388,608 bytes"):
+                await listen(client(server), stream=stream)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 24 * 2**20
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_writes_far_more_than_it_may_is_cut_off(stream: bool) -> None:
+    asking = Asking(max_tokens=5000)
+    heard: list[str] = []
+    pieces = ["word " * 200] * 200
+    async with llm_server(says(*pieces)) as server:
+        one = client(server, asking)
+        with pytest.raises(UpstreamFailed, match=r"^m sent too much$"):
+            await one.complete(PROMPT, heard.append, stream=stream)
+        await one.close()
+    assert len("".join(heard)) <= asking.max_chars == 160_000
+
+
+def test_the_bounds_on_an_answer_grow_with_what_it_may_take() -> None:
+    assert (Asking(max_tokens=10).max_chars, Asking(max_tokens=10).max_bytes) == (65_536, 2**23)
+    assert Asking(max_tokens=100_000).max_bytes == 102_400_000
+
+
+async def test_an_event_may_come_in_the_smallest_of_pieces() -> None:
+    raw = b"data: one\ndata:two\r\n: comment\n\nevent: x\ndata: three"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for place in range(len(raw)):
+            yield raw[place : place + 1]
+
+    assert [data async for data in events(pieces())] == [b"one", b"two", b"three"]
 
 
 # --- Anthropic's messages ---------------------------------------------------------------------

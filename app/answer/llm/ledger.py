@@ -1,0 +1,114 @@
+"""The file of a day's tokens: small, whole at every moment, and shared by processes.
+
+Each change reads, adds and writes under a lock. What is written is put aside, brought to the disk,
+renamed, and the folder is brought to the disk too, so that neither a crash nor a power cut leaves
+anything but the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+LOCK_SECONDS = 2.0  # a change takes milliseconds; whoever holds it for longer is stopped or ill
+LOCK_POLL_SECONDS = 0.01
+UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # by some network file systems
+OPENING = b'{"day":"'  # of each file that was written here
+
+
+class Torn(ValueError):
+    """A file of ours that lost its end, or all of it: how much was spent is unknown."""
+
+
+class Foreign(ValueError):
+    """Something else, that must not be overwritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The tokens of a day: spent, or held by calls under way."""
+
+    day: date
+    tokens: int
+
+    def turned(self, today: date) -> Page:
+        """A clock that goes back does not give back what was spent: the later day stays."""
+        return Page(today, 0) if today > self.day else self
+
+    def plus(self, tokens: int) -> Page:
+        return Page(self.day, max(0, self.tokens + tokens))
+
+
+EMPTY = Page(date.min, 0)
+
+
+def parse(raw: bytes) -> Page:
+    text = raw.strip(b"\0 \r\n")  # zeros are what some file systems leave after a power cut
+    try:
+        content: Any = from_json(text)
+        page = Page(date.fromisoformat(content["day"]), content["tokens"])
+    except (ValueError, KeyError, TypeError) as error:
+        lost_its_end = text.startswith(OPENING) and not text.endswith(b"}")
+        if lost_its_end or OPENING.startswith(text):
+            raise Torn("torn") from error
+        raise Foreign("no budget") from error
+    if isinstance(page.tokens, bool) or not isinstance(page.tokens, int) or page.tokens < 0:
+        raise Foreign("no budget")
+    return page
+
+
+def read(file: Path) -> Page | None:
+    """None where there is no file."""
+    try:
+        return parse(file.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def write(file: Path, page: Page) -> None:
+    """Under the lock: the name of what is put aside is always the same."""
+    aside = file.with_name(f"{file.name}.new")
+    with aside.open("wb") as out:
+        out.write(to_json({"day": page.day.isoformat(), "tokens": page.tokens}))
+        out.flush()
+        os.fsync(out.fileno())
+    aside.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Against other processes and threads; by a file beside it, for the file itself is replaced."""
+    beside = file.with_name(f"{file.name}.lock")
+    handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_SECONDS
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(LOCK_POLL_SECONDS)
+            except OSError as error:
+                if error.errno not in UNSUPPORTED:
+                    raise
+                break
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,52 @@
+"""Calls of the engine that are under way, so that one which does not end is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.rerank.pace import Pace
+
+LEAST_SECONDS = 30.0  # that any call may take
+SLOWER = 20  # times what is expected of a call, from which on it counts as hanging
+
+
+class Calls:
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._under_way: dict[object, tuple[float, float]] = {}  # start, and the last moment
+        self.changed = asyncio.Event()
+
+    @contextmanager
+    def under_way(self, tokens: int) -> Iterator[None]:
+        started, call = now(), object()
+        self._under_way[call] = started, started + self.limit(tokens)
+        self.changed.set()
+        try:
+            yield
+        finally:
+            del self._under_way[call]
+            self.changed.set()
+
+    def limit(self, tokens: int) -> float:
+        """Seconds within which the engine answers, unless it hangs."""
+        return max(LEAST_SECONDS, SLOWER * self._pace.seconds_for(tokens))
+
+    @property
+    def age(self) -> float:
+        """Seconds that the oldest has been under way; 0 while there is none."""
+        return max((now() - started for started, _ in self._under_way.values()), default=0.0)
+
+    @property
+    def overdue(self) -> bool:
+        return any(last <= now() for _, last in self._under_way.values())
+
+    @property
+    def next_overdue(self) -> float | None:
+        """When the first would be, on the loop's clock."""
+        return min((last for _, last in self._under_way.values()), default=None)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,137 @@
+"""Texts on their way through the tokenizer's threads: admitted, in turn, withdrawn when cancelled.
+
+The event loop owns all the state here. Whatever happens, every request's future is resolved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+
+from app.errors import Draining
+from app.rerank.admission import Admission, Load
+from app.rerank.engine import Encoded
+from app.rerank.pace import Pace
+from app.rerank.turns import Portion, Turns, Work
+
+Encode = Callable[[Sequence[str]], Sequence[Encoded]]
+FIRST_PACE = 1e6  # characters a second, about as fast as one processor
+CLOSED = "the service is shutting down"
+
+
+@dataclass(eq=False, slots=True)
+class Request(Work):
+    encode: Encode
+    future: asyncio.Future[None]
+    done: dict[int, Sequence[Encoded]] = field(default_factory=dict)  # by the portion's start
+
+    def deliver(self, portion: Portion, encoded: Sequence[Encoded]) -> None:
+        self.done[portion.start] = encoded
+        if len(self.done) == len(self.portions) and not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Tokenizing:
+    """`at_once`: portions that are tokenized at the same time, each in a thread of its own."""
+
+    def __init__(self, threads: Executor, max_chars: int, at_once: int = 1) -> None:
+        self._threads = threads
+        self._at_once = at_once
+        self._admission = Admission(max_chars, "characters", "tokenizing", FIRST_PACE)
+        self._turns: Turns[Request] = Turns()
+        self._running: dict[object, int] = {}  # characters of each portion under way
+        self._last_ended = 0.0
+
+    @property
+    def pace(self) -> Pace:
+        return self._admission.pace
+
+    @property
+    def waiting_chars(self) -> int:
+        return self._turns.chars
+
+    @property
+    def backlog_seconds(self) -> float:
+        """How long all that is here will take."""
+        return self.pace.seconds_for(self._turns.chars + sum(self._running.values()))
+
+    async def encode(
+        self,
+        encode: Encode,
+        portions: Sequence[Portion],
+        *,
+        priority: int,
+        deadline: float,
+        admitted: bool = False,
+    ) -> list[Encoded]:
+        """What `encode` makes of each portion, in order. What was `admitted` is not refused."""
+        loop = asyncio.get_running_loop()
+        chars = sum(portion.chars for portion in portions)
+        due = self._admission.due(loop.time(), chars, priority, deadline)
+        if not admitted:
+            self._refuse(chars, due, deadline - loop.time())
+        request = Request(portions, due, encode, loop.create_future())
+        self._turns.add(request)
+        self._start()
+        try:
+            await request.future
+        finally:
+            self._turns.remove(request)
+        return [one for portion in portions for one in request.done[portion.start]]
+
+    def _refuse(self, chars: int, due: float, left: float) -> None:
+        running = sum(self._running.values())
+        idle = 0.0 if self._running else asyncio.get_running_loop().time() - self._last_ended
+        load = Load(running, 0, idle)
+        self._admission.refuse_if_full(self._turns.chars, chars, load)
+        ahead = running + self._turns.chars_before(due)
+        self._admission.refuse_if_late(left, ahead, chars, load)
+
+    def _start(self) -> None:
+        """Keep as many portions under way as there are threads."""
+        loop = asyncio.get_running_loop()
+        while len(self._running) < self._at_once and (taken := self._turns.take()):
+            request, portion = taken
+            mark, started = object(), loop.time()
+            try:
+                result = loop.run_in_executor(self._threads, request.encode, portion.texts)
+            except RuntimeError as error:  # its threads are gone
+                request.fail(closed(error))
+                self._turns.remove(request)
+                continue
+            self._running[mark] = portion.chars
+            result.add_done_callback(partial(self._end, mark, request, portion, started))
+
+    def _end(
+        self,
+        mark: object,
+        request: Request,
+        portion: Portion,
+        started: float,
+        result: asyncio.Future[Sequence[Encoded]],
+    ) -> None:
+        del self._running[mark]
+        ended = asyncio.get_running_loop().time()
+        # While another portion was under way, the processors were not this one's own.
+        self.pace.observe(portion.chars, ended - max(started, self._last_ended))
+        self._last_ended = ended
+        error = closed() if result.cancelled() else result.exception()
+        if error is not None:
+            request.fail(error)
+            self._turns.remove(request)
+        else:
+            request.deliver(portion, result.result())
+        self._start()
+
+
+def closed(cause: Exception | None = None) -> Draining:
+    refusal = Draining(CLOSED, retry_after=1.0)
+    refusal.__cause__ = cause
+    return refusal

@@ -1,0 +1,64 @@
+"""What is large is written in portions; it is the same JSON, and others run in between."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from fastapi import Request
+
+from app.api.body import LARGE_BYTES, PORTION_BYTES, write_answer, write_json
+
+pytestmark = pytest.mark.anyio
+
+BODIES: list[Any] = [
+    {},
+    [],
+    {"results": []},
+    {"id": "a", "results": [{"index": 0, "score": 1e999}, {"index": 1}], "meta": {"n": [1, 2]}},
+    {"results": [], "empty": {}, "text": 'é "quoted" 😀'},
+    [{"index": 0, "score": 0.5}, {"index": 1, "score": -0.0}],
+    [[], [[]], {}],
+    "text",
+]
+
+
+def request_of(size: int) -> Request:
+    return Request({"type": "http", "body_bytes": size})
+
+
+class Others:
+    """Counts how often somebody else could run."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def run(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
+async def turns_while_writing(size: int, body: Any) -> int:
+    others = Others()
+    task = asyncio.create_task(others.run())
+    await write_answer(request_of(size), body)
+    task.cancel()
+    return others.turns
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("size", [0, LARGE_BYTES + 1])
+async def test_in_portions_or_not_it_is_the_same_json(body: Any, size: int) -> None:
+    assert await write_answer(request_of(size), body) == write_json(body)
+
+
+@pytest.mark.parametrize("wrapped", [lambda items: items, lambda items: {"results": items}])
+async def test_others_run_between_the_portions_of_a_large_answer(wrapped: Any) -> None:
+    body = wrapped([{"text": "x" * (PORTION_BYTES // 2)} for _ in range(12)])
+    assert await turns_while_writing(LARGE_BYTES + 1, body) >= 4
+
+
+async def test_a_small_answer_is_written_at_once() -> None:
+    assert await turns_while_writing(100, {"results": [{"index": 0}] * 100}) == 0

@@ -1,0 +1,133 @@
+"""Documents a day for the fallback, and what stands when they are used up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.errors import QueueFull
+from app.rerank.allowance import Allowance
+from app.rerank.fallback import Fallback, FallbackSpent, Limited
+from app.rerank.query import Document, Query, Ranking
+
+pytestmark = pytest.mark.anyio
+
+TODAY = date(2026, 11, 26)
+
+
+class Days:
+    def __init__(self) -> None:
+        self.today = TODAY
+
+    def __call__(self) -> date:
+        return self.today
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "documents.json"
+
+
+async def test_so_many_documents_may_go_and_no_more() -> None:
+    allowance = Allowance(10, None, Days())
+    assert [await allowance.take(count) for count in (4, 7, 6, 1)] == [True, False, True, False]
+    assert allowance.left == 0
+
+
+async def test_without_a_limit_all_may_go() -> None:
+    allowance = Allowance(0, None, Days())
+    assert await allowance.take(10**9)
+    assert allowance.left == 0
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "in a file"])
+async def test_a_day_begins_anew_and_a_clock_that_is_set_back_gives_nothing(
+    kept: bool, file: Path
+) -> None:
+    days = Days()
+    allowance = Allowance(10, file if kept else None, days)
+    assert await allowance.take(10)
+    days.today = TODAY - timedelta(1)
+    assert (await allowance.take(1), allowance.left) == (False, 0)
+    days.today = TODAY + timedelta(1)
+    assert (allowance.left, await allowance.take(3), allowance.left) == (10, True, 7)
+
+
+async def test_a_restart_and_another_process_count_too(file: Path) -> None:
+    first, second = (Allowance(10, file, Days()) for _ in range(2))
+    assert await first.take(6)
+    assert not await second.take(5)
+    assert await second.take(4)
+    assert not await first.take(1)
+    assert Allowance(10, file, Days()).left == 0
+
+
+async def test_many_at_once_take_no_more_than_there_is(file: Path) -> None:
+    allowances = [Allowance(50, file, Days()) for _ in range(4)]
+    taken = await asyncio.gather(*(one.take(3) for one in allowances for _ in range(10)))
+    assert sum(taken) == 50 // 3
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"day": "2026-11-26"}', b'{"day": 1, "documents": 2}'])
+def test_a_file_that_makes_no_sense_spends_the_day_and_says_so(
+    file: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_bytes(content)
+    allowance = Allowance(10, file)
+    assert not asyncio.run(allowance.take(1))
+    assert "cannot be read" in caplog.text
+
+
+def test_an_empty_file_is_a_new_one(file: Path) -> None:
+    file.touch()
+    assert asyncio.run(Allowance(10, file, Days()).take(10))
+
+
+async def test_where_the_file_cannot_be_written_this_process_counts_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    allowance = Allowance(10, tmp_path / "nowhere" / "documents.json", Days())
+    assert [await allowance.take(count) for count in (8, 3, 2)] == [True, False, True]
+    assert "are not kept" in caplog.text
+
+
+class Other:
+    def __init__(self) -> None:
+        self.asked: list[Query] = []
+
+    async def rank(self, query: Query) -> Ranking:
+        self.asked.append(query)
+        return Ranking(query, [], [], model="other")
+
+
+class Full:
+    async def rank(self, query: Query) -> Ranking:
+        raise QueueFull("no room", retry_after=7.0)
+
+
+def query(documents: int) -> Query:
+    return Query("q", [Document("a")] * documents)
+
+
+async def test_when_the_day_is_spent_the_local_refusal_stands(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other, seen = Other(), list[tuple[str, int]]()
+    limited = Limited(other, Allowance(5, None, Days()), lambda *event: seen.append(event))
+    fallback = Fallback(Full, limited)
+    caplog.set_level(logging.WARNING)
+    assert (await fallback.rank(query(5))).model == "other"
+    for _ in range(3):
+        with pytest.raises(QueueFull, match="no room") as refusal:
+            await fallback.rank(query(1))
+        assert refusal.value.retry_after == 7.0
+        assert isinstance(refusal.value.__cause__, FallbackSpent)
+    assert len(other.asked) == 1
+    assert seen == [("sent", 5), *[("refused", 1)] * 3]
+    assert [record.message for record in caplog.records] == [
+        "the fallback's documents for today are spent"
+    ]
