@@ -1,6 +1,6 @@
 """Put every mutant into a copy of `app/`, run its check, print a table.
 
-    python -m tests.reliability.mutants [--only PART_OF_A_NAME]
+python -m tests.reliability.mutants [--only PART_OF_A_NAME]
 """
 
 from __future__ import annotations
