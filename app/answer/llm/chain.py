@@ -175,5 +175,7 @@ class Call:
         # Whoever has the prompt works on it and charges for that, though nobody hears a word.
         broke_off = self._estimated if self._taken else Tokens()
         tokens = self._tokens or broke_off
-        await self._budget.settle(hold, tokens.total)
-        self._observe(Called(self._link.llm.name, self._outcome, seconds, tokens))
+        try:
+            await self._budget.settle(hold, tokens.total)
+        finally:
+            self._observe(Called(self._link.llm.name, self._outcome, seconds, tokens))

@@ -163,6 +163,20 @@ async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt
 
 
 @in_virtual_time
+async def test_a_call_is_observed_though_its_caller_is_cancelled_again_while_it_settles() -> None:
+    chain = Watched(ScriptedLLM("a", 60.0, "Four."), limit=1000)
+    call = asyncio.create_task(hear(chain))
+    await asyncio.sleep(1)
+    call.cancel()
+    await asyncio.sleep(0)  # it settles
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert chain.outcomes == [("a", "client_gone")]
+    assert chain.calls[0].tokens.total == 1000 - chain.budget.left
+
+
+@in_virtual_time
 async def test_whoever_would_wait_in_vain_is_told_so_at_once_and_asks_nobody() -> None:
     llm = ScriptedLLM("a", 10.0, "Four.")
     chain = Watched(llm, concurrency=1, queue=1)

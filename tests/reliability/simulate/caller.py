@@ -11,6 +11,7 @@ from app.answer.question import Question
 from app.errors import (
     DeadlineExceeded,
     Draining,
+    EngineFailed,
     InvalidRequest,
     QueueFull,
     ScoringFailed,
@@ -34,6 +35,7 @@ from tests.reliability.simulate.service import Service
 
 LATE = 1e-6  # seconds after its limit that a request may end
 LONGEST_HINT = 600.0
+MAX_IDLE_SECONDS = 0.2
 ROUNDS = 3  # a caller comes back so often at most
 
 
@@ -65,6 +67,7 @@ class Caller:
         hint = None
         try:
             if request.question is None:
+                self._oracle.ask(self._as_read)
                 self._judge(request.query, await self._service.ranker.rank(request.query))
             else:
                 self._judge_answer(await self._service.answerer.answer(request.question))
@@ -92,29 +95,36 @@ class Caller:
     def _own_limit(self) -> float:
         return min(self._asked.timeout or inf, self._service.world.timeout)
 
+    @property
+    def _as_read(self) -> Query:
+        takes = self._service.encoder.takes_instruction
+        return self._oracle.as_read(self.request.query, takes_instruction=takes)
+
     def _judge(self, query: Query, ranking: Ranking) -> None:
         if ranking.by != REMOTE:
-            takes = self._service.encoder.takes_instruction
-            query = self._oracle.as_read(query, takes_instruction=takes)
+            query = self._as_read
+            self._oracle.check_cached(query, ranking.usage.cached)
         self._oracle.check(query, ranking)
         self.outcome = "ranked"
         self.digest = crc32(repr(ranking.logits).encode())
 
     def _judge_hint(self, seconds: float) -> float:
-        if not isfinite(seconds) or seconds < 0:
+        if not isfinite(seconds) or seconds <= 0:
             raise Violation(f"the hint is {seconds} s")
-        paced = self._service.batcher.pace.tokens_per_second and not self._service.world.remote
-        if paced and not seconds:
-            raise Violation("the hint is 0, though the pace is known")
         return min(seconds, LONGEST_HINT)
 
     def _judge_error(self, error: Exception, seconds: float) -> None:
         """Only what was injected, or what the request or the world is at fault for."""
         service, query = self._service, self.request.query
         match error:
-            case InjectedFailure() | InjectedTimeout() | TokenizerFault() | DeadlineExceeded():
+            case InjectedFailure() | InjectedTimeout() | TokenizerFault():
+                return
+            case DeadlineExceeded():
+                self._judge_waiting(seconds)
                 return
             case UpstreamTimeout() if self.request.question and seconds >= 0.85 * self._own_limit:
+                return
+            case EngineFailed() if service.world.faults.hangs or service.world.faults.outages:
                 return
             case Draining() if service.world.closes:
                 return
@@ -131,6 +141,13 @@ class Caller:
             case _:
                 pass
         raise Violation(f"no reason for this: {error!r}") from error
+
+    def _judge_waiting(self, seconds: float) -> None:
+        """Nobody waits to the end of a time limit beside an engine that has nothing to do."""
+        idle = self._service.probe.idle_seconds
+        alone = self.request.question is None and not self._service.world.remote
+        if alone and idle > MAX_IDLE_SECONDS and seconds > MAX_IDLE_SECONDS:
+            raise Violation(f"waited for {seconds} s, the last {idle} s beside an idle engine")
 
     def _judge_answer(self, answer: Answer) -> None:
         question, service = self.request.question, self._service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from app.answer.candidate import Candidate
-from app.answer.llm import Ended, Prompt, Tokens, estimate_prompt
+from app.answer.llm import Ended, OnText, Prompt, Tokens, estimate_prompt
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.rerank.cache import Known
 from app.rerank.query import Query, Ranking, Times
@@ -95,15 +95,15 @@ class SimulatedStore:
 class SimulatedLLM:
     """Says what the question asks it to; fails before, in the middle, or late."""
 
-    def __init__(self, name: str, world: World) -> None:
+    def __init__(self, name: str, world: World, share: float = 1.0) -> None:
         self.name = name
-        self.rate = world.faults.llm
+        self.rate = world.faults.llm * share
         self.under_way = 0
         self._rng = Random(f"{name} {world.seed}")
 
-    async def words(
-        self, prompt: Prompt, *, stream: bool, taken: Callable[[bool], None]
-    ) -> AsyncGenerator[str | Ended]:
+    async def complete(
+        self, prompt: Prompt, on_text: OnText, *, stream: bool, taken: Callable[[bool], None]
+    ) -> Ended:
         self.under_way += 1
         try:
             fault = self._rng.randrange(6) if self._rng.random() < self.rate else -1
@@ -121,9 +121,9 @@ class SimulatedLLM:
                 if fault == 2 and place == len(pieces) // 2:
                     raise InjectedFailure(f"{self.name} broke off", upstream=self.name)
                 await asyncio.sleep(3600.0 if fault == 3 and place == 1 else 0.01)
-                yield piece if place == 0 else f" {piece}"
+                on_text(piece if place == 0 else f" {piece}")
             used = Tokens(estimate_prompt(prompt) // 2, ANSWER_TOKENS // 2)
-            yield Ended(None if fault == 4 else used, "length" if fault == 5 else "stop")
+            return Ended(None if fault == 4 else used, "length" if fault == 5 else "stop")
         finally:
             self.under_way -= 1
 
@@ -151,7 +151,7 @@ class Days:
     def __init__(self, world: World, seconds: float) -> None:
         rng = Random(f"days {world.seed}")
         jumps = [rng.random() * seconds for _ in range(world.faults.clock_jumps)]
-        self._jumps = [(at, rng.choice([1, 1, 7])) for at in sorted(jumps)]
+        self._jumps = [(at, rng.choice([1, 7, -1])) for at in sorted(jumps)]
         self._now = asyncio.get_running_loop().time
 
     def __call__(self) -> date:

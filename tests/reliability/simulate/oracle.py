@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -26,6 +27,20 @@ class Oracle:
         self._reference = reference
         self._windows = windows
         self._failed = failed
+        self._asked: dict[tuple[str, int | None, Context], Counter[str]] = {}
+
+    def ask(self, query: Query) -> None:
+        """Before `query`, as it is read, is ranked: from now on its scores may be shared."""
+        key = (query.caller, query.windows, context_of(query))
+        asked = self._asked.setdefault(key, Counter())
+        asked.update({document.text for document in query.documents})
+
+    def check_cached(self, query: Query, cached: int) -> None:
+        """A score is shared only where the same caller has asked for it in another request too."""
+        asked = self._asked[query.caller, query.windows, context_of(query)]
+        shared = sum(asked[text] > 1 for text in {document.text for document in query.documents})
+        if cached > shared:
+            raise Violation(f"{cached} scores shared, of {shared} that this caller asked for twice")
 
     def as_read(self, query: Query, *, takes_instruction: bool) -> Query:
         """With the service's own defaults."""

@@ -16,6 +16,7 @@ from tests.reliability.simulate.world import World
 QUERIES = 16
 TEXTS = 250
 LONG_TEXTS = 6
+CALLERS = ("first", "second")  # whose scores are kept apart
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -81,14 +82,19 @@ def draw_requests(world: World, texts: Texts, pairs: int) -> list[Request]:
 def _requests(world: World, texts: Texts, pairs: int) -> Iterator[Request]:
     rng = Random(f"plan {world.seed}")
     at, drawn, number, burst = 0.0, 0, 0, 0
+    repeated: Query | None = None  # a burst of which all ask the same
     while drawn < pairs:
         request = _request(world, texts, rng, number, at)
+        if burst and repeated is not None:
+            shuffled = rng.sample(repeated.documents, len(repeated.documents))
+            request = replace(request, query=replace(repeated, documents=shuffled))
         yield request
         number, drawn = number + 1, drawn + request.pairs
         chars = sum(len(document.text) for document in request.query.documents)
         tokens = (chars + request.pairs * len(request.query.text)) / world.chars_per_token
         if rng.random() < 0.03:
             burst = rng.randrange(3, 40)
+            repeated = request.query if rng.random() < 0.5 and request.pairs < 100 else None
         if burst:
             burst -= 1
             at += rng.choice([0.0, 0.0, 0.0001])
@@ -125,7 +131,9 @@ def _query(world: World, texts: Texts, rng: Random) -> Query:
     else:
         count = rng.randrange(200, 601)  # the whale
     query = Query(
-        texts.queries[int(rng.random() ** 2 * QUERIES)], rng.choices(texts.documents, k=count)
+        texts.queries[int(rng.random() ** 2 * QUERIES)],
+        rng.choices(texts.documents, k=count),
+        caller=rng.choice(CALLERS),
     )
     if rng.random() < 0.5:
         return query

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from math import ceil
-from typing import Any
 
-from app.answer.llm.chain import Chain
+from app.answer.llm.chain import Called, Chain
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache
 from app.rerank.reranker import Reranker
@@ -31,10 +32,12 @@ class Probe:
         self._batcher = batcher
         self._scheduler = batcher._scheduler
         self._flights = reranker._flights._flights
+        self._tokenizing = reranker.tokenizing
         self._cache = cache
         self._now = asyncio.get_running_loop().time
         self._overdue: dict[Submission, Passed] = {}
         self._budget = batcher.budget
+        self._busy_at = 0.0
         self._abandoned: set[int] = set()
         self.longest_passed = 0
         take = self._scheduler.take
@@ -52,11 +55,26 @@ class Probe:
     def running_tokens(self) -> int:
         return self._batcher._running_tokens
 
+    def look(self) -> None:
+        """After each round of the loop: is there anything to do?"""
+        batcher = self._batcher
+        if batcher._running_tokens or self._scheduler.tokens or batcher._expected:
+            self._busy_at = self._now()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long no request has been tokenized, waiting or computed."""
+        return self._now() - self._busy_at
+
     def check(self) -> None:
-        """After each round of the loop: cheap, and true whatever happens."""
+        """Every few rounds of the loop: cheap, and true whatever happens."""
         batcher, jobs = self._batcher, self._scheduler._jobs
         if sum(job.tokens for job in jobs) != self._scheduler.tokens:
             raise Violation("the queue's tokens are not the sum of its jobs'")
+        if sum(work.chars for work in self._tokenizing._turns._works) != (
+            self._tokenizing.waiting_chars
+        ):
+            raise Violation("the tokenizer's characters are not the sum of its requests'")
         if batcher._expected < 0:
             raise Violation(f"{batcher._expected} tokens are expected")
         running = sum(slot.pair.tokens for batch in batcher._running for slot in batch)
@@ -86,6 +104,9 @@ class Probe:
             "expected tokens": batcher._expected,
             "running tokens": batcher._running_tokens,
             "flights": len(self._flights),
+            "waiting characters": self._tokenizing.waiting_chars,
+            "portions": len(self._tokenizing._running),
+            "calls": batcher.calls.age,
             "jobs": len(self._scheduler),
         }
         if any(left.values()):
@@ -146,15 +167,31 @@ def check_batch(jobs: list[Submission], batch: Batch, budget: int) -> None:
         raise Violation("a pair is twice in a batch")
 
 
-def check_chain_idle(chain: Chain, concurrency: int) -> None:
-    left: dict[str, Any] = {
-        "held budget": chain.budget._held,
-        "slots": concurrency - chain._slots._value,
-        "probes": sum(link.breaker._probing for link in chain.links),
-    }
-    if any(left.values()):
-        raise Violation(f"left behind by the language models: {left}")
+class ChainProbe:
+    """Adds up, day by day, what calls took, and compares it with the budget's own page."""
 
+    def __init__(self, chain: Chain, limit: int) -> None:
+        self._chain = chain
+        self._limit = limit
+        self._counted: Counter[date] = Counter()
+        self._overspent = ""
 
-def tokens_spent_today(chain: Chain) -> int:
-    return chain.budget._spent
+    def count(self, call: Called) -> None:
+        page = self._chain.budget._page
+        self._counted[page.day] += call.tokens.total
+        if self._limit and page.tokens > self._limit:
+            self._overspent = f"{page.tokens} of {self._limit} tokens are spent or held"
+
+    def check_idle(self) -> None:
+        """Nothing is held any more, and nothing was spent beyond the limit."""
+        if self._overspent:
+            raise Violation(self._overspent)
+        slots, page = self._chain.slots, self._chain.budget._page
+        left = {
+            "questions that wait": slots.waiting,
+            "slots": len(slots._running),
+            "probes": sum(link.breaker._probing for link in self._chain.links),
+            "held tokens": page.tokens - self._counted[page.day] if self._limit else 0,
+        }
+        if any(left.values()):
+            raise Violation(f"left behind by the language models: {left}")

@@ -132,6 +132,7 @@ class Simulation:
 
     def _after_step(self, service: Service) -> None:
         self._rounds += 1
+        service.probe.look()
         if self._rounds % CHECK_EVERY == 0:
             service.probe.check()
         if self._rounds % CHECK_DEEPLY_EVERY == 0:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from app.answer.cache import Recent
 from app.answer.llm.breaker import Breaker
 from app.answer.llm.budget import Budget
-from app.answer.llm.chain import Called, Chain, Link
+from app.answer.llm.chain import Chain, Link
+from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
@@ -29,11 +30,12 @@ from tests.reliability.simulate.neighbours import (
     SimulatedStore,
 )
 from tests.reliability.simulate.plan import Texts
-from tests.reliability.simulate.probe import Probe, check_chain_idle, tokens_spent_today
+from tests.reliability.simulate.probe import ChainProbe, Probe
 from tests.reliability.simulate.reference import Context, Reference
 from tests.reliability.simulate.world import World
 
 LLM_CONCURRENCY = 3
+LLM_QUEUE = 12
 ROOM = 700  # tokens of a prompt
 
 
@@ -52,20 +54,13 @@ class Service:
     chain: Chain
     answerer: Answerer
     probe: Probe
-    overspent: list[str]
-
-    def check_budget(self, call: Called) -> None:
-        limit = self.world.daily_tokens
-        if limit and tokens_spent_today(self.chain) > limit:
-            self.overspent.append(f"{tokens_spent_today(self.chain)} of {limit} tokens spent")
+    ledger: ChainProbe
 
     def check_idle(self) -> None:
         self.probe.check_idle()
-        check_chain_idle(self.chain, LLM_CONCURRENCY)
+        self.ledger.check_idle()
         if under_way := sum(llm.under_way for llm in self.llms):
             raise Violation(f"{under_way} calls of language models go on")
-        if self.overspent:
-            raise Violation(self.overspent[0])
 
     def calm(self) -> None:
         """No more faults from here on."""
@@ -99,6 +94,7 @@ def open_reranker(
         SimulatedThreads(2, encoder.seconds),
         world.timeout,
         windows=world.windows,
+        tokenizers=2,
     )
 
 
@@ -110,7 +106,7 @@ async def open_service(
     reference = Reference(world.max_tokens, world.chars_per_token)
     engine, encoder = SimulatedEngine(world, batches), SimulatedEncoder(world, reference)
     remote, store = SimulatedRemote(world, reference), SimulatedStore(world, texts.candidates)
-    llms = [SimulatedLLM(name, world) for name in ("a", "b")]
+    llms = [SimulatedLLM("a", world), SimulatedLLM("b", world, 0.5)]
     cache = Cache(world.cache_bytes, world.cache_seconds, clock)
     budget = Budget(world.daily_tokens, None, Days(world, seconds))
     async with open_batcher(world, engine) as batcher:
@@ -119,10 +115,11 @@ async def open_service(
         chain = Chain(
             [Link(llm, Breaker(clock)) for llm in llms],
             budget,
+            Slots(LLM_CONCURRENCY, LLM_QUEUE),
             max_tokens=ANSWER_TOKENS,
-            concurrency=LLM_CONCURRENCY,
-            observe=lambda call: service.check_budget(call),  # noqa: PLW0108 (it is made below)
+            observe=lambda call: ledger.count(call),  # noqa: PLW0108 (it is made below)
         )
+        ledger = ChainProbe(chain, world.daily_tokens)
         answerer = Answerer(
             store,
             ranker,
@@ -134,7 +131,7 @@ async def open_service(
         probe = Probe(batcher, reranker, cache)
         service = Service(
             world, reference, engine, encoder, remote, store, llms,
-            batcher, reranker, ranker, chain, answerer, probe, [],
+            batcher, reranker, ranker, chain, answerer, probe, ledger,
         )  # fmt: skip
         known = reference.encode(Context("known", None, "right", 0), "pair").pair
         async with watched(batcher, known):

@@ -76,7 +76,7 @@ def draw_world(seed: int) -> World:
         per_batch=draw([0.0, 0.002]),
         padded=draw([False, True]),
         remote=draw([False, False, True]),
-        questions=draw([0.0, 0.02, 0.08]),
+        questions=draw([0.0, 0.02, 0.2]),
         daily_tokens=draw([0, 20_000, 200_000]),
         listwise=draw([False, False, True]),
         answer_cache=draw([0.0, 30.0]),
@@ -98,6 +98,6 @@ def draw_faults(rng: Random) -> Faults:
         tokenizer=draw([0.0, 0.01]),
         remote=draw([0.0, 0.2]),
         store=draw([0.0, 0.1]),
-        llm=draw([0.0, 0.05, 0.5]),
+        llm=draw([0.0, 0.05, 0.5, 1.0]),
         clock_jumps=draw([0, 2]),
     )
