@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 from pydantic_core import from_json
 
 START_SECONDS = 300  # the first start of all converts the model and holds the contest
+SERVE = (sys.executable, "-m", "app.cli", "serve")
 STOP_SECONDS = ANSWER_SECONDS = 60
 
 
@@ -57,13 +58,15 @@ class LiveService:
 
 
 @contextmanager
-def running(*, wait: bool = True, **settings: object) -> Iterator[LiveService]:
+def running(
+    *, wait: bool = True, program: Sequence[str] = SERVE, **settings: object
+) -> Iterator[LiveService]:
     """Start `rerankd serve` with these settings; stopped at the end, whatever happens."""
     if "model" in settings:  # a small one, not worth converting
         settings = {"engine": "torch", **settings}
     ours = {f"RERANKD_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--log-format", "json"],
+        [*program, "--port", "0", "--log-format", "json"],
         env=os.environ | {"RERANKD_DEVICE": "cpu"} | ours,
         stderr=subprocess.PIPE,
         text=True,

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.server.exit_limit import EXIT_FORCED
 from loadtest import callers
 from tests import models
 from tests.live.service import running
@@ -66,6 +67,32 @@ def test_an_idle_service_stops_at_once(how: signal.Signals) -> None:
     with running() as service:
         assert service.stop(how) == 0
         assert service.log[-1]["event"].startswith("Finished server process")
+
+
+HANGS = """
+import sys, threading
+from app.cli import main
+from app.rerank.engine import torch_engine
+score = torch_engine.TorchEngine.score
+def hang(self, batch):
+    if len(batch) == 13:  # not while it is loaded
+        threading.Event().wait()
+    return score(self, batch)
+torch_engine.TorchEngine.score = hang
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_service_whose_engine_hangs_ends_in_time_with_exit_code_70(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", HANGS, "serve"]
+    with running(program=program, model=models.bert(tmp_path), drain_seconds=0.5) as service:
+        body = {"query": "q", "documents": [str(n) for n in range(13)], "timeout_ms": 1000}
+        assert httpx.post(service.url + "/rerank", json=body).status_code == 504
+        assert service.stop() == EXIT_FORCED
+    assert service.log[-1]["event"] == "exit_forced"
+    assert any(
+        " in hang" in thread or " in wait" in thread for thread in service.log[-1]["threads"]
+    )
 
 
 # --- failing to start ---------------------------------------------------------------------

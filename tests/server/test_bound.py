@@ -59,10 +59,10 @@ async def test_a_connection_with_a_request_is_never_evicted() -> None:
 @in_virtual_time
 async def test_a_kept_alive_connection_whose_answer_is_not_read_yet_is_not_idle() -> None:
     house = House(connections=2)
-    reading = await house.connect(b"GET /?bytes=50000 HTTP/1.1\r\n\r\n", room=100)
-    silent = await house.connect()
-    await house.connect()
-    assert (silent.closed, reading.closed) == (True, False)
+    await house.connect(b"GET /?bytes=50000 HTTP/1.1\r\n\r\n", room=100)
+    await busy(house, 1)
+    newcomer = await house.connect(PROBE)
+    assert (newcomer.status, house.reasons) == (200, [])
 
 
 @in_virtual_time
@@ -96,6 +96,14 @@ async def test_silent_newcomers_do_not_keep_a_probe_from_the_reserve() -> None:
         await house.connect()
     assert (await house.connect(PROBE)).status == 200
     assert len(house.connections) <= 8 + house.connections.limits.reserve
+
+
+@in_virtual_time
+async def test_who_takes_a_place_in_the_reserve_is_served_no_more_than_its_predecessor() -> None:
+    house = House(connections=8)
+    await busy(house, 8)
+    silent, other = await house.connect(), await house.connect(GET)
+    assert (silent.closed, other.status) == (True, 503)
 
 
 @in_virtual_time

@@ -60,6 +60,16 @@ async def test_blank_lines_alone_are_no_request_and_are_408() -> None:
 
 
 @in_virtual_time
+async def test_blank_lines_before_a_request_are_part_of_its_time() -> None:
+    house = House()
+    wire = await house.connect(b"\r\n")
+    await asyncio.sleep(9)
+    await wire.send(GET[:5])
+    await asyncio.sleep(TICK + 1)
+    assert wire.status == 408
+
+
+@in_virtual_time
 async def test_the_clock_of_a_head_starts_with_its_first_byte() -> None:
     house = House()
     wire = await house.connect(GET)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.server.exit_limit import EXIT_FORCED, ExitLimit, running_threads
-from tests.server.wire import GET, House, post
+from tests.server.wire import GET, App, House, exchange, post, serving
 from tests.virtual_time import in_virtual_time
 
 # --- connections --------------------------------------------------------------------------
@@ -34,6 +34,20 @@ async def test_while_draining_each_answer_is_the_last_of_its_connection() -> Non
     for wire in (working, kept, newcomer):
         assert bytes(wire.sent).endswith(b"\r\nconnection: close\r\n\r\naa")
         assert wire.closed
+
+
+@pytest.mark.anyio
+async def test_on_sigterm_answers_close_their_connections_while_the_service_drains() -> None:
+    drained = asyncio.Event()
+
+    async def drain(seconds: float) -> None:
+        await drained.wait()
+
+    async with serving(App(), drain=drain) as (server, address):
+        server.handle_exit(signal.SIGTERM, None)
+        answer = await exchange(address, GET)
+        drained.set()
+    assert answer.endswith(b"\r\nconnection: close\r\n\r\naa")
 
 
 @in_virtual_time

@@ -126,11 +126,11 @@ async def test_a_drain_waits_for_no_body_that_is_still_being_sent(desk: Desk) ->
     async with (
         asyncio.timeout(20),
         desk.listening() as url,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(base_url=url) as client,
         connected(address_of(url)) as (_, writer),
     ):
         writer.write(post(b"{", JSON, path="/rerank", size=1000))
-        while "rerankd_requests_in_flight 2.0" not in (await client.get(f"{url}/metrics")).text:
+        while "rerankd_requests_in_flight 2.0" not in (await client.get("/metrics")).text:
             pass
         async with asyncio.timeout(5):
             await desk.app.state.service.drain(15)

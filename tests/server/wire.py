@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
@@ -218,14 +218,17 @@ async def settle() -> None:
 
 @asynccontextmanager
 async def serving(
-    app: Any, observe: Callable[[str], None] = lambda reason: None, **limits: Any
+    app: Any,
+    observe: Callable[[str], None] = lambda reason: None,
+    drain: Callable[[float], Awaitable[None]] | None = None,
+    **limits: Any,
 ) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
     """Over real sockets of loopback; the server, and its address."""
     listener = listen("127.0.0.1", 0)
     server = Server(
         app,
         make_limits(**limits),
-        drain=no_drain,
+        drain=drain or no_drain,
         drain_seconds=0,
         observe=observe,
         lifespan=False,
