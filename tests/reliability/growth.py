@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,30 +11,39 @@ Input = TypeVar("Input")
 
 FACTOR = 6.0  # for four times the input: linear is 4, quadratic 16
 FLOOR_SECONDS = 0.004  # what takes less, even for the larger input, is only noise
-CLEAR_SECONDS = 0.1  # no noise is that long
+CLEAR_SECONDS = 0.3  # no noise is that long
 REPEATS = 5
 
 
 def growth(run: Callable[[Input], object], make: Callable[[int], Input], size: int) -> float:
     """Times that `4 * size` takes longer than `size`; 0 where both take next to nothing.
 
-    Measured in this thread's time on a processor, so that a busy machine does not count, and
-    again while the result looks bad.
+    Measured in this thread's time on a processor, so that a busy machine does not count. What
+    looks bad is measured again, and then once more with four times the input: on average of both
+    steps noise counts half.
     """
     large, small = make(4 * size), make(size)
     longer = seconds(run, large)
     if longer < FLOOR_SECONDS:
         return 0.0
-    shorter = seconds(run, small)
+    shorter = min(seconds(run, small) for _ in range(3))
     for _ in range(REPEATS):
         if longer <= FACTOR * shorter or longer > CLEAR_SECONDS:
             break
         shorter = min(shorter, seconds(run, small))
         longer = min(longer, seconds(run, large))
-    return longer / max(shorter, 1e-6)
+    grown = longer / max(shorter, 1e-6)
+    if not FACTOR < grown < 2 * FACTOR or longer > CLEAR_SECONDS:
+        return grown
+    largest = min(seconds(run, make(16 * size)) for _ in range(2))
+    return min(grown, (largest / max(shorter, 1e-6)) ** 0.5)
 
 
 def seconds(run: Callable[[Input], object], given: Input) -> float:
-    started = time.thread_time()
-    run(given)
-    return time.thread_time() - started
+    gc.disable()  # its cost grows with all that this process holds
+    try:
+        started = time.thread_time()
+        run(given)
+        return time.thread_time() - started
+    finally:
+        gc.enable()
