@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from app.answer.answered import Answer, Found, Source
 from app.answer.candidate import Candidate
@@ -50,10 +51,11 @@ class FeedbackRows:
     async def _take(self, root: Path, steps: int, done: Done) -> None:
         feedback = type(self).opens(root / "feedback.jsonl", lambda: 0.0)
         promised = 0
-        for step in range(steps):
-            feedback.remember(f"answer {step}", answer(f"question {step} of {id(feedback)}"))
+        for _ in range(steps):
+            name = uuid4().hex
+            feedback.remember(name, answer(f"question {name}"))
             with suppress(FeedbackLost):
-                await feedback.take(f"answer {step}", Verdict("up"))
+                await feedback.take(name, Verdict("up"))
                 promised += 1
                 done(promised)
 
