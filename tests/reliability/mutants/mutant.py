@@ -43,6 +43,18 @@ def tests(*files: str) -> Check:
     return module("pytest", "-q", "-x", "-p", "no:cacheprovider", *files)
 
 
+def simulate(pairs: int) -> Check:
+    return module("tests.reliability.simulate", "--count", f"{pairs}", "--pairs", "4000")
+
+
+CHECK_HINTS = """
+from tests.reliability.simulate.hints import check_hints
+for seed in range(300):
+    check_hints(seed)
+"""
+HINTS: Check = ("-c", CHECK_HINTS)
+
+
 @contextmanager
 def copied() -> Iterator[Path]:
     """A folder with a copy of `app/` and links to the rest."""

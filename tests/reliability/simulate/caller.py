@@ -33,6 +33,7 @@ from tests.reliability.simulate.plan import Request
 from tests.reliability.simulate.reference import context_of, logit_of
 from tests.reliability.simulate.service import Service
 
+INJECTED = (InjectedFailure, InjectedTimeout, TokenizerFault)
 LATE = 1e-6  # seconds after its limit that a request may end
 LONGEST_HINT = 600.0
 MAX_IDLE_SECONDS = 0.2
@@ -115,32 +116,25 @@ class Caller:
 
     def _judge_error(self, error: Exception, seconds: float) -> None:
         """Only what was injected, or what the request or the world is at fault for."""
-        service, query = self._service, self.request.query
-        match error:
-            case InjectedFailure() | InjectedTimeout() | TokenizerFault():
-                return
-            case DeadlineExceeded():
-                self._judge_waiting(seconds)
-                return
-            case UpstreamTimeout() if self.request.question and seconds >= 0.85 * self._own_limit:
-                return
-            case EngineFailed() if service.world.faults.hangs or service.world.faults.outages:
-                return
-            case Draining() if service.world.closes:
-                return
-            case TooLong():
-                read = self._oracle.as_read(query, takes_instruction=True)
-                if not query.truncate and self._oracle.too_long(read):
-                    return
-            case InvalidRequest(field="documents"):
-                read = self._oracle.as_read(query, takes_instruction=True)
-                if self._oracle.most_tokens(read) > service.world.queue_tokens:
-                    return
-            case ScoringFailed() if service.engine.failed_alone:
-                return
-            case _:
-                pass
-        raise Violation(f"no reason for this: {error!r}") from error
+        if isinstance(error, INJECTED):
+            return
+        if isinstance(error, DeadlineExceeded):
+            self._judge_waiting(seconds)
+        elif not self._has_reason(error, seconds):
+            raise Violation(f"no reason for this: {error!r}") from error
+
+    def _has_reason(self, error: Exception, seconds: float) -> bool:
+        world, read = self._service.world, self._as_read
+        late = self.request.question is not None and seconds >= 0.85 * self._own_limit
+        never = isinstance(error, InvalidRequest) and error.field == "documents"
+        return (
+            (isinstance(error, UpstreamTimeout) and late)
+            or (isinstance(error, EngineFailed) and world.faults.hangs + world.faults.outages > 0)
+            or (isinstance(error, Draining) and world.closes)
+            or (isinstance(error, ScoringFailed) and bool(self._service.engine.failed_alone))
+            or (isinstance(error, TooLong) and not read.truncate and self._oracle.too_long(read))
+            or (never and self._oracle.most_tokens(read) > world.queue_tokens)
+        )
 
     def _judge_waiting(self, seconds: float) -> None:
         """Nobody waits to the end of a time limit beside an engine that has nothing to do."""

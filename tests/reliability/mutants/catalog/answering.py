@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from tests.reliability.mutants.mutant import Mutant, module, tests
+from tests.reliability.mutants.mutant import Mutant, simulate, tests
 
-SIMULATE = module("tests.reliability.simulate", "--count", "400000", "--pairs", "4000")
+SIMULATE = simulate(300_000)
 
 MUTANTS = [
     Mutant(
         "what a call held of the budget is never given back",
         "answer/llm/budget.py",
-        "        self._held -= held\n",
-        "",
+        "(hold.tokens if hold.day == page.day else 0)",
+        "0",
         SIMULATE,
     ),
     Mutant(
         "what a call spent is not counted",
         "answer/llm/budget.py",
-        "        self._spent += spent\n",
-        "",
+        "return page.plus(spent - (hold",
+        "return page.plus(0 - (hold",
         tests("tests/answer/llm/test_budget.py"),
     ),
     Mutant(
         "the budget is not asked before a call",
         "answer/llm/budget.py",
-        "if tokens > self.left:",
+        "if tokens > self._limit - page.tokens:",
         "if False:",
         SIMULATE,
     ),
@@ -43,10 +43,24 @@ MUTANTS = [
         SIMULATE,
     ),
     Mutant(
+        "a clock that goes back empties the meter",
+        "answer/llm/ledger.py",
+        "return Page(today, 0) if today > self.day else self",
+        "return Page(today, 0) if today != self.day else self",
+        SIMULATE,
+    ),
+    Mutant(
+        "a slot for a language model is not given back on failure",
+        "answer/llm/slots.py",
+        "        try:\n            yield\n        finally:\n            self._observe(now()",
+        "        yield\n        if True:\n            self._observe(now()",
+        SIMULATE,
+    ),
+    Mutant(
         "an answer is kept without its question",
         "answer/writing.py",
-        "key_of([*settings, question.text, ",
-        "key_of([*settings, ",
+        "question.text, str(len(said))",
+        "str(len(said))",
         SIMULATE,
     ),
     Mutant(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.reliability.mutants.mutant import Mutant, module
+from tests.reliability.mutants.mutant import HINTS, Mutant, simulate, tests
 
-SIMULATE = module("tests.reliability.simulate", "--count", "100000", "--pairs", "4000")
+SIMULATE = simulate(80_000)
 
 MUTANTS = [
     Mutant(
@@ -17,8 +17,8 @@ MUTANTS = [
     Mutant(
         "room held for the tokenizer is not given back on failure",
         "rerank/batcher.py",
-        "        try:\n            yield\n        finally:\n            self._expected -= tokens",
-        "        yield\n        self._expected -= tokens",
+        "        try:\n            yield\n        finally:\n            self._expected -= held",
+        "        yield\n        self._expected -= held",
         SIMULATE,
     ),
     Mutant(
@@ -45,16 +45,16 @@ MUTANTS = [
     Mutant(
         "a batch that failed is not halved",
         "rerank/batcher.py",
-        "        if len(pairs) == 1:\n            return [None]\n",
-        "        return [None] * len(pairs)\n",
+        "if len(pairs) == 1:\n            return await self._attempt(pairs) if again else [None]",
+        "return [None] * len(pairs)",
         SIMULATE,
     ),
     Mutant(
         "out of memory does not lower the budget",
         "rerank/batcher.py",
-        "self._budget = min(self._budget, half)",
+        "self._budget = min(self._budget, max(MIN_BATCH_TOKENS, tokens // 2))",
         "pass",
-        module("pytest", "-q", "-x", "tests/rerank/test_batcher_faults.py"),
+        tests("tests/rerank/test_batcher_faults.py"),
     ),
     Mutant(
         "a score that is not a number is accepted",
@@ -82,7 +82,7 @@ MUTANTS = [
         "rerank/admission.py",
         "return now + allowance if deadline is None else min(now + allowance, deadline)",
         "return now + allowance",
-        module("pytest", "-q", "-x", "tests/rerank/test_batcher.py"),
+        tests("tests/rerank/test_batcher.py"),
     ),
     Mutant(
         "the time limit of a request is ignored",
@@ -94,23 +94,23 @@ MUTANTS = [
     Mutant(
         "a hint leaves out what runs",
         "rerank/admission.py",
-        "self.pace.seconds_for(running + max(over, batch))",
-        "self.pace.seconds_for(max(over, batch))",
-        SIMULATE,
+        "self._hint(load.running + max(over, load.batch))",
+        "self._hint(max(over, load.running + load.batch))",
+        HINTS,
     ),
     Mutant(
         "a hint for the late leaves out a batch",
         "rerank/admission.py",
-        "self.pace.seconds_for(batch)\n                + max(late",
-        "max(late",
-        SIMULATE,
+        "self.pace.seconds_for(load.batch)\n                + max(",
+        "max(",
+        HINTS,
     ),
     Mutant(
         "an old estimate refuses for ever",
-        "rerank/batcher.py",
-        "            self._distrust_old_pace(now, tokens, deadline - now)\n",
-        "",
-        SIMULATE,
+        "rerank/admission.py",
+        "load.idle >= STALE_SECONDS",
+        "False",
+        tests("tests/rerank/test_admission.py", "tests/rerank/test_batcher_refusal.py"),
     ),
     Mutant(
         "the earliest due job is not the first",
@@ -131,7 +131,7 @@ MUTANTS = [
         "rerank/scheduler.py",
         "batch.append(self._pop(job, fitting - 1))",
         "batch.append(self._pop(job, 0))",
-        SIMULATE,
+        tests("tests/rerank/test_scheduler.py"),
     ),
     Mutant(
         "a job that was withdrawn leaves its tokens in the queue",
@@ -143,8 +143,43 @@ MUTANTS = [
     Mutant(
         "the key of a score leaves out the query",
         "rerank/reranker.py",
-        "pair_key(query.text, ",
+        "pair_key(query.caller, query.text, ",
+        "pair_key(query.caller, ",
+        SIMULATE,
+    ),
+    Mutant(
+        "the key of a score leaves out the caller",
+        "rerank/reranker.py",
+        "pair_key(query.caller, ",
         "pair_key(",
+        SIMULATE,
+    ),
+    Mutant(
+        "the lowest window of a document counts where one failed, from then on",
+        "rerank/reranker.py",
+        "if own and len(own) == len(every):",
+        "if own:",
+        tests("tests/rerank"),
+    ),
+    Mutant(
+        "an engine that hangs is not noticed",
+        "rerank/health.py",
+        "if calls.overdue:",
+        "if False:",
+        tests("tests/rerank/test_health.py"),
+    ),
+    Mutant(
+        "characters of a withdrawn text stay in the tokenizer's queue",
+        "rerank/turns.py",
+        "            self._works.remove(work)\n            self.chars -= work.chars\n",
+        "            self._works.remove(work)\n",
+        SIMULATE,
+    ),
+    Mutant(
+        "whoever leaves while its texts wait for the tokenizer stays in its queue",
+        "rerank/tokenizing.py",
+        "try:\n            await request.future\n        finally:\n            self._turns.remove",
+        "await request.future\n        if True:\n            self._turns.remove",
         SIMULATE,
     ),
     Mutant(
@@ -171,7 +206,8 @@ MUTANTS = [
     Mutant(
         "whoever waits for a score waits for ever when it fails",
         "rerank/flights.py",
-        "                if not flight.landed.done():\n                    flight.landed.set_result(None)",
+        "                if not flight.landed.done():\n"
+        "                    flight.landed.set_result(None)",
         "                pass",
         SIMULATE,
     ),
@@ -208,6 +244,6 @@ MUTANTS = [
         "rerank/fallback.py",
         "Draining, QueueFull, ",
         "Draining, ",
-        module("pytest", "-q", "-x", "tests/rerank/test_fallback.py"),
+        tests("tests/rerank/test_fallback.py"),
     ),
 ]
