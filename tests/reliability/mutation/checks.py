@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import hypothesis  # noqa: F401  (imported once, before the first child is forked)
 import httpx  # noqa: F401
+import hypothesis  # noqa: F401  (imported once, before the first child is forked)
 import numpy as np  # noqa: F401
 import pytest
 
