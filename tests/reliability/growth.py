@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from math import sqrt
 from typing import TypeVar
 
 Input = TypeVar("Input")
@@ -36,7 +37,7 @@ def growth(run: Callable[[Input], object], make: Callable[[int], Input], size: i
     if not FACTOR < grown < 2 * FACTOR or longer > CLEAR_SECONDS:
         return grown
     largest = min(seconds(run, make(16 * size)) for _ in range(2))
-    return min(grown, float((largest / max(shorter, 1e-6)) ** 0.5))
+    return min(grown, sqrt(largest / max(shorter, 1e-6)))
 
 
 def seconds(run: Callable[[Input], object], given: Input) -> float:
