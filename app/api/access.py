@@ -6,7 +6,8 @@ import logging
 import re
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
+from typing import Self
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,6 +23,7 @@ SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 PROBES = frozenset(  # asked for every few seconds
     {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v1/health/live", "/v1/health/ready"}
 )
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 CLIENT_GONE = 499  # as nginx writes it; nobody is there to receive it
 
 
@@ -75,16 +77,22 @@ class Access:
         logger.log(level, "request", extra={"fields": fields})
 
 
-class Accepted(ExitStack):
+class Accepted:
     """A drain waits for a request from when its body has been read: a slow body holds none."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive) -> None:
-        super().__init__()
         self._service = service
         self._receive = receive
-        self._counted = False
-        if not has_body(scope):
+        self._busy: AbstractContextManager[None] | None = None
+        if all(name not in BODY_HEADERS for name, _ in scope["headers"]):
             self._count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._busy is not None:
+            self._busy.__exit__(None, None, None)
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -93,14 +101,9 @@ class Accepted(ExitStack):
         return message
 
     def _count(self) -> None:
-        if not self._counted:
-            self._counted = True
-            self.enter_context(self._service.busy())
-
-
-def has_body(scope: Scope) -> bool:
-    headers = Headers(scope=scope)
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        if self._busy is None:
+            self._busy = self._service.busy()
+            self._busy.__enter__()
 
 
 def request_id(given: str) -> str:

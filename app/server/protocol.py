@@ -202,7 +202,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._answered():
             self._pipelined = True
             raise StopParsing
-        self._begin_head()
+        if self.phase is not Phase.HEAD:
+            self._begin_head()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -269,10 +270,9 @@ class LimitedProtocol(HttpToolsProtocol):
     # Phases
 
     def _begin_head(self) -> None:
-        if self.phase is not Phase.HEAD:
-            self.phase = Phase.HEAD
-            self._since = self.loop.time()
-            self._undelivered = 0
+        self.phase = Phase.HEAD
+        self._since = self.loop.time()
+        self._undelivered = 0
 
     def _become_idle(self) -> None:
         self.phase = Phase.IDLE
