@@ -26,6 +26,9 @@ DOCUMENTS = {"documents", "texts", "passages", "input"}
 
 def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exposure) -> None:
     """In the place of FastAPI's own route, which would build and render it at each call."""
+    path = app.openapi_url
+    if path is None:
+        return
 
     def build(scores: Scores) -> bytes:
         document = describe(app, limits)
@@ -42,7 +45,6 @@ def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exp
     async def schema(_: Request) -> Response:
         return Response(await kept.read(), media_type="application/json")
 
-    path = str(app.openapi_url)
     app.router.routes[:] = [one for one in app.router.routes if getattr(one, "path", "") != path]
     app.add_route(path, schema, include_in_schema=False)
 
