@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,28 @@ class FakeEngine:
     @property
     def batches(self) -> list[list[int]]:
         return [marks for _, marks in self.calls]
+
+
+class SlowThreads(Executor):
+    """Tokenizes so many characters a second; remembers when each text began."""
+
+    def __init__(self, pace: float) -> None:
+        self.pace = pace
+        self.begun: list[tuple[float, str]] = []
+
+    def submit(self, call: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        (texts,) = given
+        self.begun.append((now(), texts[0][:1]))
+        future: Future[Any] = Future()
+
+        def end() -> None:
+            try:
+                future.set_result(call(*given, **named))
+            except Exception as error:  # noqa: BLE001 (as an executor does)
+                future.set_exception(error)
+
+        asyncio.get_running_loop().call_later(sum(map(len, texts)) / self.pace, end)
+        return future
 
 
 class WordEncoder:

@@ -98,6 +98,32 @@ async def test_room_is_held_for_jobs_that_are_still_being_tokenized() -> None:
 
 
 @in_virtual_time
+async def test_a_guess_above_what_may_wait_holds_all_the_room_and_gives_it_back() -> None:
+    async with batcher(FakeEngine(), queue=50) as one:
+        for _ in range(2):
+            with one.expecting(5000), pytest.raises(QueueFull):
+                await one.submit(pairs(1))
+            assert (await one.submit(pairs(1, 2))).logits == [1.0, 2.0]
+
+
+@in_virtual_time
+async def test_room_held_by_what_is_still_tokenized_is_promised_after_that_only() -> None:
+    async with batcher(FakeEngine(per_token=0.01), queue=50) as one:
+        await learn_pace(one)
+        with one.expecting(40), pytest.raises(QueueFull) as held, one.expecting(20, delay=7.0):
+            pass
+        queued = []
+        for _ in range(2):  # one runs, one waits
+            queued.append(asyncio.create_task(one.submit(pairs(*range(4)))))
+            await asyncio.sleep(0.01)
+        with pytest.raises(QueueFull) as waits, one.expecting(20, delay=7.0):
+            pass
+        await asyncio.gather(*queued)
+    assert held.value.retry_after == pytest.approx(7.4)
+    assert waits.value.retry_after == pytest.approx(0.8)
+
+
+@in_virtual_time
 async def test_a_job_that_would_miss_its_deadline_in_the_queue_is_refused_as_overload() -> None:
     engine = FakeEngine(per_token=0.01)
     async with batcher(engine) as one:

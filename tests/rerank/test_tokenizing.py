@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -14,32 +14,10 @@ from app.rerank.admission import STALE_SECONDS
 from app.rerank.engine import Encoded
 from app.rerank.tokenizing import Tokenizing
 from app.rerank.turns import Portion
-from tests.fakes import pair
+from tests.fakes import SlowThreads, pair
 from tests.virtual_time import in_virtual_time, now
 
 PACE = 1000  # characters a second
-
-
-class SlowThreads(Executor):
-    """Tokenizes so many characters a second; remembers when each text began."""
-
-    def __init__(self, pace: float = PACE) -> None:
-        self.pace = pace
-        self.begun: list[tuple[float, str]] = []
-
-    def submit(self, call: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        (texts,) = given
-        self.begun.append((now(), texts[0][:1]))
-        future: Future[Any] = Future()
-
-        def end() -> None:
-            try:
-                future.set_result(call(*given, **named))
-            except Exception as error:  # noqa: BLE001 (as an executor does)
-                future.set_exception(error)
-
-        asyncio.get_running_loop().call_later(sum(map(len, texts)) / self.pace, end)
-        return future
 
 
 def encode(texts: Sequence[str]) -> list[Encoded]:
@@ -71,14 +49,14 @@ async def ask(
 
 @in_virtual_time
 async def test_portions_come_back_in_their_own_order() -> None:
-    tokenizing = Tokenizing(SlowThreads(), 10_000, at_once=3)
+    tokenizing = Tokenizing(SlowThreads(PACE), 10_000, at_once=3)
     assert await ask(tokenizing, "a", 30, 10, 20, 5) == [30, 10, 20, 5]
     assert tokenizing.waiting_chars == 0
 
 
 @in_virtual_time
 async def test_small_requests_go_before_large_ones_and_nobody_starves() -> None:
-    threads = SlowThreads()
+    threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 1_000_000)
     await ask(tokenizing, "-", 100)  # so that the pace is known
     large = asyncio.create_task(ask(tokenizing, "L", *[1000] * 5))
@@ -95,7 +73,7 @@ async def test_small_requests_go_before_large_ones_and_nobody_starves() -> None:
 
 @in_virtual_time
 async def test_as_many_portions_are_under_way_as_there_are_threads() -> None:
-    threads = SlowThreads()
+    threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 10_000, at_once=2)
     await ask(tokenizing, "a", 100, 100, 100)
     assert [moment for moment, _ in threads.begun] == pytest.approx([0.0, 0.0, 0.1])
@@ -103,7 +81,7 @@ async def test_as_many_portions_are_under_way_as_there_are_threads() -> None:
 
 @in_virtual_time
 async def test_a_caller_that_goes_withdraws_what_waits() -> None:
-    threads = SlowThreads()
+    threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 10_000)
     gone = asyncio.create_task(ask(tokenizing, "a", 100, 100, 100))
     await asyncio.sleep(0.05)
@@ -118,7 +96,7 @@ async def test_a_caller_that_goes_withdraws_what_waits() -> None:
 
 @in_virtual_time
 async def test_more_than_may_wait_is_refused_before_any_work_and_told_when_to_come_back() -> None:
-    threads = SlowThreads()
+    threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 1000)
     await ask(tokenizing, "-", 100)
     running = asyncio.create_task(ask(tokenizing, "a", 500))
@@ -137,13 +115,13 @@ async def test_more_than_may_wait_is_refused_before_any_work_and_told_when_to_co
 @in_virtual_time
 async def test_what_could_never_wait_is_the_callers_mistake() -> None:
     with pytest.raises(InvalidRequest, match="1001 characters, more than the 1000") as refusal:
-        await ask(Tokenizing(SlowThreads(), 1000), "a", 1001)
+        await ask(Tokenizing(SlowThreads(PACE), 1000), "a", 1001)
     assert (refusal.value.field, refusal.value.limit) == ("documents", 1000)
 
 
 @in_virtual_time
 async def test_what_would_miss_its_limit_is_refused_before_the_work() -> None:
-    threads = SlowThreads()
+    threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 100_000)
     await ask(tokenizing, "-", 100)
     with pytest.raises(DeadlineExceeded, match=r"tokenizing takes about 2\.0 s, and 1\.0 s"):
@@ -159,7 +137,7 @@ async def test_what_would_miss_its_limit_is_refused_before_the_work() -> None:
 
 @in_virtual_time
 async def test_what_was_admitted_before_is_not_refused_now() -> None:
-    tokenizing = Tokenizing(SlowThreads(), 100)
+    tokenizing = Tokenizing(SlowThreads(PACE), 100)
     assert await ask(tokenizing, "a", 80, 80, admitted=True) == [80, 80]
 
 
@@ -181,7 +159,7 @@ async def test_a_text_that_cannot_be_tokenized_fails_its_own_request_and_no_othe
     def broken(texts: Sequence[str]) -> list[Encoded]:
         raise ValueError("half a character")
 
-    threads = SlowThreads()
+    threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 10_000)
     failing = asyncio.create_task(ask(tokenizing, "x", 10, 10, 10, encode=broken))
     assert await ask(tokenizing, "a", 10) == [10]
@@ -203,7 +181,7 @@ def test_threads_that_end_are_a_refusal_and_no_hang(how: str) -> None:
 
     @in_virtual_time
     async def run() -> None:
-        tokenizing = Tokenizing(Ending(), 10_000)
+        tokenizing = Tokenizing(Ending(PACE), 10_000)
         with pytest.raises(Draining):
             await ask(tokenizing, "a", 10, 10)
         assert tokenizing.waiting_chars == 0

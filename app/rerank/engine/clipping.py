@@ -36,13 +36,14 @@ def clipped(
     kept: dict[int, Read] = {}
     left, size = list(range(len(texts))), need * FIRST
     while left:
-        long = [place for place in left if len(texts[place]) > WORTH * size]
-        if short := [place for place in left if len(texts[place]) <= WORTH * size]:
+        parts = {place: clip(texts[place], size, cut) for place in left}
+        long = [place for place in left if len(texts[place]) > WORTH * len(parts[place])]
+        if short := [place for place in left if len(texts[place]) <= WORTH * len(parts[place])]:
             kept.update(zip(short, read([texts[place] for place in short]), strict=True))
         if long:
-            parts = [clip(texts[place], size, cut) for place in long]
-            for place, words in zip(long, read_words(parts), strict=True):
-                ids = certain(words, cut)
+            words = read_words([parts[place] for place in long])
+            for place, one in zip(long, words, strict=True):
+                ids = certain(one, cut)
                 finished = finish(texts[place], ids) if len(ids) >= need else None
                 if finished is not None:
                     kept[place] = finished
@@ -55,7 +56,7 @@ def clip(text: str, size: int, cut: Side) -> str:
     """The beginning of a text, or its end from the next gap between words on."""
     if cut == "right":
         return text[:size]
-    return text[gap_before(text, len(text) - size) :]
+    return text[gap_before(text, max(0, len(text) - size)) :]
 
 
 def gap_before(text: str, end: int) -> int:

@@ -170,6 +170,17 @@ def test_of_a_long_text_no_more_is_tokenized_than_can_count(
         assert seen <= 100 * CHARS_THAT_COUNT
 
 
+@pytest.mark.parametrize("cut", ["left", "right"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_resists_is_not_read_much_more_often_than_once(
+    kind: str, cut: Side, tokenizers: dict[str, Tokenizer]
+) -> None:
+    text = KINDS[kind](random.Random(kind)) * 4
+    for tokenizer in tokenizers.values():
+        _, seen = part(tokenizer, text, 20, cut)
+        assert seen <= 2 * len(text)
+
+
 def test_a_text_that_takes_few_tokens_is_read_on_until_there_are_enough(
     tokenizers: dict[str, Tokenizer],
 ) -> None:
