@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.answer.ingest import child
 from app.answer.ingest.document import Document, Section, Unreadable
@@ -64,6 +66,24 @@ def test_a_page_that_takes_too_long_is_given_up_and_the_next_file_is_read(
     with pytest.raises(Unreadable, match=r"a\.html: takes more than 1 s .*\(--max-file-seconds\)"):
         reader.read(written(tmp_path / "a.html", NESTED))
     assert reader.read(written(tmp_path / "b.html", "<p>x")) == [Document("", [Section("", "x")])]
+
+
+def test_a_pdf_of_a_few_bytes_that_takes_hours_is_given_up(tmp_path: Path, reader: Reader) -> None:
+    writer = PdfWriter()
+    names = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    font = DictionaryObject({NameObject(name): NameObject(value) for name, value in names.items()})
+    fonts = DictionaryObject({NameObject("/F1"): font})
+    content = DecodedStreamObject()
+    content.set_data(b"BT /F1 12 Tf 20 200 Td (text) Tj ET\n" * 20_000)
+    shared = writer._add_object(content.flate_encode())
+    for _ in range(100):
+        page = writer.add_blank_page(300, 300)
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+        page[NameObject("/Contents")] = shared
+    writer.write(tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").stat().st_size < 50_000
+    with pytest.raises(Unreadable, match=r"a\.pdf: takes more than 1 s .*\(--max-file-seconds\)"):
+        reader.read(tmp_path / "a.pdf")
 
 
 def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_is_read(

@@ -163,17 +163,16 @@ class KilledService:
 
     def kill(self, seed: int) -> None:
         moment, site = random.Random(seed), self._site
-        settings = {
-            "model": site.model,
-            "engine": "auto",
-            "engines": site.engines,
-            "store": f"sqlite:{site.served}",
-            "feedback_file": site.feedback,
-        }
         if not self._filled:
             site.run(*site.ingest(site.served))
             self._filled = True
-        with running(**settings) as service:
+        with running(
+            model=site.model,
+            engine="auto",
+            engines=site.engines,
+            store=f"sqlite:{site.served}",
+            feedback_file=site.feedback,
+        ) as service:
             self._check(service.url)
             callers = [
                 threading.Thread(target=self._call, args=[service.url, f"{seed} {number}"])

@@ -17,6 +17,7 @@ from app.answer.feedback import FeedbackLost
 from app.answer.stores import sqlite_file, sqlite_journal
 from app.errors import LoadFailed
 from app.evaluation import writing
+from app.evaluation.problems import BadInput
 from tests.reliability.crash.subjects import BudgetFile, FeedbackRows
 
 opened_to_write = sqlite_journal.open_to_write
@@ -38,7 +39,7 @@ def no_sync_of_the_store() -> None:
         connection.execute("pragma synchronous = off")
         return connection
 
-    sqlite_file.open_to_write = open_to_write
+    setattr(sqlite_file, "open_to_write", open_to_write)  # noqa: B010 (it is not exported there)
 
 
 def no_log() -> None:
@@ -50,8 +51,8 @@ def no_log() -> None:
     def open_to_read(path: Path, seconds: float) -> apsw.Connection:
         return sqlite_journal.connect(path, sqlite_journal.TO_READ, seconds)
 
-    sqlite_file.open_to_write = open_to_write
-    sqlite_file.open_to_read = open_to_read
+    setattr(sqlite_file, "open_to_write", open_to_write)  # noqa: B010
+    setattr(sqlite_file, "open_to_read", open_to_read)  # noqa: B010
 
 
 def no_transaction() -> None:
@@ -75,7 +76,7 @@ def overwritten(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise writing.BadInput(path, None, "cannot be written") from error
+        raise BadInput(path, None, "cannot be written") from error
 
 
 class GluedFeedback:

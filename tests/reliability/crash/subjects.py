@@ -102,7 +102,7 @@ class BudgetFile:
 
     def check(self, root: Path, done: int) -> int:
         try:
-            spent = LIMIT - type(self).opens(LIMIT, root / "budget.json").left
+            spent: int = LIMIT - type(self).opens(LIMIT, root / "budget.json").left
         except LoadFailed as error:
             raise Torn(f"the budget cannot be read: {error}") from error
         if spent >= LIMIT:
