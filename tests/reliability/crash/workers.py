@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.reliability.crash.subject import Torn
 from tests.reliability.crash.subjects import SUBJECTS
 
 NO_FAULT = Fault()
+HANG_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Workers:
         order = {"subject": subject, "mutant": self.mutant, **paths, **more}
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], HANG_SECONDS)[0]:
+            raise Torn(f"it does not end within {HANG_SECONDS} s")
         code = int(self._process.stdout.readline())
         done, calls = zygote.DONE.unpack((self._aside / "done").read_bytes())
         return Outcome(code, done, calls, (self._aside / "told").read_text())
