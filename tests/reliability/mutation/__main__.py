@@ -1,6 +1,6 @@
 """Mutate the core of ranking and print the score and the survivors.
 
-    python -m tests.reliability.mutation [--files scheduler.py pace.py] [--list]
+python -m tests.reliability.mutation [--files scheduler.py pace.py] [--list]
 """
 
 from __future__ import annotations

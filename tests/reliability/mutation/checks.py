@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import hypothesis  # noqa: F401  (imported once, before the first child is forked)
 import httpx  # noqa: F401
+import hypothesis  # noqa: F401  (imported once, before the first child is forked)
 import numpy as np  # noqa: F401
 import pytest
 
@@ -29,24 +29,17 @@ UNIT_TESTS = (
     "test_tokenizing.py",
     "test_health.py",
 )
+BACKEND = "tests.reliability.mutants.backend"
 SEEDS = range(1, 9)
 PAIRS = 2_500
 TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
 
-class Backend:
-    """In the place of tests/conftest.py, which imports the whole service and torch."""
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
-
 def run_tests(folder: Path) -> bool:
     paths = [str(folder / "tests/rerank" / name) for name in UNIT_TESTS]
-    options = ["-x", "-q", "--noconftest", "--assert=plain", "-p", "no:cacheprovider"]
-    return pytest.main([*options, *paths], plugins=[Backend()]) == 0
+    options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--noconftest"]
+    return pytest.main([*options, "-p", BACKEND, *paths]) == 0
 
 
 def run_simulation(folder: Path) -> bool:
