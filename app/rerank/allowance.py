@@ -30,7 +30,7 @@ class Allowance:
         self._limit = limit
         self._file = file
         self._today = today
-        self._day, self._used = read(file) if limit and file else (date.min, 0)
+        self._day, self._used = opened(file) if limit and file else (date.min, 0)
         self._told = date.min
         self._lock = asyncio.Lock()
 
@@ -65,18 +65,27 @@ class Allowance:
         return True
 
     def _take_in_file(self, file: Path, documents: int) -> bool:
-        """One process at a time. Where the file cannot be written, this process counts alone."""
+        """One process at a time. While the file cannot be read or written, each counts alone."""
+        taken: bool | None = None
         try:
             with file.with_name(f"{file.name}.lock").open("a") as guard:
                 fcntl.flock(guard, fcntl.LOCK_EX)
                 self._day, self._used = max((self._day, self._used), read(file))
-                if taken := self._take(documents):
+                taken = self._take(documents)
+                if taken:
                     write(file, self._day, self._used)
-                return taken
         except OSError as error:
             fields = {"file": str(file), "reason": error.strerror}
             logger.error("the fallback's documents are not kept", extra={"fields": fields})
-            return self._take(documents)
+        return self._take(documents) if taken is None else taken
+
+
+def opened(file: Path) -> tuple[date, int]:
+    """At the start, a file that cannot be read counts as a day that is spent too."""
+    try:
+        return read(file)
+    except OSError as error:
+        return spent(file, error)
 
 
 def read(file: Path) -> tuple[date, int]:
@@ -89,12 +98,14 @@ def read(file: Path) -> tuple[date, int]:
         return date.fromisoformat(kept["day"]), max(0, int(kept["documents"]))
     except FileNotFoundError:
         return date.min, 0
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        fields = {"file": str(file), "reason": str(error)[:200]}
-        logger.error(
-            "the file of the fallback's documents cannot be read", extra={"fields": fields}
-        )
-        return utc_day(), SPENT
+    except (ValueError, KeyError, TypeError) as error:
+        return spent(file, error)
+
+
+def spent(file: Path, error: Exception) -> tuple[date, int]:
+    fields = {"file": str(file), "reason": str(error)[:200]}
+    logger.error("the file of the fallback's documents cannot be read", extra={"fields": fields})
+    return utc_day(), SPENT
 
 
 def write(file: Path, day: date, used: int) -> None:

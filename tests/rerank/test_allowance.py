@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -93,6 +95,35 @@ async def test_where_the_file_cannot_be_written_this_process_counts_alone(
     allowance = Allowance(10, tmp_path / "nowhere" / "documents.json", Days())
     assert [await allowance.take(count) for count in (8, 3, 2)] == [True, False, True]
     assert "are not kept" in caplog.text
+
+
+async def test_a_file_that_cannot_be_read_for_a_moment_does_not_spend_the_day(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowance = Allowance(10, file, Days())
+    assert await allowance.take(1)
+
+    def out_of_descriptors(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", out_of_descriptors)
+        assert await allowance.take(1)
+    assert await allowance.take(1)
+    assert allowance.left == 7
+
+
+async def test_documents_that_could_not_be_written_down_count_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowance = Allowance(10, file, Days())
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert await allowance.take(6)
+    assert allowance.left == 4
 
 
 class Other:

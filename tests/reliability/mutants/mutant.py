@@ -40,7 +40,9 @@ def module(name: str, *arguments: str) -> Check:
 
 
 def tests(*files: str) -> Check:
-    return module("pytest", "-q", "-x", "-p", "no:cacheprovider", *files)
+    """Of fast tests that need no fixture of ours but the backend."""
+    options = ("-q", "-x", "-p", "no:cacheprovider", "--noconftest", "-p", f"{__package__}.backend")
+    return module("pytest", *options, *files)
 
 
 def simulate(pairs: int) -> Check:

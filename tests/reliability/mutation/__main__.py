@@ -39,7 +39,7 @@ def tried(name: str) -> Iterator[tuple[Mutation, Outcome]]:
         path = folder / "app/rerank" / name
         for mutation in mutations_of(name):
             path.write_text(mutation.source)
-            yield mutation, outcome_in(folder)
+            yield mutation, outcome_in(folder, name)
 
 
 def passes_unmutated() -> bool:

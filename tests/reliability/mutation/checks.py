@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -29,27 +28,22 @@ UNIT_TESTS = (
     "test_tokenizing.py",
     "test_health.py",
 )
+BACKEND = "tests.reliability.mutants.backend"
 SEEDS = range(1, 9)
 PAIRS = 2_500
 TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
 
-class Backend:
-    """In the place of tests/conftest.py, which imports the whole service and torch."""
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
-
-def run_tests(folder: Path) -> bool:
-    paths = [str(folder / "tests/rerank" / name) for name in UNIT_TESTS]
-    options = ["-x", "-q", "--noconftest", "--assert=plain", "-p", "no:cacheprovider"]
-    return pytest.main([*options, *paths], plugins=[Backend()]) == 0
+def run_tests(folder: Path, mutated: str) -> bool:
+    """Those of the mutated file first: most mutations end there."""
+    names = sorted(UNIT_TESTS, key=lambda name: Path(mutated).stem not in name)
+    paths = [str(folder / "tests/rerank" / name) for name in names]
+    options = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "--noconftest"]
+    return pytest.main([*options, "-p", BACKEND, *paths]) == 0
 
 
-def run_simulation(folder: Path) -> bool:
+def run_simulation() -> bool:
     from tests.reliability.simulate.hints import check_hints  # noqa: PLC0415 (of the copy)
     from tests.reliability.simulate.run import simulate  # noqa: PLC0415
 
@@ -59,14 +53,11 @@ def run_simulation(folder: Path) -> bool:
     return True
 
 
-CHECKS: Sequence[Callable[[Path], bool]] = (run_tests, run_simulation)
-
-
-def outcome_in(folder: Path, seconds: float = TIMEOUT_SECONDS) -> Outcome:
+def outcome_in(folder: Path, mutated: str = "", seconds: float = TIMEOUT_SECONDS) -> Outcome:
     """A fork has the libraries imported already, and nothing of the service."""
     pid = os.fork()
     if pid == 0:
-        os._exit(_child(folder))
+        os._exit(_child(folder, mutated))
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -78,7 +69,7 @@ def outcome_in(folder: Path, seconds: float = TIMEOUT_SECONDS) -> Outcome:
     return "hangs"
 
 
-def _child(folder: Path) -> int:
+def _child(folder: Path, mutated: str) -> int:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
@@ -88,6 +79,6 @@ def _child(folder: Path) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] in {"app", "tests"}]:
         del sys.modules[name]
     try:
-        return 0 if all(check(folder) for check in CHECKS) else 1
+        return 0 if run_tests(folder, mutated) and run_simulation() else 1
     except BaseException:  # noqa: BLE001 (a child ends with its verdict, whatever happens)
         return 1

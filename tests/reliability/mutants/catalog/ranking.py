@@ -159,7 +159,7 @@ MUTANTS = [
         "rerank/reranker.py",
         "if own and len(own) == len(every):",
         "if own:",
-        tests("tests/rerank"),
+        tests("tests/rerank/test_reranker_reading.py"),
     ),
     Mutant(
         "an engine that hangs is not noticed",
