@@ -92,9 +92,15 @@ class Outlet(asyncio.Transport):
     def close(self) -> None:
         """Close when all is written. With `linger` only our half: the rest of the request is
         still read and discarded, so that no reset overtakes the answer."""
-        self._end = self._transport.write_eof if self.linger else self._transport.close
+        self._end = self._half_close if self.linger else self._transport.close
         if not self._waiting:
             self._end()
+
+    def _half_close(self) -> None:
+        try:
+            self._transport.write_eof()
+        except OSError:  # the caller has reset the connection
+            self._transport.abort()
 
     def close_now(self) -> None:
         self.forget()

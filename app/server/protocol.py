@@ -37,6 +37,9 @@ class Phase(Enum):
     LEAVING = auto()  # refused, or answered and closed: what still comes is discarded
 
 
+UNFINISHED = (Phase.HEAD, Phase.BODY)
+
+
 class StopParsing(Exception):
     """Raised through the parser, which then reads no further."""
 
@@ -128,24 +131,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _parse(self, piece: bytes) -> bytes:
         """Feed no more than the limit leaves; give back what the parser left."""
-        self._delivered, self._head_ended = 0, False
+        self._delivered, self._head_ended, rest = 0, False, b""
         try:
-            rest = self._feed(piece)
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = piece[upgrade.args[0] :]
+                if self._upgrade:
+                    self._parse_without_upgrade()
         except httptools.HttpParserError:
             self._parser_stopped(piece)
             return b""
         self._count(len(piece))
         return rest
-
-    def _feed(self, piece: bytes) -> bytes:
-        try:
-            self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._upgrade:
-                self._parse_without_upgrade()
-            rest: bytes = piece[upgrade.args[0] :]
-            return rest
-        return b""
 
     def _count(self, size: int) -> None:
         """Within a piece the order is not known: the bytes around those of the body count as if
@@ -157,7 +155,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._undelivered = size - self._delivered
         else:
             self._undelivered += size
-        if self._undelivered >= self.limits.header_bytes and self.phase in (Phase.HEAD, Phase.BODY):
+        if self._undelivered >= self.limits.header_bytes and self.phase in UNFINISHED:
             self.refuse(*self._too_large())
 
     def _parser_stopped(self, piece: bytes) -> None:
@@ -199,7 +197,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # What the parser reports
 
     def on_message_begin(self) -> None:
-        if not self._answered():
+        if self.cycle is not None and not self.cycle.response_complete:
             self._pipelined = True
             raise StopParsing
         if self.phase is not Phase.HEAD:
@@ -253,9 +251,12 @@ class LimitedProtocol(HttpToolsProtocol):
             if self.outlet.linger:
                 self._leave()
             return
-        self.flow.resume_reading()
-        if self.phase is Phase.ANSWER:
-            self._become_idle()
+        if self.phase is not Phase.ANSWER:  # what is left of the body is read and discarded
+            self.flow.resume_reading()
+            return
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        self._become_idle()
 
     def _stop_parsing(self, refusal: Refusal, detail: str) -> None:
         self._refusal = refusal, detail

@@ -36,6 +36,16 @@ async def test_while_draining_each_answer_is_the_last_of_its_connection() -> Non
         assert wire.closed
 
 
+@in_virtual_time
+async def test_a_caller_that_has_reset_its_connection_is_refused_in_vain() -> None:
+    house = House()
+    wire = await house.connect(post(b"a", size=9))
+    wire.reset = True
+    house.shut_down()
+    await asyncio.sleep(0.1)
+    assert (wire.closed, len(house.connections)) == (True, 0)
+
+
 @pytest.mark.anyio
 async def test_on_sigterm_answers_close_their_connections_while_the_service_drains() -> None:
     drained = asyncio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -97,6 +98,7 @@ class Wire(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.sent = bytearray()
         self.eof = self.closed = self.aborted = False
+        self.reset = False  # the caller has reset the connection, which is not noticed yet
         self.reading = True
         self._protocol = protocol
         self._room = room
@@ -160,6 +162,8 @@ class Wire(asyncio.Transport):
         return len(self._buffer)
 
     def write_eof(self) -> None:
+        if self.reset:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
         self.eof = True
 
     def is_closing(self) -> bool:
