@@ -244,11 +244,12 @@ async def test_a_file_that_a_search_holds_as_an_ingest_ends_is_put_away_by_the_n
 
 
 async def test_a_write_that_cannot_have_its_turn_is_told_and_changes_nothing(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sqlite_journal, "BUSY_SHARE", 0.01)
     await put(tmp_path / "a.db", "Cats")
     other = connect(tmp_path / "a.db", apsw.SQLITE_OPEN_READWRITE, 0)
-    shelf = shelf_of(tmp_path / "a.db", 0.2)
+    shelf = shelf_of(tmp_path / "a.db", 20)
     await shelf.held()
     told = pytest.raises(UpstreamFailed, match=r"a\.db is locked by another process")
     with transaction(other), told:
