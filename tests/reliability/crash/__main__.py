@@ -56,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """In memory where that can be had: what matters is the order of calls, not the disk."""
-    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(
+        tempfile.mkdtemp(prefix="rerankd-crash-", dir=MEMORY if MEMORY.is_dir() else None)
+    )
     try:
         yield folder
     finally:
