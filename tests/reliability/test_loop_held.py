@@ -161,7 +161,7 @@ async def test_questions_do_not_hold_the_loop(desk: Desk) -> None:
         ("a long question", asked(query="why " * 5_000, return_documents=True)),
         ("all sources", asked(initial_k=1000, final_k=100, return_documents=True)),
         ("many keys", asked()[:-1] + ignored),
-        ("a hundred filters", asked(filters={f"name{place}": place for place in range(100)})),
+        ("all filters", asked(filters={f"name{place}": "v" * 128 for place in range(32)})),
     ]
     async with desk.listening() as url:
         await assert_not_held(url, "/answer", bodies)

@@ -69,8 +69,9 @@ LONG_UNITS = (
     "<meta " + "a" * 205,
     "#" * 9 + " ",
 )
-# Not a literal; what it reads are the names of a model's own parameters, in training.
-UNREAD = {("training/start.py", "sub")}
+# Not literals. Training reads the names of a model's own parameters; the other is an alternative of
+# the model's own control tokens, each matched literally, so it cannot look back.
+UNREAD = {("training/start.py", "sub"), ("rerank/engine/plain.py", "compile")}
 
 
 class Used(NamedTuple):
