@@ -67,13 +67,18 @@ class Server:
 
 @contextmanager
 def started(
-    name: str, command: Sequence[object], ready: str, environ: dict[str, str]
+    name: str,
+    command: Sequence[object],
+    ready: str,
+    environ: dict[str, str],
+    folder: Path | None = None,
 ) -> Iterator[Server]:
     """Start `command`, in which {port} stands for a free port; it need not be ready yet."""
     port = free_port()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [str(part).replace(PORT, str(port)) for part in command],
+            cwd=folder,
             env=os.environ | EVERYONES | environ,
             stdout=log,
             stderr=log,
@@ -88,14 +93,20 @@ def started(
 
 
 @contextmanager
-def rerankd(*, fifo: bool = False, **settings: object) -> Iterator[Server]:
-    """The service with these settings, which go before those in the environment; no cache."""
+def rerankd(
+    *, fifo: bool = False, folder: Path | None = None, **settings: object
+) -> Iterator[Server]:
+    """The service with these settings, which go before those in the environment; no cache.
+
+    With `folder`, that of another checkout: Python finds its `app` before the installed package.
+    """
     ours = {"cache_mb": 0, "log_level": "warning", "device": device()} | settings
     with started(
         "rerankd, first come first served" if fifo else "rerankd",
         [sys.executable, "-m", "loadtest.fifo" if fifo else "app.cli", "serve", "--port", PORT],
         "/readyz",
         {f"RERANKD_{name.upper()}": str(value) for name, value in ours.items()},
+        folder,
     ) as server:
         yield server
 

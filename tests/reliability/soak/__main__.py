@@ -28,6 +28,7 @@ CALLERS = 8
 PEAK_SECONDS = 20.0
 SAMPLE_SECONDS = 10.0
 PROGRESS_SECONDS = 300.0
+CACHE_MB = 4  # full within minutes, so that its filling is not taken for a leak
 
 
 def sample(pid: int, seconds: float) -> Sample:
@@ -90,6 +91,7 @@ def soak(
     settings = {
         "RERANKD_LOG_LEVEL": "warning",
         "RERANKD_STORE": ingest(folder, texts, model),
+        "RERANKD_CACHE_MB": str(CACHE_MB),
         "RERANKD_FEEDBACK_FILE": str(folder / "feedback.jsonl"),
         "RERANKD_MODEL": model,
         **({} if model == "bundled" else {"RERANKD_ENGINE": "torch"}),

@@ -10,6 +10,9 @@ import numpy as np
 MEBIBYTE = 2**20
 MAX_GROWTH = 1.0  # MiB an hour
 MAX_SLOWER = 1.1  # the p99 of the last part against that of the first
+CONFIDENCE = 0.95
+DRAWS = 400
+BLOCK_SECONDS = 60.0
 SETTLING = 0.25  # the share of the run in which caches fill and allocators settle, at most an hour
 MAX_SETTLING = 3600.0
 PART = 0.2  # the share of the run that is its first part, and its last
@@ -39,9 +42,10 @@ class Trend:
     descriptors: tuple[int, int]
     threads: tuple[int, int]
     p99: tuple[float, float]  # seconds, of the first part and of the last
+    slower: float  # their ratio: at least this, with confidence
 
     def problems(self) -> list[str]:
-        """The growth counts when it is more than its own uncertainty."""
+        """Growth counts where it is more than its own uncertainty."""
         problems = []
         if self.growth - 2 * self.growth_error > MAX_GROWTH:
             problems.append(f"memory grows by {self.growth:.1f} MiB an hour")
@@ -49,7 +53,7 @@ class Trend:
             problems.append(f"descriptors grew from {self.descriptors[0]} to {self.descriptors[1]}")
         if self.threads[1] > self.threads[0] + MAX_EXTRA:
             problems.append(f"threads grew from {self.threads[0]} to {self.threads[1]}")
-        if self.p99[1] > self.p99[0] * MAX_SLOWER:
+        if self.slower > MAX_SLOWER:
             problems.append(f"the p99 grew from {self.p99[0]:.3f} s to {self.p99[1]:.3f} s")
         return problems
 
@@ -59,7 +63,8 @@ class Trend:
             f"({self.growth:+.2f} ± {self.growth_error:.2f} MiB/h after settling), "
             f"descriptors {self.descriptors[0]} -> {self.descriptors[1]}, "
             f"threads {self.threads[0]} -> {self.threads[1]}, "
-            f"p99 {self.p99[0] * 1000:.0f} -> {self.p99[1] * 1000:.0f} ms"
+            f"p99 {self.p99[0] * 1000:.0f} -> {self.p99[1] * 1000:.0f} ms "
+            f"(x {self.slower:.2f} or more)"
         )
 
 
@@ -69,6 +74,8 @@ def trend_of(samples: Sequence[Sample], latencies: Sequence[Latency]) -> Trend:
     growth, error = slope(
         [one.seconds / 3600 for one in settled], [one.memory / MEBIBYTE for one in settled]
     )
+    first = [one for one in latencies if one.ended <= end * PART]
+    last = [one for one in latencies if one.ended >= end * (1 - PART)]
     return Trend(
         end / 3600,
         growth,
@@ -76,10 +83,8 @@ def trend_of(samples: Sequence[Sample], latencies: Sequence[Latency]) -> Trend:
         (settled[0].memory / MEBIBYTE, settled[-1].memory / MEBIBYTE),
         (max(one.descriptors for one in part(settled)), settled[-1].descriptors),
         (max(one.threads for one in part(settled)), settled[-1].threads),
-        (
-            p99([one.seconds for one in latencies if one.ended <= end * PART]),
-            p99([one.seconds for one in latencies if one.ended >= end * (1 - PART)]),
-        ),
+        (p99([one.seconds for one in first]), p99([one.seconds for one in last])),
+        slower(first, last),
     )
 
 
@@ -89,6 +94,24 @@ def part(samples: Sequence[Sample]) -> Sequence[Sample]:
 
 def p99(seconds: Sequence[float]) -> float:
     return float(np.percentile(seconds, 99)) if seconds else 0.0
+
+
+def slower(first: Sequence[Latency], last: Sequence[Latency]) -> float:
+    """By the bootstrap. Minutes are drawn, because the requests of a minute share its load."""
+    if not first or not last:
+        return 0.0
+    chance = np.random.default_rng(1)
+    ratios = [drawn_p99(last, chance) / drawn_p99(first, chance) for _ in range(DRAWS)]
+    return float(np.quantile(ratios, 1 - CONFIDENCE))
+
+
+def drawn_p99(latencies: Sequence[Latency], chance: np.random.Generator) -> float:
+    blocks: dict[int, list[float]] = {}
+    for latency in latencies:
+        blocks.setdefault(int(latency.ended // BLOCK_SECONDS), []).append(latency.seconds)
+    minutes = list(blocks.values())
+    drawn = chance.integers(len(minutes), size=len(minutes))
+    return p99([seconds for minute in drawn for seconds in minutes[minute]])
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
