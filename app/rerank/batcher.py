@@ -148,7 +148,6 @@ class Batcher:
             return await job.future
         finally:
             if withdrawn := self._scheduler.remove(job):
-                self._changed.set()
                 self._observe(Withdrawn(withdrawn))
 
     def _admit(self, pairs: Sequence[Pair], priority: int, deadline: float | None) -> Submission:

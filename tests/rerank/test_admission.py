@@ -39,6 +39,7 @@ def test_what_would_just_make_it_is_admitted() -> None:
     one.refuse_if_late(left=3.0, ahead=200, amount=100, load=Load(0, 100))
     with pytest.raises(QueueFull):
         one.refuse_if_late(left=2.9, ahead=200, amount=100, load=Load(0, 100))
+    one.refuse_if_late(left=1.0, ahead=0, amount=100, load=Load(0, 100))
     with pytest.raises(DeadlineExceeded):
         one.refuse_if_late(left=0.9, ahead=0, amount=100, load=Load(0, 100))
 
@@ -108,6 +109,12 @@ def test_after_a_pause_an_estimate_is_tried_and_not_trusted() -> None:
     one.refuse_if_late(left=60, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS))
     with pytest.raises(QueueFull):
         one.refuse_if_late(left=60, ahead=50, amount=50, load=Load(50, 50))
+
+
+def test_an_estimate_that_refuses_nothing_is_not_doubted() -> None:
+    one = admission(tokens_per_second=100)
+    one.refuse_if_late(left=1.0, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS))
+    assert one.pace.seconds_for(100) == pytest.approx(1.0)
 
 
 def test_a_guess_of_the_pace_counts_until_the_first_batch_is_done() -> None:

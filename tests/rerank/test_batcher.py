@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from app.errors import Draining
+from app.rerank.batcher import Batcher, Limits
 from app.rerank.events import BatchDone, Withdrawn
+from app.rerank.submission import Scored
 from tests.fakes import FakeEngine, after, pair
 from tests.rerank.bench import batcher, learn_pace, pairs
 from tests.virtual_time import in_virtual_time, now
@@ -23,6 +25,20 @@ async def test_a_batch_leaves_the_moment_the_engine_is_free() -> None:
         await asyncio.sleep(1.5)
         await one.submit(pairs(7))
     assert engine.calls == [(1.5, [7])]
+
+
+@in_virtual_time
+async def test_a_batch_is_not_held_unless_that_is_asked_for() -> None:
+    engine = FakeEngine()
+    async with Batcher(engine.score, Limits(40, 100)) as one:
+        await one.submit(pairs(7))
+    assert engine.calls == [(0.0, [7])]
+
+
+@in_virtual_time
+async def test_no_pairs_have_no_scores_and_take_no_time() -> None:
+    async with batcher(FakeEngine()) as one:
+        assert await one.submit([]) == Scored([], 0.0, 0.0)
 
 
 @in_virtual_time

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.errors import DeadlineExceeded, InvalidRequest, QueueFull
+from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull
 from app.rerank.admission import STALE_SECONDS
 from app.rerank.events import BatchDone, Withdrawn
 from tests.fakes import FakeEngine, after
@@ -121,6 +121,81 @@ async def test_room_held_by_what_is_still_tokenized_is_promised_after_that_only(
         await asyncio.gather(*queued)
     assert held.value.retry_after == pytest.approx(7.4)
     assert waits.value.retry_after == pytest.approx(0.8)
+
+
+@in_virtual_time
+async def test_room_that_all_of_the_queue_makes_by_leaving_is_not_promised_later() -> None:
+    async with batcher(FakeEngine(per_token=0.01), queue=50) as one:
+        await learn_pace(one)
+        queued = []
+        for _ in range(2):  # 40 tokens run, 40 wait
+            queued.append(asyncio.create_task(one.submit(pairs(*range(4)))))
+            await asyncio.sleep(0.01)
+        with pytest.raises(QueueFull) as refusal, one.expecting(50, delay=7.0):
+            pass
+        await asyncio.gather(*queued)
+    assert refusal.value.retry_after == pytest.approx(0.8)
+
+
+@in_virtual_time
+async def test_without_a_delay_of_the_tokenizer_the_hint_is_that_of_the_engine_alone() -> None:
+    async with batcher(FakeEngine(per_token=0.01), queue=50) as one:
+        await learn_pace(one)
+        with one.expecting(40):
+            with pytest.raises(QueueFull) as guessed, one.expecting(20):
+                pass
+            with pytest.raises(QueueFull) as submitted:
+                await one.submit(pairs(1, 2))
+    assert [guessed.value.retry_after, submitted.value.retry_after] == pytest.approx([0.4, 0.4])
+
+
+@in_virtual_time
+async def test_an_engine_of_several_streams_takes_as_many_batches_before_there_is_room() -> None:
+    async with batcher(FakeEngine(per_token=0.01), queue=50, at_once=2) as one:
+        await learn_pace(one)
+        with one.expecting(50), pytest.raises(QueueFull) as refusal:
+            await one.submit(pairs(1))
+    assert refusal.value.retry_after == pytest.approx(0.8)
+
+
+@in_virtual_time
+async def test_a_job_that_may_never_wait_is_refused_before_it_is_tokenized() -> None:
+    async with batcher(FakeEngine(), queue=30) as one:
+        one.refuse_early(30, 0, now() + 10)
+        with pytest.raises(InvalidRequest, match="31 tokens, more than the 30"):
+            one.refuse_early(31, 0, now() + 10)
+
+
+@in_virtual_time
+async def test_a_job_behind_a_queue_too_long_for_it_is_refused_before_it_is_tokenized() -> None:
+    async with batcher(FakeEngine(per_token=0.01), queue=1000) as one:
+        await learn_pace(one)
+        await asyncio.sleep(20)  # so that a moment is not taken for a span of time
+        large = asyncio.create_task(one.submit(pairs(*range(4))))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        one.refuse_early(1, 0, now() + 0.405)  # its own tokens are only guessed, and do not count
+        with pytest.raises(QueueFull, match=r"about 0\.4 s long, too long for the 0\.3 s"):
+            one.refuse_early(1, 0, now() + 0.3)
+        await large
+
+
+@in_virtual_time
+async def test_a_job_that_falls_due_first_does_not_wait_for_the_queue_before_it_is_tokenized() -> (
+    None
+):
+    async with batcher(FakeEngine(per_token=0.01), queue=1000) as one:
+        await learn_pace(one)
+        large = asyncio.create_task(one.submit(pairs(*range(50)), priority=9))
+        await asyncio.sleep(0)
+        one.refuse_early(1, 0, now() + 1.0)
+        await large
+
+
+@in_virtual_time
+async def test_before_it_is_started_it_refuses() -> None:
+    with pytest.raises(Draining):
+        await batcher(FakeEngine()).submit(pairs(1))
 
 
 @in_virtual_time
