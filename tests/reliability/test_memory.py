@@ -25,6 +25,8 @@ from tests.reliability.test_loop_held import PATHS
 pytestmark = pytest.mark.anyio
 
 FACTOR = 8  # as docs/decisions/0013 says
+CONNECTION = 0.2 * 2**20  # bytes, as it says too
+CONNECTIONS = 200
 BODIES = 3
 EXTRA = 3  # requests beyond the budget
 BUDGET = BODIES * 8  # MiB
@@ -113,3 +115,42 @@ async def test_a_full_budget_takes_no_more_memory_than_its_factor(
         print(f"{name}, {kind}: {peak.grown / 2**20:.0f} MiB, factor {factor:.1f}")
     assert sorted(answered) == [200] * BODIES + [429] * EXTRA
     assert factor < FACTOR
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+async def test_connections_with_nearly_all_the_headers_they_may_send_take_no_more_than_said(
+    desk: Desk,
+) -> None:
+    async with desk.listening() as url:
+        trim()
+        peak = Peak()
+        with peak.measured():
+            writers = await unfinished(urlsplit(url).port, CONNECTIONS)
+            each = peak.grown / CONNECTIONS
+            print(f"{each / 2**10:.0f} KiB for each connection")
+        for writer in writers:
+            writer.close()
+    assert 65_536 / 2 < each < CONNECTION
+
+
+async def unfinished(port: int | None, count: int) -> list[asyncio.StreamWriter]:
+    """Connections whose request lines and headers lack their last few bytes, all received."""
+    head = b"GET /healthz HTTP/1.1\r\nHost: memory\r\n"
+    fields = b"".join(b"X-%02d: %s\r\n" % (number, b"a" * 640) for number in range(96))
+    writers = []
+    for _ in range(count):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + fields)
+        await writer.drain()
+        writers.append(writer)
+    assert await asyncio.to_thread(get, port, "/healthz") == 200  # so they have been read
+    return writers
+
+
+def get(port: int | None, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
