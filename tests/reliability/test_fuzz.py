@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from app.answer.ingest.document import Unreadable
+from app.answer.llm import Ended
+from tests.reliability.fuzz import files, llm_streams
 from tests.reliability.fuzz.__main__ import run_bodies, run_streams
 from tests.reliability.fuzz.asgi import Response
 from tests.reliability.fuzz.bodies import problem_of
+from tests.reliability.fuzz.files import fuzz_files
 from tests.reliability.fuzz.grammar import Grammar
+from tests.reliability.fuzz.llm_streams import FORMATS, TEXT, fuzz_llm_streams
 from tests.reliability.fuzz.streams import Outcome, judge
 
 JSON = {"content-type": "application/json"}
@@ -28,6 +33,43 @@ def test_raw_bytes_get_http_or_a_closed_connection(tmp_path: Path) -> None:
     assert outcome.problems == []
     assert outcome.count >= 1500
     assert {200, 400} <= set(outcome.statuses)
+
+
+def test_models_that_break_off_or_send_garbage_are_heard_to_their_last_right_word() -> None:
+    outcome = asyncio.run(fuzz_llm_streams(seed=11, count=500))
+    assert outcome.problems == []
+    assert outcome.ends["stop"] > 50 < outcome.ends["failed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "ended", "problem"),
+    [
+        ("Books are lost", None, "no beginning"),
+        ("Books ", Ended(), "taken for the whole text"),
+        (TEXT, Ended(), "was not announced"),
+    ],
+)
+def test_a_wrong_hearing_of_a_stream_that_was_cut_is_a_problem(
+    text: str, ended: Ended | None, problem: str
+) -> None:
+    assert problem in llm_streams.problem_of(b"", FORMATS["openai"], text, ended)
+
+
+def test_a_whole_stream_that_is_taken_for_broken_is_a_problem() -> None:
+    spoken = FORMATS["anthropic"]
+    assert "missed" in llm_streams.problem_of(spoken.stream, spoken, TEXT, None)
+
+
+def test_files_that_were_changed_are_read_or_named_with_a_reason(tmp_path: Path) -> None:
+    outcome = fuzz_files(tmp_path, seed=11, count=300)
+    assert outcome.problems == []
+    assert outcome.ends["read"] > 50 < outcome.ends["unreadable"]
+
+
+@pytest.mark.parametrize("reason", ["its reader was ended by SIGSEGV", "takes more than 5 s"])
+def test_a_file_that_harms_its_reader_is_a_problem(reason: str) -> None:
+    assert files.problem_of(Unreadable(Path("a.pdf"), reason))
+    assert not files.problem_of(Unreadable(Path("a.pdf"), "holds no text"))
 
 
 def test_the_same_seed_gives_the_same_bodies() -> None:

@@ -6,6 +6,7 @@ of its bytes, eight of them, and then JSON: `documents`, or `unreadable`, `missi
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ def main() -> None:
     max_mb, seconds, memory_mb = (int(word) for word in sys.argv[1:])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
+    logging.disable()  # pypdf warns of each oddity of a broken file; the reason comes as the answer
     bound_memory(memory_mb * 2**20)
     for path in paths(sys.stdin.buffer):
         signal.alarm(seconds + ORPHAN_SECONDS)

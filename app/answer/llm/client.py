@@ -169,18 +169,22 @@ class Client:
 
     async def _read_stream(self, response: httpx.Response) -> AsyncGenerator[str | Ended]:
         reader, spoken = self._format.reader(), False
-        async with (
-            aclosing(self._read_bytes(response)) as pieces,
-            aclosing(events(pieces)) as told,
-        ):
-            async for data in told:
-                if data == b"[DONE]":
-                    reader.finish()
-                elif text := self._read_event(reader, data):
-                    spoken = True
-                    yield text
-                if reader.done:
-                    break
+        try:
+            async with (
+                aclosing(self._read_bytes(response)) as pieces,
+                aclosing(events(pieces)) as told,
+            ):
+                async for data in told:
+                    if data == b"[DONE]":
+                        reader.finish()
+                    elif text := self._read_event(reader, data):
+                        spoken = True
+                        yield text
+                    if reader.done:
+                        break
+        except (httpx.HTTPError, ValueError):
+            if reader.ended is None:
+                raise  # else the words are whole, and only what they cost was cut off
         if reader.ended is None:
             raise UpstreamFailed(f"{self.name} broke off", upstream=self.name)
         if not spoken:

@@ -63,6 +63,21 @@ async def test_a_service_that_tells_no_usage_is_no_fault(stream: bool) -> None:
         assert (await listen(client(server), stream=stream))[1] == Ended(None)
 
 
+@pytest.mark.parametrize("cut", [b"", b'data: {"choices": [], "usa'])
+async def test_an_answer_whose_end_was_announced_is_whole_though_its_usage_is_cut_off(
+    cut: bytes,
+) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("Four."))
+        await exchange.event(delta(None, "length"))
+        await exchange.send(cut)  # and the connection closes in the middle of a chunk
+
+    async with llm_server(behave) as server:
+        heard = await listen(client(server), stream=True)
+    assert heard == (["Four."], Ended(None, "length"))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_one_that_hangs_is_given_up_in_time_and_hung_up_on(stream: bool) -> None:
     async with llm_server() as server:

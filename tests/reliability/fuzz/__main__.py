@@ -1,10 +1,12 @@
 """Hostile bodies and hostile bytes, by grammar and mutation.
 
-    python -m tests.reliability.fuzz --seed 1 --count 1000000 --streams 200000
+    python -m tests.reliability.fuzz --seed 1 --count 1000000 --streams 200000 --answers 100000 \\
+        --files 50000
 
 Bodies go to every dialect, /score, /answer and feedback: each is answered with a documented status
 and JSON, and holds the event loop for less than 200 ms. Raw byte streams go to a real socket: each
-answer is HTTP, each connection ends, and descriptors are back at the end.
+answer is HTTP, each connection ends, and descriptors are back at the end. Streams of language
+models are cut at each byte, and changed; files for `rerankd ingest` are changed.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ import asyncio
 import logging
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.desk import Desk
 from tests.models import bert
-from tests.reliability.fuzz import bodies, streams
+from tests.reliability.fuzz import bodies, files, llm_streams, streams
 from tests.reliability.fuzz.service import open_service
+
+Outcome = bodies.Outcome | streams.Outcome | llm_streams.Outcome | files.Outcome
 
 SLACK = 16  # descriptors: of the loop itself and of a scrape
 
@@ -54,22 +59,30 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1_000_000, help="bodies")
     parser.add_argument("--streams", type=int, default=200_000, help="raw byte streams")
+    parser.add_argument("--answers", type=int, default=100_000, help="of language models")
+    parser.add_argument("--files", type=int, default=50_000, help="for `rerankd ingest`")
     given = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # uvicorn warns of each stream that is not HTTP
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if given.count:
-            by_bodies = asyncio.run(run_bodies(folder, given.seed, given.count))
-            print(by_bodies, flush=True)
-            problems += by_bodies.problems
-        if given.streams:
-            by_streams = asyncio.run(run_streams(folder, given.seed, given.streams))
-            print(by_streams, flush=True)
-            problems += by_streams.problems
+        for outcome in outcomes(Path(name), given):
+            print(outcome, flush=True)
+            problems += outcome.problems
     for problem in problems[:20]:
         print(f"DEFECT (seed {given.seed}): {problem}")
     return 1 if problems else 0
+
+
+def outcomes(folder: Path, given: argparse.Namespace) -> Iterator[Outcome]:
+    seed = given.seed
+    if given.count:
+        yield asyncio.run(run_bodies(folder, seed, given.count))
+    if given.streams:
+        yield asyncio.run(run_streams(folder, seed, given.streams))
+    if given.answers:
+        yield asyncio.run(llm_streams.fuzz_llm_streams(seed, given.answers, show))
+    if given.files:
+        yield files.fuzz_files(folder, seed, given.files, show)
 
 
 if __name__ == "__main__":
