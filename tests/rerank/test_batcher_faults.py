@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.errors import DeadlineExceeded, EngineFailed
+from app.errors import DeadlineExceeded, Draining, EngineFailed
 from app.rerank.admission import STALE_SECONDS
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.engine import Pair
@@ -186,3 +186,28 @@ async def test_a_service_that_was_slow_for_a_while_takes_work_again() -> None:
         await asyncio.sleep(STALE_SECONDS)
         assert None not in (await one.submit(asked, deadline=now() + 100)).logits
         assert None not in (await one.submit(asked, deadline=now() + 1)).logits
+
+
+@in_virtual_time
+async def test_a_batch_that_failed_whole_says_nothing_of_the_pace() -> None:
+    engine = FakeEngine(per_token=0.01)
+    async with batcher(engine) as one:
+        await one.submit(pairs(1, 2))
+        pace = one.pace.tokens_per_second
+        engine.seconds, engine.error = 100.0, RuntimeError("kernel fault")
+        await one.submit(pairs(3, 4))
+        assert one.pace.tokens_per_second == pace
+
+
+@in_virtual_time
+async def test_a_batcher_that_is_cancelled_tries_its_batch_no_further() -> None:
+    engine = FakeEngine(seconds=1.0)
+    async with batcher(engine) as one:
+        callers = [asyncio.create_task(one.submit(pairs(mark))) for mark in (1, 2)]
+        await asyncio.sleep(0.5)
+        (running,) = [task for task in asyncio.all_tasks() if task.get_name() == "batcher"]
+        running.cancel()
+        results = await asyncio.gather(*callers, return_exceptions=True)
+        one._task = None  # it has ended
+    assert all(isinstance(result, Draining) for result in results)
+    assert engine.batches == [[1, 2]]
