@@ -99,7 +99,7 @@ def test_under_faults_every_answer_is_right_refused_or_explained(tmp_path: Path)
     if missing := missing_balancers():
         sentence = f"not installed: {', '.join(missing)} (on Debian: apt-get install haproxy nginx)"
         pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
-    plan = Plan(seed=7, pairs=20_000, seconds=15, callers=32, processes=2, pause=3.0)
+    plan = Plan(seed=7, pairs=20_000, seconds=8, callers=32, processes=2, pause=3.0)
     report, line = asyncio.run(run(plan, tmp_path))
     assert report.passed, (line, report.defects)
     assert report.verdicts["right"] > 100, line

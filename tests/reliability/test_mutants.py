@@ -10,7 +10,7 @@ from tests.reliability.mutants.mutant import Mutant, failing_without_mutant, try
 IN_EVERY_RUN = (
     "a score is delivered to the neighbour's slot",
     "a cancelled job stays in the queue",
-    "a breaker never closes",
+    "a hint leaves out what runs",
 )
 
 

@@ -51,6 +51,8 @@ def test_a_capacity_of_nothing_switches_it_off() -> None:
     one = Cache(0, 60, Clock())
     one.put(b"key", KNOWN)
     assert one.get(b"key") is None
+    assert not one.on
+    assert cache(entries=1).on
 
 
 def test_its_memory_stays_within_the_bound() -> None:
