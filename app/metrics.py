@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.answer.answered import Answer, StageDone
-from app.answer.llm.chain import CROWDED, Called, Chain
+from app.llm.chain import CROWDED, Called, Chain
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 from app.server.refusals import CLOSE_REASONS

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from sentence_transformers import CrossEncoder
 
-from app.rerank.engine import duet  # noqa: F401 (teaches transformers the bundled architecture)
+from app.engines.torch import duet  # noqa: F401 (teaches transformers the bundled architecture)
 from loadtest.turns import Turn
 from loadtest.workload import Request
 

@@ -19,13 +19,13 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
+from app.engines import LoadedModel
+from app.engines.contest import tau
+from app.engines.loading import contest, load
+from app.engines.spec import BUNDLED, ModelSpec
+from app.evaluation.data.sources import read_judged
 from app.evaluation.first_stage import candidates
-from app.evaluation.measures import measure
-from app.evaluation.sources import read_judged
-from app.rerank.engine import LoadedModel
-from app.rerank.engine.contest import tau
-from app.rerank.engine.loading import contest, load
-from app.rerank.engine.spec import BUNDLED, ModelSpec
+from app.evaluation.measures.measures import measure
 from loadtest import report
 from loadtest.baseline import Predict
 from loadtest.report import Table

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from app.rerank.engine import processors
+from app.engines import processors
 
 PACKAGES = ("rerankd", "torch", "sentence-transformers", "transformers", "openvino", "onnxruntime")
 ABILITIES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")

@@ -26,8 +26,8 @@ from app.api.body import write_json
 from app.api.dialects.dialect import Label
 from app.api.dialects.native import NATIVE
 from app.api.limits import RequestLimits
-from app.rankers import load_model
-from app.rerank.engine import LoadedModel, Pair
+from app.compose.model import load_model
+from app.engines import LoadedModel, Pair
 from app.rerank.query import Ranking, Result
 from app.rerank.scheduler import Job, Scheduler
 from loadtest import report, service

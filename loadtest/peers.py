@@ -20,7 +20,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from pydantic_core import from_json
 
-from app.rerank.engine.spec import ModelSpec
+from app.engines.spec import ModelSpec
 from loadtest import environment, report, service
 from loadtest.baseline import Predict
 from loadtest.report import Table

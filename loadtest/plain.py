@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from sentence_transformers import CrossEncoder
 
-from app.rerank.engine import duet  # noqa: F401 (teaches transformers the bundled architecture)
+from app.engines.torch import duet  # noqa: F401 (teaches transformers the bundled architecture)
 
 app = FastAPI()
 model = CrossEncoder(os.environ["MODEL"], device=os.environ.get("DEVICE", "cpu"))

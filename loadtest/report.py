@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from app.evaluation.pictures import DOTS_PER_INCH, png
+from app.evaluation.reports.pictures import DOTS_PER_INCH, png
 from app.evaluation.writing import write_bytes, write_json
 from loadtest import machine
 

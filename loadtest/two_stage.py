@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from app import logs
-from app.answer.candidate import Candidate
-from app.answer.opening import FirstStage, open_retriever, open_shelf
 from app.commands.measuring import open_scorer
-from app.evaluation.judged import Judged
-from app.evaluation.measures import measure
+from app.evaluation.data.judged import Judged
+from app.evaluation.data.sources import read_judged
+from app.evaluation.measures.measures import measure
 from app.evaluation.progress import track
 from app.evaluation.scoring import Answer, reorder, score_all
-from app.evaluation.sources import read_judged
+from app.retrieval.candidate import Candidate
+from app.retrieval.opening import FirstStage, open_retriever, open_shelf
 from app.settings import Settings
 
 Found = Mapping[str, Sequence[str]]

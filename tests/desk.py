@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
 from app.answer.pipeline import Retrieves
+from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
-from app.main import create_app, create_server
 from app.metrics import Metrics
 from app.server.serving import Server, listen
 from app.settings import Settings, load

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from app.answer.candidate import Candidate
-from app.answer.llm import Ended, OnText, Prompt, Tokens
+from app.engines import Encoded, OutOfMemory, Pair
 from app.errors import UpstreamFailed
-from app.rerank.engine import Encoded, OutOfMemory, Pair
+from app.llm import Ended, OnText, Prompt, Tokens
 from app.rerank.query import Query, Ranking, Result, Side
+from app.retrieval.candidate import Candidate
 from tests.virtual_time import now
 
 

@@ -14,10 +14,10 @@ from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.otel import OtelTracer
 from app.metrics import Metrics
 from app.observing import harmless
-from tests.answer.llm.server import llm_server, says
 from tests.api.asking import ASKED, llm_of
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
+from tests.llm.server import llm_server, says
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from pydantic_core import PydanticUndefined
 from app.api.answer_bodies import AnswerRequest
 from app.api.dialects.native import NativeRequest
 from app.api.problems import TYPES
+from app.compose.app import create_app
 from app.errors import LoadFailed
-from app.main import create_app
 from app.metrics import Metrics
 from app.settings import PREFIX, Settings
 

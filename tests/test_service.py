@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.answer.answering import Answering
 from app.answer.cache import Recent
 from app.answer.pipeline import Answerer, Manner
 from app.answer.question import Question
+from app.compose.answering import Answering
 from app.errors import EngineFailed, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.query import Document, Query, Ranker

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.answer.candidate import Candidate
 from app.answer.citations import Citation
-from app.answer.llm import Tokens
 from app.answer.question import Question
+from app.llm import Tokens
+from app.retrieval.candidate import Candidate
 
 Outcome = Literal["answered", "extractive", "not_found"]
 

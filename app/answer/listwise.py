@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 
 from app.answer.answered import Found
-from app.answer.llm import Prompt, estimate
-from app.answer.llm.chain import AllFailed, Chain
 from app.answer.prompt import MARGIN, ask, cut, fitting, without_control
 from app.answer.run import Run
 from app.errors import UpstreamFailed
+from app.llm import Prompt, estimate
+from app.llm.chain import AllFailed, Chain
 
 SHOWN = 10  # passages, at most
 PASSAGE_TOKENS = 300

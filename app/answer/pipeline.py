@@ -13,10 +13,8 @@ from typing import Any, Protocol
 from app.answer import listwise
 from app.answer.answered import Answer, Found, Source
 from app.answer.cache import Recent
-from app.answer.candidate import Candidate
 from app.answer.citations import Reader
 from app.answer.extractive import extract
-from app.answer.llm.chain import AllFailed, Chain
 from app.answer.prompt import NO_ANSWER, build
 from app.answer.question import Question
 from app.answer.run import Listener, Observe, Run
@@ -30,7 +28,9 @@ from app.answer.tracing import (
 )
 from app.answer.writing import answer_key, written
 from app.errors import UpstreamFailed
+from app.llm.chain import AllFailed, Chain
 from app.rerank.query import Document, Query, Ranker, Ranking
+from app.retrieval.candidate import Candidate
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
 NO_QUESTION = Question("")  # of an answer in the cache: whoever is given it has his own

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.answer.answered import Answer, Found, StageDone
-from app.answer.llm import OnText, Prompt, Spoken, Tokens
-from app.answer.llm.chain import Chain
 from app.answer.question import Question
 from app.answer.tracing import Kind, Span, Tracer
 from app.errors import DeadlineExceeded, UpstreamTimeout
+from app.llm import OnText, Prompt, Spoken, Tokens
+from app.llm.chain import Chain
 
 Observe = Callable[[StageDone | Answer], None]
 # Is given what was found, then the answer piece by piece. It takes each at once and cannot wait, so

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 from app.answer.answered import Answer, Found
-from app.answer.candidate import Candidate
-from app.answer.llm import Prompt, Spoken
+from app.llm import Prompt, Spoken
+from app.retrieval.candidate import Candidate
 
 Kind = Literal["CHAIN", "RETRIEVER", "RERANKER", "LLM"]
 

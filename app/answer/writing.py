@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from app.answer.answered import Answer, Found
 from app.answer.cache import key_of
 from app.answer.citations import Reader
-from app.answer.llm import Spoken
 from app.answer.prompt import NO_ANSWER
 from app.answer.run import Run
 from app.errors import UpstreamFailed
+from app.llm import Spoken
 
 FINISHES = {
     "length": "the answer was cut: it reached the most tokens that an answer may take",

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from app.answer.answering import Answering
 from app.answer.feedback import NoFeedback, Verdict
 from app.api.answer_bodies import (
     EXAMPLES,
@@ -24,6 +23,7 @@ from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import as_invalid
+from app.compose.answering import Answering
 from app.metrics import Metrics
 from app.service import Service
 

@@ -82,8 +82,8 @@ async def measure(
 
 
 def write(file: Path, picture: Path, labelled: Labelled, fitted: Fit) -> None:
-    from app.evaluation.pictures import draw_reliability  # noqa: PLC0415
-    from app.evaluation.reliability import bins_of  # noqa: PLC0415
+    from app.evaluation.measures.reliability import bins_of  # noqa: PLC0415
+    from app.evaluation.reports.pictures import draw_reliability  # noqa: PLC0415
     from app.evaluation.writing import write_bytes, write_json  # noqa: PLC0415
 
     curves = {

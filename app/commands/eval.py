@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(arguments)
     with plainly(settings):
-        from app.evaluation import report  # noqa: PLC0415 (needs the extra)
+        from app.evaluation.reports import report  # noqa: PLC0415 (needs the extra)
 
         task = read_task(arguments, arguments.initial_k)
         study = asyncio.run(measure(arguments, settings, task))

@@ -12,12 +12,12 @@ from pydantic_core import to_json
 from app.commands.flags import add_flags, settings_from
 from app.commands.measuring import Task, open_scorer, plainly, positive
 from app.commands.rerank import MODEL_SETTINGS
-from app.rankers import spec_of
+from app.compose.model import spec_of
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.evaluation.mining import Split
     from app.evaluation.study import Study
+    from app.training.finetune.mining import Split
 
 K = 10
 
@@ -63,10 +63,10 @@ def share(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(arguments).model_copy(update={"engine": "torch"})
     with plainly(settings):
-        from app.evaluation import tuned  # noqa: PLC0415 (needs the extra)
-        from app.evaluation.mining import split  # noqa: PLC0415
-        from app.evaluation.pairs import read_labelled  # noqa: PLC0415
         from app.evaluation.writing import write_json  # noqa: PLC0415
+        from app.training.finetune import tuned  # noqa: PLC0415 (needs the extra)
+        from app.training.finetune.mining import split  # noqa: PLC0415
+        from app.training.finetune.pairs import read_labelled  # noqa: PLC0415
 
         judged = read_labelled(arguments.data, arguments.split)
         parts = split(judged, arguments.validation, arguments.test, arguments.seed)
@@ -110,8 +110,8 @@ def tune(
     validation: Task,
     folder: Path,
 ) -> list[float]:
-    from app.evaluation.mining import mine  # noqa: PLC0415
-    from app.evaluation.tuning import Recipe, Tuner  # noqa: PLC0415
+    from app.training.finetune.mining import mine  # noqa: PLC0415
+    from app.training.finetune.tuning import Recipe, Tuner  # noqa: PLC0415
 
     recipe = Recipe(
         epochs=arguments.epochs,

@@ -12,19 +12,19 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from app import logs
-from app.answer.ingest.chunking import MAX_CHUNKS, Chunking
-from app.answer.ingest.finding import find_files
-from app.answer.ingest.reader import FileLimits, Reader
-from app.answer.ingest.reading import MAX_MB
-from app.answer.ingest.syncing import Report, Sync
-from app.answer.opening import FirstStage, open_shelf
-from app.answers import first_stage
 from app.commands.flags import add_flags, settings_from, stop
 from app.commands.measuring import count, positive
 from app.commands.rerank import MODEL_SETTINGS
+from app.compose.answer import first_stage
+from app.compose.model import load_encoder
+from app.engines import Encoder
 from app.errors import LoadFailed, ServiceError
-from app.rankers import load_encoder
-from app.rerank.engine import Encoder
+from app.ingest.chunking import MAX_CHUNKS, Chunking
+from app.ingest.finding import find_files
+from app.ingest.reader import FileLimits, Reader
+from app.ingest.reading import MAX_MB
+from app.ingest.syncing import Report, Sync
+from app.retrieval.opening import FirstStage, open_shelf
 from app.settings import Settings
 
 EXTRA = ("pypdf", "selectolax", "tqdm")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from app import logs
 from app.commands.flags import add_flags, stop
 from app.commands.rerank import MODEL_SETTINGS
+from app.compose.model import open_model
 from app.errors import ServiceError
 from app.evaluation.problems import BadInput, Problem
 from app.metrics import Metrics
-from app.rankers import open_model
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.evaluation.judged import Judged, Orders
+    from app.evaluation.data.judged import Judged, Orders
     from app.evaluation.scoring import Scorer
 
 DAY_MS = 86_400_000
@@ -93,8 +93,8 @@ def positive(text: str) -> int:
 
 def read_task(arguments: argparse.Namespace, depth: int) -> Task:
     """The sampled queries, and the first stage's best `depth` for each."""
+    from app.evaluation.data.sources import read_judged  # noqa: PLC0415
     from app.evaluation.first_stage import candidates, read_run  # noqa: PLC0415 (the extra)
-    from app.evaluation.sources import read_judged  # noqa: PLC0415
 
     judged = read_judged(arguments.data, arguments.split)
     judged = judged.sample(arguments.sample, arguments.seed)

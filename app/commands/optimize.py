@@ -10,10 +10,10 @@ from pydantic_core import to_json
 
 from app import logs
 from app.commands.flags import add_flags, settings_from, stop
+from app.compose.model import spec_of
+from app.engines import LoadedModel
+from app.engines.contest import AGREEMENT, Result
 from app.errors import LoadFailed
-from app.rankers import spec_of
-from app.rerank.engine import LoadedModel
-from app.rerank.engine.contest import AGREEMENT, Result
 
 SETTINGS = (
     "revision",
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.setting_device = "cpu"
     settings = settings_from(arguments)
     logs.configure("warning", settings.log_format)
-    from app.rerank.engine.loading import contest, load  # noqa: PLC0415
+    from app.engines.loading import contest, load  # noqa: PLC0415
 
     spec = spec_of(settings)
     progress = Progress()

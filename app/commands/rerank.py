@@ -16,9 +16,9 @@ from app.api.dialects import native
 from app.api.dialects.dialect import Label
 from app.api.reading import as_invalid
 from app.commands.flags import add_flags, settings_from, stop
+from app.compose.model import open_model
 from app.errors import ServiceError
 from app.metrics import Metrics
-from app.rankers import open_model
 from app.rerank.query import Query, Ranking
 from app.settings import Settings
 

@@ -13,8 +13,8 @@ from app import logs
 from app.api import warm_routes
 from app.api.auth import BadKeys
 from app.commands.flags import add_flags, settings_from, stop
+from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
-from app.main import create_app, create_server
 from app.server.exit_limit import ExitLimit
 from app.server.limits import raise_descriptor_limit
 from app.server.serving import CannotListen, listen

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         stop("--url and --models exclude each other: a service has its own model", 2)
     settings = settings_from(arguments)
     with plainly(settings):
-        from app.evaluation import table  # noqa: PLC0415 (needs the extra)
+        from app.evaluation.reports import table  # noqa: PLC0415 (needs the extra)
         from app.evaluation.sweep import advise, by_final_k  # noqa: PLC0415
 
         task = read_task(arguments, max(arguments.initial_k))
@@ -97,7 +97,7 @@ async def measure(arguments: argparse.Namespace, settings: Settings, task: Task)
 
 
 def as_json(task: Task, points: Sequence[Point], advice: Sequence[str]) -> dict[str, object]:
-    from app.evaluation import table  # noqa: PLC0415
+    from app.evaluation.reports import table  # noqa: PLC0415
 
     judged = task.judged
     return {
@@ -109,8 +109,8 @@ def as_json(task: Task, points: Sequence[Point], advice: Sequence[str]) -> dict[
 
 
 def write(folder: Path, task: Task, points: Sequence[Point], advice: Sequence[str]) -> None:
-    from app.evaluation.page import sweep_page  # noqa: PLC0415
-    from app.evaluation.pictures import draw_sweep  # noqa: PLC0415
+    from app.evaluation.reports.page import sweep_page  # noqa: PLC0415
+    from app.evaluation.reports.pictures import draw_sweep  # noqa: PLC0415
     from app.evaluation.writing import write_bytes, write_json  # noqa: PLC0415
 
     judged = task.judged

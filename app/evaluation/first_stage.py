@@ -10,10 +10,10 @@ import bm25s
 import numpy as np
 import Stemmer
 
-from app.evaluation.judged import Judged, Orders
+from app.evaluation.data.judged import Judged, Orders
+from app.evaluation.data.reading import read_fields
 from app.evaluation.problems import BadInput, NotMeasurable
 from app.evaluation.progress import track
-from app.evaluation.reading import read_fields
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs every index it builds
 

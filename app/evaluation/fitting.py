@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from app.evaluation.judged import Judged, Orders, permuted
-from app.evaluation.measures import Values
+from app.evaluation.data.judged import Judged, Orders, permuted
+from app.evaluation.measures.measures import Values
+from app.evaluation.measures.reliability import Labels, brier, calibration_error
 from app.evaluation.problems import NotMeasurable
-from app.evaluation.reliability import Labels, brier, calibration_error
 from app.evaluation.scoring import Answer
 from app.rerank.calibration import Calibration, Isotonic, Platt
 from app.rerank.query import UNSCORED, probability

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from app.evaluation.judged import Judged, Orders
+from app.evaluation.data.judged import Judged, Orders
 from app.evaluation.progress import bar
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.evaluation.bootstrap import Difference, difference
-from app.evaluation.judged import Judged, Orders
-from app.evaluation.measures import Measured, measure
+from app.evaluation.data.judged import Judged, Orders
+from app.evaluation.measures.bootstrap import Difference, difference
+from app.evaluation.measures.measures import Measured, measure
 from app.evaluation.scoring import Answer, Latency, reorder
 
 

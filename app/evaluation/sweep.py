@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.evaluation.bootstrap import Difference, difference
-from app.evaluation.judged import Judged, Orders
-from app.evaluation.measures import Measured, Values, measure
+from app.evaluation.data.judged import Judged, Orders
+from app.evaluation.measures.bootstrap import Difference, difference
+from app.evaluation.measures.measures import Measured, Values, measure
+from app.evaluation.reports.verdict import few
 from app.evaluation.scoring import Answer, Latency, Scorer, reorder, score_all
-from app.evaluation.verdict import few
 
 TIMED = 50  # queries that are timed at each initial_k but the largest
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Self
 
+from app.engines import OutOfMemory, Pair, checked, tokens_of
+from app.engines.slices import WHOLE
 from app.errors import Draining, EngineFailed, Refused
 from app.observing import harmless
 from app.rerank.admission import Admission, Load
 from app.rerank.calls import Calls
-from app.rerank.engine import OutOfMemory, Pair, checked, tokens_of
-from app.rerank.engine.slices import WHOLE
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.pace import Pace
 from app.rerank.scheduler import Scheduler, Slot

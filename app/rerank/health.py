@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from app.engines import Pair
 from app.errors import Refused
 from app.rerank.batcher import Batcher
-from app.rerank.engine import Pair
 
 PROBE_EVERY = 5.0  # seconds
 COUNT_EVERY = 1.0  # seconds, while the engine hangs

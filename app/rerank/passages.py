@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.rerank.engine import Encoded, Pair, tokens_of
+from app.engines import Encoded, Pair, tokens_of
 
 SHARE = 0.9  # of the room that a window fills: some stretches take more tokens than others
 OVERLAP = 0.2  # of a window, repeated in the next

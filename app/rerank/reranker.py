@@ -10,12 +10,12 @@ from functools import partial
 from itertools import accumulate, islice, takewhile
 from typing import Any, TypeVar
 
+from app.engines import Encoded, Encoder
+from app.engines.clipping import CHARS_THAT_COUNT
 from app.errors import DeadlineExceeded, InvalidRequest, ScoringFailed, TooLong
 from app.observing import harmless
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, Known, pair_key
-from app.rerank.engine import Encoded, Encoder
-from app.rerank.engine.clipping import CHARS_THAT_COUNT
 from app.rerank.flights import Flight, Flights
 from app.rerank.passages import Reading, read_at_once, read_in_windows, windows_of
 from app.rerank.query import Query, Ranking, SpansAsked, Times, present, probability

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from app.rerank.engine import Pair, tokens_of
+from app.engines import Pair, tokens_of
 
 WIDENING = 1.25  # a pair this much longer than the batch may still join it
 

@@ -11,9 +11,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 
+from app.engines import Encoded
 from app.errors import Draining
 from app.rerank.admission import Admission, Load
-from app.rerank.engine import Encoded
 from app.rerank.pace import Pace
 from app.rerank.turns import Portion, Turns, Work
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from app.engines import Encoder, Pair
 from app.errors import InvalidRequest, LoadFailed
 from app.rerank.batcher import Batcher
-from app.rerank.engine import Encoder, Pair
 
 logger = logging.getLogger(__name__)
 

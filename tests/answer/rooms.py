@@ -8,14 +8,14 @@ from typing import Any
 
 from app.answer.answered import Answer, StageDone
 from app.answer.cache import Recent
-from app.answer.llm import LLM
-from app.answer.llm.breaker import Breaker
-from app.answer.llm.budget import Budget
-from app.answer.llm.chain import Chain, Link
-from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner
 from app.answer.question import Question
 from app.errors import UpstreamFailed
+from app.llm import LLM
+from app.llm.breaker import Breaker
+from app.llm.budget import Budget
+from app.llm.chain import Chain, Link
+from app.llm.slots import Slots
 from tests.fakes import FakeRetriever, OverlapReranker
 
 TEXTS = (

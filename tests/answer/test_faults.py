@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from tests.answer.stores import ids
 from tests.answer.upstreams import (
     CHROMA,
     ELASTICSEARCH,
@@ -24,6 +23,7 @@ from tests.answer.upstreams import (
     opened,
     template,
 )
+from tests.retrieval.stores import ids
 from tests.virtual_time import in_virtual_time, now
 
 URLS = {

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from app.answer.answered import Answer, Found, Source
-from app.answer.candidate import Candidate
 from app.answer.citations import Citation
 from app.answer.feedback import (
     MAX_CHANGES,
@@ -24,10 +23,11 @@ from app.answer.feedback import (
 from app.answer.question import Question
 from app.cli import main
 from app.errors import InvalidRequest, LoadFailed
-from app.evaluation.judged import Judged
-from app.evaluation.pairs import read_labelled
+from app.evaluation.data.judged import Judged
+from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
-from app.evaluation.sources import read_judged
+from app.retrieval.candidate import Candidate
+from app.training.finetune.pairs import read_labelled
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.answer.candidate import Candidate
-from app.answer.llm import estimate_prompt
+from app.llm import estimate_prompt
+from app.retrieval.candidate import Candidate
 from tests.answer.rooms import ASKED, DOWN, Room, ids
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.answer.llm import estimate_prompt
 from app.answer.prompt import RULES, at_the_edges, build, cut
 from app.answer.question import Question, Turn
 from app.errors import TooLong
+from app.llm import estimate_prompt
 
 SENTENCE = "The library lends books for four weeks to everybody. "
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from app.answer.opening import FirstStage, open_retriever
-from app.answer.retriever import Retriever
+from app.retrieval.opening import FirstStage, open_retriever
+from app.retrieval.retriever import Retriever
 
 VECTOR = [0.1, 0.2]
 EMBEDDER = "http://embedder.test/v1"

@@ -7,7 +7,7 @@ from typing import Any
 
 from httpx import AsyncClient
 
-from tests.answer.llm.server import LLMServer
+from tests.llm.server import LLMServer
 
 TEXTS = ("The library opens at nine.", "Books are lent for four weeks.", "Bananas are yellow.")
 ASKED = {"query": "how long may I keep the book", "initial_k": 20, "min_score": 0}

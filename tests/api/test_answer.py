@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.answer.candidate import Candidate
 from app.api.answer_bodies import EXAMPLES, AnswerBody
 from app.errors import UpstreamFailed, UpstreamTimeout
-from tests.answer.llm.server import llm_server, says
+from app.retrieval.candidate import Candidate
 from tests.api.asking import ASKED, TEXTS, llm_of, streamed
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
 from tests.live.service import scrape_text
+from tests.llm.server import llm_server, says
 
 pytestmark = pytest.mark.anyio
 

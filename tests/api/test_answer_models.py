@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from app.answer.llm.breaker import FAILURES
-from tests.answer.llm.server import breaks_off, llm_server, refuses, says, sends
+from app.llm.breaker import FAILURES
 from tests.api.asking import ASKED, llm_of, streamed
 from tests.desk import Desk
 from tests.live.service import scrape_text
+from tests.llm.server import breaks_off, llm_server, refuses, says, sends
 
 pytestmark = pytest.mark.anyio
 

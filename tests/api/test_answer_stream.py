@@ -13,18 +13,18 @@ import httpx
 import pytest
 from fastapi import Request
 
-from app.answer.answering import Answering
-from app.answer.llm import Prompt
-from app.answer.llm.slots import Slots
 from app.answer.question import Question
 from app.api.answer_stream import SEND_SECONDS, STALLED, EventStream
+from app.compose.answering import Answering
 from app.errors import DeadlineExceeded, UpstreamFailed
-from tests.answer.llm.server import Exchange, delta, llm_server
+from app.llm import Prompt
+from app.llm.slots import Slots
 from tests.answer.rooms import ASKED, DOWN, Room
 from tests.api.asking import ASKED as BODY
 from tests.api.asking import events_of
 from tests.desk import Desk
 from tests.fakes import ScriptedLLM
+from tests.llm.server import Exchange, delta, llm_server
 from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio

@@ -74,9 +74,7 @@ async def test_two_that_stand_behind_each_other_give_the_local_refusal_when_both
     model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(
-        "app.upstream.reranking.ATTEMPTS", 1
-    )  # a model that loads may be waited for
+    monkeypatch.setattr("app.remote.reranking.ATTEMPTS", 1)  # a model that loads may be waited for
     named: Named = lambda url: {"model": NOWHERE, "fallback": url}  # noqa: E731
     async with circle([Desk(model), Desk(model)], named) as client:
         refused = await client.post("/rerank", json=ASKED)

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from app.api.problems import retry_headers
-from tests.answer.llm.server import llm_server, refuses
 from tests.desk import Desk
+from tests.llm.server import llm_server, refuses
 
 pytestmark = pytest.mark.anyio
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.answer.candidate import MAX_FILTERS
 from app.api import structure
 from app.api.answer_bodies import AnswerRequest
 from app.api.dialects.native import NATIVE
 from app.api.dialects.vllm import MAX_PARTS
 from app.api.reading import as_invalid
 from app.api.structure import Strings, count_values
+from app.retrieval.candidate import MAX_FILTERS
 from tests.desk import Desk
 
 SEEDS = 300

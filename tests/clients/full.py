@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from app.compose.app import create_app
 from app.errors import LoadFailed, QueueFull
-from app.main import create_app
 from app.rerank.reranker import Reranker
 from app.settings import load
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from app.errors import UpstreamBusy, UpstreamFailed, UpstreamTimeout
-from app.upstream.reranking import outcome_of
+from app.remote.reranking import outcome_of
 from tests.deploy.conftest import Prometheus
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

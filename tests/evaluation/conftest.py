@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.evaluation.judged import Judged
-from app.evaluation.sources import read_judged
+from app.evaluation.data.judged import Judged
+from app.evaluation.data.sources import read_judged
 from tests import models
 
 HANDBOOK = Path(__file__).parent / "data" / "handbook"

@@ -10,8 +10,8 @@ import pytest
 from asgi_lifespan import LifespanManager
 from httpx import ASGITransport, AsyncClient
 
+from app.compose.app import create_app
 from app.errors import LoadFailed
-from app.main import create_app
 from app.rerank.calibration import Isotonic, read_calibration
 from app.rerank.query import UNSCORED, present, probability
 from app.settings import load

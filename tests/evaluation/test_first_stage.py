@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from app.evaluation.data.judged import Judged
 from app.evaluation.first_stage import Bm25, candidates, read_run
-from app.evaluation.judged import Judged
 from app.evaluation.problems import BadInput, NotMeasurable
 from tests.evaluation.conftest import WriteLines
 

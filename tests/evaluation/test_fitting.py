@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
+from app.evaluation.data.judged import Judged
 from app.evaluation.fitting import IN_PASSING, Labelled, Method, apply, collect, fit, fit_isotonic
-from app.evaluation.judged import Judged
-from app.evaluation.pictures import draw_reliability
+from app.evaluation.measures.reliability import Bin, bins_of, calibration_error
 from app.evaluation.problems import NotMeasurable
-from app.evaluation.reliability import Bin, bins_of, calibration_error
+from app.evaluation.reports.pictures import draw_reliability
 from app.evaluation.scoring import Answer
 from app.rerank.calibration import Isotonic, Platt
 from app.rerank.query import UNSCORED, probability

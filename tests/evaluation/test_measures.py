@@ -8,13 +8,13 @@ import pytest
 from sentence_transformers import CrossEncoder
 from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 
-from app.evaluation.judged import Judged
+from app.compose.model import open_model
+from app.engines.spec import ModelSpec
+from app.evaluation.data.judged import Judged
 from app.evaluation.local import LocalScorer
-from app.evaluation.measures import measure
+from app.evaluation.measures.measures import measure
 from app.evaluation.scoring import reorder, score_all
 from app.metrics import Metrics
-from app.rankers import open_model
-from app.rerank.engine.spec import ModelSpec
 from app.settings import load
 
 K = 10

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.evaluation.pairs import read_labelled
+from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput, NotMeasurable
-from app.evaluation.sources import read_judged
+from app.training.finetune.pairs import read_labelled
 from tests.evaluation.conftest import HANDBOOK, WriteLines
 
 GOOD = {"query": "which river", "documents": ["the Danube", "a hill"], "relevant": [0]}

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 
+from app.compose.app import create_app
+from app.compose.model import open_model
 from app.errors import LoadFailed
 from app.evaluation.local import LocalScorer
 from app.evaluation.problems import ServerFailed
 from app.evaluation.remote import RemoteScorer, open_remote, pause
-from app.main import create_app
 from app.metrics import Metrics
-from app.rankers import open_model
 from app.settings import load
 
 pytestmark = pytest.mark.anyio

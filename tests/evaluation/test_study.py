@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from app.evaluation.data.judged import Judged
 from app.evaluation.first_stage import candidates
-from app.evaluation.judged import Judged
 from app.evaluation.progress import track
-from app.evaluation.report import as_json, as_text, write_report
+from app.evaluation.reports.report import as_json, as_text, write_report
+from app.evaluation.reports.worse import worse
 from app.evaluation.scoring import Answer, Latency, reorder, score_all
 from app.evaluation.study import Move, Study, compare
-from app.evaluation.worse import worse
 from tests.evaluation.conftest import WordScorer
 
 pytestmark = pytest.mark.anyio

@@ -7,11 +7,11 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from app.evaluation import table
+from app.evaluation.data.judged import Judged
 from app.evaluation.first_stage import candidates
-from app.evaluation.judged import Judged
-from app.evaluation.page import sweep_page
-from app.evaluation.pictures import draw_sweep
+from app.evaluation.reports import table
+from app.evaluation.reports.page import sweep_page
+from app.evaluation.reports.pictures import draw_sweep
 from app.evaluation.scoring import Latency
 from app.evaluation.sweep import (
     Point,

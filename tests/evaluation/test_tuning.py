@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from app.engines.loading import load
+from app.engines.spec import ModelSpec
+from app.evaluation.data.judged import Judged
 from app.evaluation.first_stage import candidates
-from app.evaluation.judged import Judged
-from app.evaluation.mining import POSITIVES, mine, split
 from app.evaluation.problems import BadInput, NotMeasurable
-from app.evaluation.tuning import Recipe, Tuner, dataset
 from app.evaluation.writing import new_folder, write_bytes
-from app.rerank.engine.loading import load
-from app.rerank.engine.spec import ModelSpec
+from app.training.finetune.mining import POSITIVES, mine, split
+from app.training.finetune.tuning import Recipe, Tuner, dataset
 
 FOUND = {"q": ["good", "near", "far", "wrong"]}
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.evaluation import tuned
-from app.evaluation.bootstrap import Difference, difference
-from app.evaluation.judged import Judged
-from app.evaluation.measures import Values
+from app.evaluation.data.judged import Judged
+from app.evaluation.measures.bootstrap import Difference, difference
+from app.evaluation.measures.measures import Values
+from app.evaluation.reports.verdict import verdict
 from app.evaluation.scoring import Answer
 from app.evaluation.study import Study, compare
-from app.evaluation.verdict import verdict
+from app.training.finetune import tuned
 
 DEPTH = 10
 

@@ -72,7 +72,7 @@ def test_an_idle_service_stops_at_once(how: signal.Signals) -> None:
 HANGS = """
 import sys, threading
 from app.cli import main
-from app.rerank.engine import torch_engine
+from app.engines import torch_engine
 score = torch_engine.TorchEngine.score
 def hang(self, batch):
     if len(batch) == 13:  # not while it is loaded
@@ -144,7 +144,7 @@ def test_more_length_than_the_model_has_is_refused(tmp_path: Path) -> None:
 def test_too_little_memory_is_one_sentence() -> None:
     limited = """
 import resource, sys
-import app.commands.rerank, app.rerank.engine.reference
+import app.commands.rerank, app.engines.torch.reference
 from app.cli import main
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + 60 * 2**20,) * 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.rankers import load_model
+from app.compose.model import load_model
 from app.settings import Settings
 from loadtest import mixed, overhead, overload, service
 from loadtest.mixed import FIFO, OURS

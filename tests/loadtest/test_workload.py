@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 from tokenizers import Tokenizer
 
-from app.rerank.engine.spec import BUNDLED_FOLDER
+from app.engines.spec import BUNDLED_FOLDER
 from loadtest.workload import KINDS, SHORT, WORDS, Kind, Texts, mixture
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.rerank.engine import Encoded, LoadedModel, Pair
-from app.rerank.engine.slices import Slicing
+from app.engines import Encoded, LoadedModel, Pair
+from app.engines.slices import Slicing
 from app.rerank.query import Side
 
 TOKENS = 8

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.answer.ingest.document import Unreadable
-from app.answer.llm import Ended
+from app.ingest.document import Unreadable
+from app.llm import Ended
 from tests.reliability.fuzz import files, llm_streams
 from tests.reliability.fuzz.__main__ import run_bodies, run_streams
 from tests.reliability.fuzz.asgi import Response

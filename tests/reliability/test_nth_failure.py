@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.answer.llm.budget import Budget, Hold
+from app.llm.budget import Budget, Hold
 from app.rerank.batcher import Batcher
 from app.rerank.scheduler import Job, Scheduler
 from tests.reliability.nth_failure.journeys import JOURNEYS, Journey, Wrong

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from app.answer.candidate import Candidate
 from app.answer.citations import Reader, clause_start
 from app.answer.extractive import prose, statements
-from app.answer.fusion import fuse
-from app.answer.ingest import chunking
-from app.answer.ingest.sections import by_headings
 from app.answer.listwise import order
-from app.answer.llm import estimate
 from app.answer.prompt import cut, fitting, latest, without_control
 from app.answer.question import Turn
 from app.answer.quoting import quoted
-from app.answer.stores.sqlite import match_any
-from app.answer.stores.template import insert
+from app.ingest import chunking
+from app.ingest.sections import by_headings
+from app.llm import estimate
 from app.rerank.passages import cuts
 from app.rerank.spans import sentences
+from app.retrieval.candidate import Candidate
+from app.retrieval.fusion import fuse
+from app.retrieval.stores.sqlite import match_any
+from app.retrieval.stores.template import insert
 from tests.reliability.growth import FACTOR, growth
 
 SHAPES = {

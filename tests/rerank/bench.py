@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
+from app.engines import Pair
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
-from app.rerank.engine import Pair
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Document, Query, Ranking
 from app.rerank.reranker import Reranker

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.engines import Pair
 from app.errors import DeadlineExceeded, Draining, EngineFailed
 from app.rerank.admission import STALE_SECONDS
 from app.rerank.batcher import Batcher, Limits
-from app.rerank.engine import Pair
 from tests.fakes import FakeEngine
 from tests.rerank.bench import batcher, pairs
 from tests.virtual_time import in_virtual_time, now

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.engines import OutOfMemory, Pair
 from app.errors import ServiceError
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
-from app.rerank.engine import OutOfMemory, Pair
 from app.rerank.health import watched
 from app.rerank.query import Document, Query, Ranking, SpansAsked
 from app.rerank.reranker import Reranker

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.engines import Encoded, Pair
 from app.errors import DeadlineExceeded, InvalidRequest, QueueFull, TooLong
-from app.rerank.engine import Encoded, Pair
 from app.rerank.query import Query, SpansAsked
 from app.rerank.reranker import Reranker
 from tests.fakes import WordEncoder

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rerank.engine import Encoded, Pair
+from app.engines import Encoded, Pair
 from app.rerank.query import Side
 from app.rerank.turns import PORTION, portions
 from tests.fakes import WordEncoder

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from app.engines import Encoded
 from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull
 from app.rerank.admission import STALE_SECONDS
-from app.rerank.engine import Encoded
 from app.rerank.tokenizing import Tokenizing
 from app.rerank.turns import Portion
 from tests.fakes import SlowThreads, pair

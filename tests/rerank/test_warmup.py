@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.engines import Encoded, Pair
 from app.errors import LoadFailed
 from app.rerank.batcher import Batcher, Limits
-from app.rerank.engine import Encoded, Pair
 from app.rerank.warmup import ANSWER, ASIDE, warm_up
 from tests.fakes import FakeEngine, WordEncoder
 from tests.virtual_time import in_virtual_time

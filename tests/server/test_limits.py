@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.main import connection_limits
+from app.compose.app import connection_limits
 from app.server.limits import default_connections
 from app.settings import Settings
 from tests.server.wire import make_limits

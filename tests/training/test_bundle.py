@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.training import bundle
+from app.training.bundled import bundle
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sentence_transformers import CrossEncoder
 
-from app.rerank.engine import duet
+from app.engines.torch import duet
 
-FOLDER = Path(duet.__file__).resolve().parents[2] / "models" / "rerankd-minilm"
+FOLDER = Path(duet.__file__).resolve().parents[3] / "models" / "rerankd-minilm"
 QUERY = "How many people live in Berlin?"
 ANSWER = "Berlin had a population of 3,520,031 registered inhabitants in 2019."
 NEAR = "Berlin is well known for its museums."

@@ -6,8 +6,8 @@ from sentence_transformers import CrossEncoder
 from torch.nn import functional as fn
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from app.rerank.engine.duet import Duet
-from app.rerank.engine.evidence import FEATURES, Parts
+from app.engines.evidence import FEATURES, Parts
+from app.engines.torch.duet import Duet
 from tests.training import tiny
 
 QUERY, TEXT = "the river runs", "a boat sails slow and deep through ten lands"

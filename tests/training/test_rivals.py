@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.training.rivals import fuse_ranks, main, standard, windows
+from app.training.bundled.rivals import fuse_ranks, main, standard, windows
 
 
 def test_fused_ranks_put_first_what_both_put_high() -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.training.batches import draw_step
-from app.training.bundled import load, make, save
-from app.training.choosing import choose, judge, part_way
-from app.training.head import Examples, fit_head, gather, held_out, set_scale
-from app.training.recipe import Recipe
-from app.training.train import Trainer
+from app.training.bundled.__main__ import load, make, save
+from app.training.bundled.batches import draw_step
+from app.training.bundled.choosing import choose, judge, part_way
+from app.training.bundled.head import Examples, fit_head, gather, held_out, set_scale
+from app.training.bundled.recipe import Recipe
+from app.training.bundled.train import Trainer
 from tests.training import tiny
 
 RECIPE = Recipe(

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from app.rerank.engine.duet import Duet
-from app.training.data import Source
-from app.training.start import from_bert, pair_tokenizer
+from app.engines.torch.duet import Duet
+from app.training.bundled.data import Source
+from app.training.bundled.start import from_bert, pair_tokenizer
 
 TEXT = "the river runs through ten lands a boat sails slow and deep waters rise in spring"
 WORDS = TEXT.split()

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from app.answer.endpoint import Endpoint
 from app.errors import UpstreamFailed
+from app.remote.providers import find_target
+from app.remote.reranking import Remote
 from app.rerank.query import Document, Query
+from app.retrieval.endpoint import Endpoint
 from app.upstream.reading import PIECE_BYTES, fetch
-from app.upstream.reranking import Remote
-from app.upstream.wires import find_target
 
 pytestmark = pytest.mark.anyio
 

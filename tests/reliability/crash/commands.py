@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 
+from app.engines.folder import UNFINISHED, Damaged, read_card, verify
+from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
-from app.evaluation.sources import read_judged
-from app.rerank.engine.folder import UNFINISHED, Damaged, read_card, verify
 from tests import models
 from tests.live.service import running
 from tests.reliability.crash.ingesting import check_sqlite, search_everything

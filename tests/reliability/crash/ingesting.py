@@ -8,13 +8,13 @@ from pathlib import Path
 
 import apsw
 
-from app.answer.candidate import Search
-from app.answer.ingest.chunking import Chunking, chunks_of
-from app.answer.ingest.reading import read_file
-from app.answer.ingest.syncing import Sync
-from app.answer.stores.sqlite import SqliteShelf, SqliteStore
-from app.answer.stores.sqlite_file import Database
 from app.errors import NoStore, ServiceError
+from app.ingest.chunking import Chunking, chunks_of
+from app.ingest.reading import read_file
+from app.ingest.syncing import Sync
+from app.retrieval.candidate import Search
+from app.retrieval.stores.sqlite import SqliteShelf, SqliteStore
+from app.retrieval.stores.sqlite_file import Database
 from tests.reliability.crash.shim import Mode
 from tests.reliability.crash.subject import Done, Torn
 

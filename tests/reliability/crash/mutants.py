@@ -14,10 +14,10 @@ import apsw
 from pydantic_core import to_json
 
 from app.answer.feedback import FeedbackLost
-from app.answer.stores import sqlite_file, sqlite_journal
 from app.errors import LoadFailed
 from app.evaluation import writing
 from app.evaluation.problems import BadInput
+from app.retrieval.stores import sqlite_file, sqlite_journal
 from tests.reliability.crash.subjects import BudgetFile, FeedbackRows
 
 opened_to_write = sqlite_journal.open_to_write

@@ -13,16 +13,16 @@ from typing import Any
 from uuid import uuid4
 
 from app.answer.answered import Answer, Found, Source
-from app.answer.candidate import Candidate
 from app.answer.citations import Citation
 from app.answer.feedback import Feedback, FeedbackLost, Verdict
-from app.answer.llm.budget import Budget
 from app.answer.question import Question
+from app.engines.folder import written_aside
 from app.errors import LoadFailed
+from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
-from app.evaluation.sources import read_judged
 from app.evaluation.writing import new_folder, write_json
-from app.rerank.engine.folder import written_aside
+from app.llm.budget import Budget
+from app.retrieval.candidate import Candidate
 from tests.reliability.crash.ingesting import Ingest
 from tests.reliability.crash.shim import Mode
 from tests.reliability.crash.subject import Done, Subject, Torn

@@ -18,8 +18,8 @@ from pathlib import Path
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from app.answer.ingest.document import Unreadable
-from app.answer.ingest.reader import FileLimits, Reader
+from app.ingest.document import Unreadable
+from app.ingest.reader import FileLimits, Reader
 from tests.reliability.fuzz.mutating import mutated
 
 LIMITS = FileLimits(max_mb=1, seconds=5)

@@ -17,12 +17,12 @@ from typing import Any
 
 import httpx
 
-from app.answer.llm import Ended
-from app.answer.llm.anthropic import Anthropic
-from app.answer.llm.client import Asking, Client, Format
-from app.answer.llm.openai import OpenAI
 from app.errors import UpstreamFailed
-from tests.answer.llm.asking import KEY, PROMPT
+from app.llm import Ended
+from app.llm.client import Asking, Client, Format
+from app.llm.formats.anthropic import Anthropic
+from app.llm.formats.openai import OpenAI
+from tests.llm.asking import KEY, PROMPT
 from tests.reliability.fuzz.mutating import mutated
 
 MAX_SECONDS = 5.0  # for a stream of two kilobytes

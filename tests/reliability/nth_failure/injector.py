@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 import httpx
 
-from app import rankers
+from app.compose import model as rankers
+from app.engines import Encoded, LoadedModel, OutOfMemory, Pair
 from app.errors import UpstreamFailed
-from app.rerank.engine import Encoded, LoadedModel, OutOfMemory, Pair
 from tests.fakes import FakeRetrieved, FakeRetriever
 from tests.reliability.nth_failure.upstream import answer_of
 

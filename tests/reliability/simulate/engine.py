@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from random import Random
 
-from app.rerank.engine import Encoded, OutOfMemory, Pair, tokens_of
+from app.engines import Encoded, OutOfMemory, Pair, tokens_of
 from app.rerank.query import Side
 from tests.reliability.simulate.reference import Context, Reference, logit_of
 from tests.reliability.simulate.world import KINDS, Faults, World

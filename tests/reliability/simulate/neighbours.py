@@ -11,12 +11,12 @@ from random import Random
 from typing import Any
 from zlib import crc32
 
-from app.answer.candidate import Candidate
-from app.answer.llm import Ended, OnText, Prompt, Tokens, estimate_prompt
 from app.errors import UpstreamFailed, UpstreamTimeout
+from app.llm import Ended, OnText, Prompt, Tokens, estimate_prompt
 from app.rerank.cache import Known
 from app.rerank.query import Query, Ranking, Times
 from app.rerank.ranking import make_ranking
+from app.retrieval.candidate import Candidate
 from tests.reliability.simulate.reference import Reference, context_of, logit_of
 from tests.reliability.simulate.world import World
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from app.rerank.engine import Encoded
+from app.engines import Encoded
 from app.rerank.query import UNSCORED, Query, Ranking, present
 from tests.reliability.simulate.loop import Violation
 from tests.reliability.simulate.reference import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import ceil
 
-from app.answer.llm.chain import Called, Chain
+from app.llm.chain import Called, Chain
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache
 from app.rerank.reranker import Reranker

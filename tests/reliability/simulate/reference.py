@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from app.rerank.engine import Encoded, Pair
+from app.engines import Encoded, Pair
 from app.rerank.passages import LEAST_ROOM
 from app.rerank.query import Query, Side
 

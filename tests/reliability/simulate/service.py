@@ -1,4 +1,4 @@
-"""The real rooms, put together over the simulated ones, as `app.rankers` and `app.answers` do."""
+"""The real rooms over the simulated ones, put together as `app.compose` does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.answer.cache import Recent
-from app.answer.llm.breaker import Breaker
-from app.answer.llm.budget import Budget
-from app.answer.llm.chain import Chain, Link
-from app.answer.llm.slots import Slots
 from app.answer.pipeline import Answerer, Manner
+from app.engines import Pair
+from app.llm.breaker import Breaker
+from app.llm.budget import Budget
+from app.llm.chain import Chain, Link
+from app.llm.slots import Slots
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
-from app.rerank.engine import Pair
 from app.rerank.fallback import Fallback
 from app.rerank.health import watched
 from app.rerank.query import Ranker

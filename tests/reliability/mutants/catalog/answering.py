@@ -19,7 +19,7 @@ MUTANTS = [
         "answer/llm/budget.py",
         "return page.plus(spent - (hold",
         "return page.plus(0 - (hold",
-        tests("tests/answer/llm/test_budget.py"),
+        tests("tests/llm/test_budget.py"),
     ),
     Mutant(
         "the budget is not asked before a call",

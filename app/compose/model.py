@@ -1,0 +1,193 @@
+"""Opens what ranks, as the settings say: the model of this process, or another service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from app.engines import Encoder, LoadedModel, Pair
+from app.engines.spec import ModelSpec
+from app.metrics import Metrics
+from app.observing import harmless
+from app.remote.providers import find_target
+from app.remote.reranking import Remote, open_client
+from app.rerank.allowance import Allowance
+from app.rerank.batcher import Batcher, Limits
+from app.rerank.cache import Cache
+from app.rerank.calibration import Calibration, read_calibration
+from app.rerank.fallback import Limited
+from app.rerank.health import watched
+from app.rerank.query import WINDOWS
+from app.rerank.reranker import Reranker
+from app.rerank.warmup import warm_up
+from app.service import Served
+from app.settings import Settings, is_remote
+
+logger = logging.getLogger(__name__)
+
+TOKENIZERS = 2  # threads
+LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
+
+
+@asynccontextmanager
+async def open_model(settings: Settings, metrics: Metrics, mark: str = "") -> AsyncIterator[Served]:
+    """The model of this process, or another service."""
+    remote = is_remote(settings.model)
+    opened = (
+        open_remote(settings, settings.model, metrics, settings.model_name, mark=mark)
+        if remote
+        else open_local(settings, metrics)
+    )
+    async with opened as served:
+        if remote:
+            metrics.loaded(0.0, served.facts)
+        yield served
+
+
+@asynccontextmanager
+async def open_remote(
+    settings: Settings, model: str, metrics: Metrics, name: str = "", *, mark: str = ""
+) -> AsyncIterator[Served]:
+    async with open_client(
+        target := find_target(model, settings.upstream_url),
+        settings.upstream_api_key,
+        settings.upstream_timeout_ms / 1000,
+    ) as client:
+        limit = settings.timeout_ms / 1000
+        observers = (harmless(metrics.ranked), harmless(metrics.upstream))
+        remote = Remote(target, client, limit, *observers, name=name, mark=mark)
+        yield Served(remote, facts=remote.facts)
+
+
+@asynccontextmanager
+async def open_fallback(settings: Settings, metrics: Metrics, mark: str) -> AsyncIterator[Served]:
+    """Another service behind the local model, for so many documents a day."""
+    allowance = Allowance(settings.fallback_daily_documents, settings.fallback_budget_file)
+    metrics.watch_fallback(lambda: allowance.left)
+    async with open_remote(settings, settings.fallback, metrics, mark=mark) as served:
+        limited = Limited(served.reranker, allowance, metrics.fallback)
+        yield replace(served, reranker=limited)
+
+
+@asynccontextmanager
+async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+    """Load, warm up, serve. Two threads for the engine, though most use one."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with (
+        threads(2, "engine") as engine_threads,
+        threads(TOKENIZERS, "tokenizer") as tokenizer_threads,
+    ):
+        model = await loop.run_in_executor(engine_threads, load_model, settings)
+        calibration = load_calibration(settings, model)
+
+        async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+            return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
+
+        slicing = model.engine.slicing
+        limits = Limits(
+            max_batch_tokens=min(
+                settings.max_batch_tokens
+                or max(LEAST_BATCH_TOKENS, slicing.streams * slicing.tokens),
+                settings.max_queue_tokens,  # more than may wait would not come together
+            ),
+            max_queue_tokens=settings.max_queue_tokens,
+            max_wait=settings.max_wait_ms / 1000,
+            at_once=2 if slicing.streams > 1 else 1,
+        )
+        cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
+        async with Batcher(score, limits, metrics.batch, slicing.cost) as batcher:
+            reranker = Reranker(
+                model.name,
+                model.encoder,
+                batcher,
+                cache,
+                tokenizer_threads,
+                timeout=settings.timeout_ms / 1000,
+                observe=metrics.ranked,
+                calibration=calibration,
+                windows=WINDOWS[settings.long_documents],
+                tokenizers=TOKENIZERS,
+            )
+            known = await warm_up(model.encoder, batcher)
+            told = facts(model, limits, calibration)
+            metrics.loaded(loop.time() - started, told)
+            async with watched(batcher, known):
+                yield Served(reranker, batcher, model.engine.memory, told, reranker.tokenizing)
+
+
+def load_model(settings: Settings) -> LoadedModel:
+    from app.engines.loading import load  # noqa: PLC0415 (tokenizers takes a while)
+
+    return load(spec_of(settings))
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """What counts tokens. Of a model that was converted before, nothing else is opened."""
+    from app.engines import folder, loading  # noqa: PLC0415 (tokenizers takes a while)
+
+    spec = spec_of(settings)
+    kept = loading.converted(spec) if loading.may_be_converted(spec) else None
+    try:
+        card = folder.read_card(kept) if kept else None
+        if kept and card and spec.max_length <= card.max_tokens:
+            folder.verify(kept, card, [folder.TOKENIZER])
+            return folder.encoder_of(kept, card, spec.max_length)
+    except folder.Damaged as error:
+        logger.warning("the converted model in %s is damaged (%s): opening all of it", kept, error)
+    return loading.load(spec).encoder
+
+
+def spec_of(settings: Settings) -> ModelSpec:
+    return ModelSpec(
+        name=settings.model,
+        shown_as=settings.model_name,
+        revision=settings.revision,
+        device=settings.device,
+        engine=settings.engine,
+        dtype=settings.dtype,
+        max_length=settings.max_length,
+        threads=settings.threads,
+        offline=settings.offline,
+        trust_remote_code=settings.trust_remote_code,
+        engines=settings.engines.expanduser(),
+    )
+
+
+@contextmanager
+def threads(count: int, name: str) -> Iterator[Executor]:
+    """An executor that is not waited for: a model that loads cannot be interrupted."""
+    executor = ThreadPoolExecutor(count, name)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def load_calibration(settings: Settings, model: LoadedModel) -> Calibration | None:
+    return read_calibration(settings.calibration, model.name) if settings.calibration else None
+
+
+def facts(
+    model: LoadedModel, limits: Limits, calibration: Calibration | None = None
+) -> dict[str, Any]:
+    """What `/info` tells of the model."""
+    return {
+        "model": model.name,
+        "revision": model.revision or None,
+        "architecture": model.architecture,
+        "engine": model.engine.name,
+        "device": model.engine.device,
+        "dtype": model.engine.dtype,
+        "max_length": model.encoder.max_tokens,
+        "max_batch_tokens": limits.max_batch_tokens,
+        "max_queue_tokens": limits.max_queue_tokens,
+        "takes_instruction": model.encoder.takes_instruction,
+        "scores": ["probability", "logit", *(["calibrated"] if calibration else [])],
+        "load_seconds": round(model.seconds, 2),
+    }

@@ -1,0 +1,39 @@
+"""What is to be loaded, and how it is to run. No torch here: a converted model needs none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BUNDLED = "bundled"
+BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models" / "rerankd-minilm"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    name: str = BUNDLED
+    shown_as: str = ""
+    revision: str = ""
+    device: str = "auto"
+    engine: str = "torch"
+    dtype: str = "auto"
+    max_length: int = 0
+    threads: int = 0
+    offline: bool = False
+    trust_remote_code: bool = False
+    engines: Path | None = None  # where converted models are kept; None: nowhere
+
+    @property
+    def source(self) -> str:
+        return str(BUNDLED_FOLDER) if self.name == BUNDLED else self.name
+
+    @property
+    def label(self) -> str:
+        """What callers are shown: never a path of this machine."""
+        if self.shown_as:
+            return self.shown_as
+        return Path(self.source).resolve().name if self.is_folder else self.name
+
+    @property
+    def is_folder(self) -> bool:
+        return Path(self.source).is_dir()

@@ -1,0 +1,88 @@
+"""The reference engine: the sentence-transformers model itself, run by torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from sentence_transformers import CrossEncoder
+
+from app.engines import OutOfMemory, Pair
+from app.engines.layout import Layout
+from app.engines.slices import Slicing
+
+OUT_OF_MEMORY = (
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+)
+SLICING = {
+    "cpu": Slicing(tokens=2_048, waste=64),
+    "mps": Slicing(tokens=8_192, waste=1_024),
+    "cuda": Slicing(tokens=32_768, waste=4_096),
+}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        phrase in str(error).lower() for phrase in OUT_OF_MEMORY
+    )
+
+
+class TorchEngine:
+    name = "torch"
+
+    def __init__(self, model: CrossEncoder, slicing: Slicing | None = None) -> None:
+        self.model = model.eval()
+        self.layout = layout_of(model)
+        self.constants = self._constant_features()
+        self.device = str(model.device)
+        self.dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        self.slicing = slicing or SLICING[model.device.type]
+
+    def score(self, batch: Sequence[Pair]) -> list[float]:
+        logits = [0.0] * len(batch)
+        try:
+            with torch.inference_mode():
+                for places in self.slicing.cut(batch):
+                    scores = self._score([batch[place] for place in places])
+                    for place, score in zip(places, scores, strict=True):
+                        logits[place] = score
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+            raise OutOfMemory(f"{len(batch)} pairs did not fit") from error
+        return logits
+
+    def _score(self, pairs: Sequence[Pair]) -> list[float]:
+        arrays = self.layout.arrays(pairs, self.slicing.width(pairs[0].tokens))
+        device = self.model.device
+        features = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        scores = self.model({**features, **self.constants})["scores"]
+        return scores.float().reshape(len(pairs)).tolist()  # type: ignore[no-any-return]
+
+    def memory(self) -> int:
+        if not self.device.startswith("cuda"):
+            return 0
+        return int(torch.cuda.memory_reserved(self.model.device))
+
+    def _constant_features(self) -> dict[str, Any]:
+        """What `preprocess` says beside tensors: the modality, and which logits to keep."""
+        features = self.model.preprocess([("a", "b")])
+        return {name: value for name, value in features.items() if not torch.is_tensor(value)}
+
+
+def layout_of(model: CrossEncoder) -> Layout:
+    tokenizer = model.tokenizer
+    return Layout(
+        pad=tokenizer.pad_token_id or 0,
+        pad_type=getattr(tokenizer, "pad_token_type_id", 0),
+        left=tokenizer.padding_side == "left",
+        typed="token_type_ids" in tokenizer.model_input_names,
+    )

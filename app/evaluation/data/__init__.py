@@ -1,0 +1,1 @@
+"""Judged data, in whichever form it comes."""

@@ -1,0 +1,18 @@
+"""The user's data, in whichever of the two forms it comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.evaluation.data.beir import read_beir
+from app.evaluation.data.judged import Judged
+from app.evaluation.data.lists import read_lists
+from app.evaluation.problems import BadInput
+
+
+def read_judged(path: Path, split: str = "test") -> Judged:
+    """A BEIR folder or a file of JSON lines; only queries for which something is relevant."""
+    if not path.exists():
+        raise BadInput(path, None, "does not exist")
+    judged = read_beir(path, split) if path.is_dir() else read_lists(path)
+    return judged.measurable()

@@ -1,0 +1,40 @@
+"""The queries that reranking made worse, as a text to read."""
+
+from __future__ import annotations
+
+from app.evaluation.data.judged import Judged
+from app.evaluation.study import Study
+
+SHOWN = 100  # those that lost most
+EXCERPT = 300
+
+
+def worse(judged: Judged, study: Study) -> str:
+    losers = study.worse
+    lines = [f"# {len(losers)} of {study.queries} queries got worse by {study.main}", ""]
+    if len(losers) > SHOWN:
+        lines += [f"The {SHOWN} that lost most:", ""]
+    for query in losers[:SHOWN]:
+        lines += section(judged, study, query)
+    return "\n".join(lines)
+
+
+def section(judged: Judged, study: Study, query: str) -> list[str]:
+    """What was relevant, where it went, and what came first instead."""
+    place = study.before.queries.index(query)
+    before, after = (side.values[study.main][place] for side in (study.before, study.after))
+    lines = [f"## {judged.queries[query]}", "", f"{query}: {before:.3f} → {after:.3f}", ""]
+    lines += [
+        f"- relevant, rank {move.before} → {move.after}: {excerpt(judged, move.document)}"
+        for move in study.moves
+        if move.query == query
+    ]
+    first = study.reranked[query][0]
+    if first not in judged.relevant(query):
+        lines.append(f"- now first: {excerpt(judged, first)}")
+    return [*lines, ""]
+
+
+def excerpt(judged: Judged, document: str) -> str:
+    text = " ".join(judged.corpus[document].split())
+    return f"`{document}` {text if len(text) <= EXCERPT else text[:EXCERPT] + '…'}"

@@ -1,0 +1,97 @@
+"""Reads files in a process of its own, which may be killed: `python -m app.ingest.child`.
+
+A line of standard input is a path, in hexadecimal. Each answer on standard output is the number
+of its bytes, eight of them, and then JSON: `documents`, or `unreadable`, `missing` or `memory`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic_core import from_json, to_json
+
+from app.ingest.document import Document, Section, Unreadable
+from app.ingest.reading import read_file
+
+ORPHAN_SECONDS = 5  # longer than the parent waits: a child without a parent ends all the same
+LENGTH_BYTES = 8
+MAX_SECTIONS = 1_000_000  # of a file, its rows too: the parent keeps them all at once
+
+
+class OutOfMemory(Unreadable):
+    """The process that read it has no use any more."""
+
+
+def main() -> None:
+    max_mb, seconds, memory_mb = (int(word) for word in sys.argv[1:])
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    logging.disable()  # pypdf warns of each oddity of a broken file; the reason comes as the answer
+    bound_memory(memory_mb * 2**20)
+    for path in paths(sys.stdin.buffer):
+        signal.alarm(seconds + ORPHAN_SECONDS)
+        answer = answer_of(path, max_mb)
+        signal.alarm(0)
+        answers.write(len(answer).to_bytes(LENGTH_BYTES, "big"))
+        answers.write(answer)
+        answers.flush()
+
+
+def bound_memory(size: int) -> None:
+    with suppress(ImportError, ValueError, OSError):  # not on Windows; or it is lower already
+        import resource  # noqa: PLC0415 (not on every system)
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def paths(lines: BinaryIO) -> Iterator[Path]:
+    for line in lines:
+        yield Path(os.fsdecode(bytes.fromhex(line.decode())))
+
+
+def answer_of(path: Path, max_mb: int) -> bytes:
+    content: dict[str, Any]
+    try:
+        documents = read_file(path, max_mb)
+        check_sections(path, documents)
+        return to_json({"documents": [(one.name, one.sections, one.metadata) for one in documents]})
+    except Unreadable as error:
+        content = {"unreadable": error.reason, "line": error.line}
+    except ModuleNotFoundError as error:
+        content = {"missing": error.name}
+    except MemoryError:
+        content = {"memory": True}
+    return to_json(content)
+
+
+def check_sections(path: Path, documents: Sequence[Document]) -> None:
+    if sum(len(one.sections) for one in documents) > MAX_SECTIONS:
+        raise Unreadable(path, f"has more than {MAX_SECTIONS} sections or rows: split it")
+
+
+def documents_of(answer: bytes, path: Path) -> list[Document]:
+    """What `read_file` returned or raised in the child."""
+    match from_json(answer):
+        case {"unreadable": reason, "line": line}:
+            raise Unreadable(path, reason, line)
+        case {"missing": name}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        case {"memory": True}:
+            raise OutOfMemory(path, "needs too much memory to be read")
+        case content:
+            return [
+                Document(name, [Section(*section) for section in sections], facts)
+                for name, sections, facts in content["documents"]
+            ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Tokens a day, by the clock of UTC, kept in a small file so that a restart forgets nothing.
+
+What a call may take is held in the file before the call, and put right after it. So processes that
+share the file keep the limit together, and a process that is killed leaves too much counted rather
+than too little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from app.errors import LoadFailed, ServiceError
+from app.llm import ledger
+from app.llm.ledger import EMPTY, Page
+
+TORN = (
+    "the budget file has lost its content: today's tokens count as spent, and answers are "
+    "extracted until midnight (UTC); to begin the day anew, delete the file and restart"
+)
+AHEAD = (
+    "the clock is behind the day of the budget file: tokens count for that day until it has "
+    "passed; to begin anew, delete the file and restart"
+)
+
+Result = TypeVar("Result")
+Change = Callable[[Page], tuple[Page, Result]]  # pure: it may be tried on two pages
+
+logger = logging.getLogger(__name__)
+
+
+class BudgetSpent(ServiceError):
+    """What is left of the day's tokens does not suffice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Tokens of a day that a call under way may take."""
+
+    day: date
+    tokens: int
+
+
+def utc_day() -> date:
+    return datetime.now(UTC).date()
+
+
+class Budget:
+    def __init__(self, limit: int, file: Path | None, today: Callable[[], date] = utc_day) -> None:
+        self._limit = limit
+        self._file = file if limit else None
+        self._today = today
+        self._page = EMPTY if self._file is None else opened(self._file, limit, today())
+        self._unwritten = 0  # tokens that are counted here alone, while the file cannot be written
+        self._failing = False
+        self._changing = asyncio.Lock()
+
+    @property
+    def left(self) -> int:
+        """As of our last change: other processes may have taken some since."""
+        return max(0, self._limit - self._page.turned(self._today()).tokens)
+
+    async def hold(self, tokens: int) -> Hold:
+        """Room for a call, or BudgetSpent. Whoever is cancelled here holds nothing."""
+        if not self._limit:
+            return Hold(date.min, 0)
+        taking = asyncio.ensure_future(self._change(lambda page: self._held(page, tokens)))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.wait([taking])
+            if taking.exception() is None:
+                await self.settle(taking.result(), 0)
+            raise
+
+    async def settle(self, hold: Hold, spent: int) -> None:
+        """Count what was spent in place of what was held, though the caller is cancelled."""
+        if self._limit:
+            change = self._change(lambda page: self._settled(page, hold, spent))
+            await asyncio.shield(asyncio.ensure_future(change))
+
+    def _held(self, page: Page, tokens: int) -> tuple[Page, Hold]:
+        page = page.turned(self._today())
+        if tokens > self._limit - page.tokens:
+            raise BudgetSpent("the language models' tokens for today are spent")
+        return page.plus(tokens), Hold(page.day, tokens)
+
+    def _settled(self, page: Page, hold: Hold, spent: int) -> tuple[Page, None]:
+        """Over midnight, what was held is on yesterday's page."""
+        page = page.turned(self._today())
+        return page.plus(spent - (hold.tokens if hold.day == page.day else 0)), None
+
+    async def _change(self, change: Change[Result]) -> Result:
+        if self._file is None:
+            return self._change_here(change)
+        async with self._changing:
+            return await asyncio.to_thread(self._change_file, self._file, change)
+
+    def _change_here(self, change: Change[Result]) -> Result:
+        page, result = change(self._page)
+        before = self._page.tokens - self._unwritten if page.day == self._page.day else 0
+        self._page, self._unwritten = page, page.tokens - before
+        return result
+
+    def _change_file(self, file: Path, change: Change[Result]) -> Result:
+        """In a thread, one at a time: waiting for the disk, or the lock, must not stop the loop."""
+        try:
+            with ledger.locked(file):
+                before = self._merged(file)
+                page, result = change(before)
+                if page != before:
+                    ledger.write(file, page)
+        except (OSError, ledger.Foreign) as error:
+            self._report(file, error)
+            return self._change_here(change)
+        self._page, self._unwritten, self._failing = page, 0, False
+        return result
+
+    def _merged(self, file: Path) -> Page:
+        """What the file says, and what could not be written to it; without it, what we know."""
+        try:
+            kept = ledger.read(file)
+        except ledger.Torn:
+            kept = None
+        if kept is None or kept.day < self._page.day:
+            return self._page
+        return kept.plus(self._unwritten) if kept.day == self._page.day else kept
+
+    def _report(self, file: Path, error: Exception) -> None:
+        """Once for each time that it begins: the limit holds, but a restart would forget."""
+        if not self._failing:
+            reason = error.strerror if isinstance(error, OSError) else "it holds something else"
+            fields = {"file": str(file), "reason": reason}
+            logger.error("the budget could not be written", extra={"fields": fields})
+        self._failing = True
+
+
+def opened(file: Path, limit: int, today: date) -> Page:
+    """The page to begin with.
+
+    Of a file that has lost its content nobody knows what was spent. The day counts as spent: a
+    limit on money is kept rather than an answer written, and extracts are given until midnight.
+    """
+    fields = {"file": str(file)}
+    try:
+        page = ledger.read(file)
+    except ledger.Torn:
+        page = Page(today, limit)
+        logger.error(TORN, extra={"fields": fields})
+        with suppress(OSError), ledger.locked(file):
+            ledger.write(file, page)
+    except (OSError, ledger.Foreign) as error:
+        raise LoadFailed(f"llm_budget_file {file} cannot be read as a budget") from error
+    if page is not None and page.day > today:
+        logger.warning(AHEAD, extra={"fields": fields | {"day": page.day.isoformat()}})
+    return page or EMPTY

@@ -1,0 +1,1 @@
+"""The formats that language models speak."""

@@ -1,0 +1,29 @@
+"""Jina."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from app.remote.providers.wire import Asked, Body, Score, Tokens, Told, Wire, pairs
+
+
+class Answer(BaseModel):
+    results: list[Score]
+    usage: Tokens = Tokens()
+
+
+def write(asked: Asked) -> Body:
+    return {
+        "model": asked.model,
+        "query": asked.query.text,
+        "documents": list(asked.texts),
+        "return_documents": False,
+    }
+
+
+def read(raw: bytes) -> Told:
+    answer = Answer.model_validate_json(raw)
+    return Told(pairs(answer.results), answer.usage.total_tokens)
+
+
+JINA = Wire("jina", "https://api.jina.ai", "/v1/rerank", 1000, write, read)

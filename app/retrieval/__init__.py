@@ -1,0 +1,1 @@
+"""Candidates for a question: stores, embedders, and their lists fused."""

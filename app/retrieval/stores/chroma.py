@@ -1,0 +1,144 @@
+"""Chroma's server, by its REST API (/api/v2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from app.errors import UpstreamFailed
+from app.ingest.shelf import Held, held_as
+from app.retrieval.candidate import Candidate, Search
+from app.retrieval.endpoint import (
+    Endpoint,
+    as_candidate,
+    as_id,
+    as_mapping,
+    as_number,
+    as_text,
+    reading,
+    with_text,
+)
+
+LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
+PAGE = 1000
+
+
+class Collections:
+    """Chroma asks by an id that a collection has; it is looked up once, and after it was lost."""
+
+    def __init__(self, endpoint: Endpoint, database: str) -> None:
+        tenant, _, name = (database or "default_tenant/default_database").partition("/")
+        self._root = f"/api/v2/tenants/{tenant}/databases/{name}/collections"
+        self._endpoint = endpoint
+        self._ids: dict[str, str] = {}
+
+    async def ask(self, collection: str, verb: str, body: Mapping[str, Any]) -> Any:
+        known = collection in self._ids
+        try:
+            return await self._ask(collection, verb, body)
+        except UpstreamFailed as error:
+            if error.status != 404 or not known:
+                raise
+            del self._ids[collection]
+        return await self._ask(collection, verb, body)
+
+    async def _ask(self, collection: str, verb: str, body: Mapping[str, Any]) -> Any:
+        if collection not in self._ids:
+            found = await self._endpoint.ask("GET", f"{self._root}/{collection}")
+            self._remember(collection, found)
+        return await self._endpoint.ask(
+            "POST", f"{self._root}/{self._ids[collection]}/{verb}", dict(body)
+        )
+
+    async def make(self, collection: str) -> None:
+        body = {
+            "name": collection,
+            "get_or_create": True,
+            "configuration": {"hnsw": {"space": "cosine"}},
+        }
+        self._remember(collection, await self._endpoint.ask("POST", self._root, body))
+
+    def _remember(self, collection: str, answer: Any) -> None:
+        with reading(self._endpoint.name):
+            self._ids[collection] = as_text(answer["id"])
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+
+def where(filters: Mapping[str, Any]) -> dict[str, Any]:
+    equal = [{name: {"$eq": value}} for name, value in filters.items()]
+    if not equal:
+        return {}
+    return {"where": equal[0] if len(equal) == 1 else {"$and": equal}}
+
+
+class ChromaStore:
+    name = "chroma"
+    reads: Literal["words", "vector"] = "vector"
+
+    def __init__(self, collections: Collections, collection: str) -> None:
+        self._collections = collections
+        self._collection = collection
+
+    async def search(self, search: Search) -> list[Candidate]:
+        answer = await self._collections.ask(
+            search.collection or self._collection,
+            "query",
+            {
+                "query_embeddings": [search.vector],
+                "n_results": search.k,
+                "include": ["documents", "metadatas", "distances"],
+                **where(search.filters),
+            },
+        )
+        with reading(self.name):
+            columns = (
+                answer[column][0] for column in ("ids", "documents", "metadatas", "distances")
+            )
+            found = [
+                as_candidate(name, text, facts, -as_number(distance))
+                for name, text, facts, distance in zip(*columns, strict=True)
+            ]
+            return with_text(self.name, found)
+
+    async def close(self) -> None:
+        await self._collections.close()
+
+
+class ChromaShelf:
+    name = "chroma"
+    wants_vectors = True
+
+    def __init__(self, collections: Collections, collection: str) -> None:
+        self._collections = collections
+        self._collection = collection
+
+    async def held(self) -> list[Held]:
+        await self._collections.make(self._collection)
+        found: list[Held] = []
+        while True:
+            page = {"limit": PAGE, "offset": len(found), "include": ["metadatas"]}
+            answer = await self._collections.ask(self._collection, "get", page)
+            with reading(self.name):
+                rows = list(zip(answer["ids"], answer["metadatas"], strict=True))
+                found += [held_as(as_id(name), as_mapping(facts)) for name, facts in rows]
+            if len(rows) < PAGE:
+                return found
+
+    async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
+        body = {
+            "ids": [one.id for one in chunks],
+            "documents": [one.text for one in chunks],
+            "metadatas": [dict(one.metadata) for one in chunks],
+            "embeddings": [list(one) for one in vectors],
+        }
+        await self._collections.ask(self._collection, "upsert", body)
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), PAGE):
+            body = {"ids": list(ids[start : start + PAGE])}
+            await self._collections.ask(self._collection, "delete", body)
+
+    async def close(self) -> None:
+        await self._collections.close()

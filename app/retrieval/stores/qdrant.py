@@ -1,0 +1,152 @@
+"""Qdrant, by its REST API. `?text=` names the payload's text, `?metadata=` what holds the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from uuid import uuid5
+
+from app.errors import UpstreamFailed
+from app.ingest.chunking import OURS
+from app.ingest.shelf import Held, check_size, held_as
+from app.retrieval.candidate import Candidate, Search
+from app.retrieval.endpoint import Endpoint, as_id, as_mapping, reading, with_text
+from app.retrieval.stores.layout import Layout
+
+LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
+PAGE = 1000
+MARK = "rerankd_id"  # in the payload, because Qdrant's own ids are numbers and UUIDs only
+
+
+def point_id(name: str) -> str:
+    return str(uuid5(OURS, name))
+
+
+def parted(point: Any) -> tuple[str, Mapping[str, Any]]:
+    """Id and payload; of a point that `rerankd ingest` wrote, the id that it was given."""
+    payload = as_mapping(point.get("payload"))
+    name = payload.get(MARK)
+    if isinstance(name, str) and point["id"] == point_id(name):
+        return name, {key: value for key, value in payload.items() if key != MARK}
+    return as_id(point["id"]), payload
+
+
+def equals(value: Any) -> dict[str, Any]:
+    """Qdrant matches texts, whole numbers, true and false; other numbers have ranges only."""
+    if isinstance(value, float):
+        return {"range": {"gte": value, "lte": value}}
+    return {"match": {"value": value}}
+
+
+class QdrantStore:
+    name = "qdrant"
+    reads: Literal["words", "vector"] = "vector"
+
+    def __init__(self, endpoint: Endpoint, collection: str, layout: Layout) -> None:
+        self._endpoint = endpoint
+        self._collection = collection
+        self._layout = layout
+
+    async def search(self, search: Search) -> list[Candidate]:
+        body: dict[str, Any] = {"query": search.vector, "limit": search.k, "with_payload": True}
+        if self._layout.vector:
+            body["using"] = self._layout.vector
+        if search.filters:
+            equal = [
+                {"key": self._layout.path(name), **equals(value)}
+                for name, value in search.filters.items()
+            ]
+            body["filter"] = {"must": equal}
+        collection = search.collection or self._collection
+        path = f"/collections/{collection}/points/query"
+        answer = await self._endpoint.ask("POST", path, body)
+        with reading(self.name):
+            points = answer["result"]["points"]
+            found = [self._layout.candidate(*parted(one), one["score"]) for one in points]
+            return with_text(self.name, found)
+
+    async def close(self) -> None:
+        await self._endpoint.close()
+
+
+class QdrantShelf:
+    name = "qdrant"
+    wants_vectors = True
+
+    def __init__(self, endpoint: Endpoint, collection: str, layout: Layout) -> None:
+        self._endpoint = endpoint
+        self._root = f"/collections/{collection}"
+        self._layout = layout
+        self._size = 0  # of its vectors, once that is known
+
+    async def held(self) -> list[Held]:
+        if await self._vectors() is None:
+            return []
+        wanted = [MARK, self._layout.path("source"), self._layout.path("parent_doc_id")]
+        page = {"limit": PAGE, "with_payload": wanted, "with_vector": False}
+        found: list[Held] = []
+        while True:
+            answer = await self._endpoint.ask("POST", f"{self._root}/points/scroll", page)
+            with reading(self.name):
+                for point in answer["result"]["points"]:
+                    name, payload = parted(point)
+                    found.append(held_as(name, self._layout.facts(payload)))
+                following = answer["result"]["next_page_offset"]
+            if following is None:
+                return found
+            page = {**page, "offset": following}
+
+    async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
+        await self._fit(len(vectors[0]))
+        named = self._layout.vector
+        points = [
+            {
+                "id": point_id(chunk.id),
+                "vector": {named: vector} if named else vector,
+                "payload": self._layout.fields(self.name, chunk, {MARK: chunk.id}),
+            }
+            for chunk, vector in zip(chunks, vectors, strict=True)
+        ]
+        await self._endpoint.ask("PUT", f"{self._root}/points?wait=true", {"points": points})
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), PAGE):
+            body = {"points": [point_id(name) for name in ids[start : start + PAGE]]}
+            await self._endpoint.ask("POST", f"{self._root}/points/delete?wait=true", body)
+
+    async def _fit(self, size: int) -> None:
+        """The collection is made where it is missing, and takes vectors of this size."""
+        if not self._size:
+            vectors, named = await self._vectors(), self._layout.vector
+            if vectors is None:
+                wanted = {"size": size, "distance": "Cosine"}
+                body = {"vectors": {named: wanted} if named else wanted}
+                await self._endpoint.ask("PUT", self._root, body)
+                self._size = size
+            else:
+                with reading(self.name):
+                    self._size = self._size_of(as_mapping(vectors.get(named) if named else vectors))
+        check_size(self.name, self._size, size)
+
+    def _size_of(self, vector: Mapping[str, Any]) -> int:
+        if not isinstance(vector.get("size"), int):
+            raise UpstreamFailed(
+                "qdrant: the collection's vectors have other names: name one with ?vector=, or "
+                "set another RERANKD_COLLECTION",
+                upstream=self.name,
+            )
+        return int(vector["size"])
+
+    async def _vectors(self) -> Mapping[str, Any] | None:
+        """What the collection says of them; None where there is no collection."""
+        try:
+            answer = await self._endpoint.ask("GET", self._root)
+        except UpstreamFailed as error:
+            if error.status != 404:
+                raise
+            return None
+        with reading(self.name):
+            return as_mapping(answer["result"]["config"]["params"].get("vectors"))
+
+    async def close(self) -> None:
+        await self._endpoint.close()

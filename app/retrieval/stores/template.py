@@ -1,0 +1,142 @@
+"""Any HTTP endpoint that searches, described by a JSON file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import InvalidRequest, LoadFailed
+from app.retrieval.candidate import Candidate, Search
+from app.retrieval.endpoint import (
+    Endpoint,
+    as_candidate,
+    as_number,
+    find,
+    reading,
+    walk,
+    with_text,
+)
+
+SLASHES = re.compile(r"[/\\]")
+
+
+class Template(BaseModel):
+    """Paths like `hits.0.name` lead through the answer.
+
+    In `url` and `body`, `{query}`, `{k}`, `{vector}`, `{filters}` and `{collection}` stand for
+    what is asked; `{key}` in `headers` for the key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(pattern=r"^https?://")
+    method: Literal["GET", "POST"] = "POST"
+    headers: dict[str, str] = {}
+    body: Any = None
+    reads: Literal["words", "vector"] = "words"
+    results: str
+    id: str
+    text: str
+    metadata: str | None = None
+    score: str | None = None
+
+
+def read_template(path: Path) -> Template:
+    try:
+        template = Template.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise LoadFailed(f"setting store: {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise LoadFailed(f"setting store: {path}: {name}: {first['msg']}") from error
+    if "{" in template.url.split("/", 3)[2].partition("?")[0]:
+        raise LoadFailed(f"setting store: {path}: url: a placeholder may not stand in the host")
+    return template
+
+
+def fill(value: Any, words: Mapping[str, Any]) -> Any:
+    """Placeholders replaced: a text that is nothing else becomes the value, with its type."""
+    match value:
+        case dict():
+            return {name: fill(one, words) for name, one in value.items()}
+        case list():
+            return [fill(one, words) for one in value]
+        case str() if value[:1] == "{" and value[-1:] == "}" and value[1:-1] in words:
+            return words[value[1:-1]]
+        case str():
+            return insert(value, words)
+    return value
+
+
+def insert(text: str, words: Mapping[str, Any]) -> str:
+    """In one pass, so that a question that holds `{k}` stays as it is."""
+    parts = text.split("{")
+    filled = [parts[0]]
+    for part in parts[1:]:
+        name, closed, rest = part.partition("}")
+        if closed and name in words:
+            filled.append(as_words(words[name]) + rest)
+        else:
+            filled.append("{" + part)
+    return "".join(filled)
+
+
+def fill_url(url: str, words: Mapping[str, Any]) -> str:
+    """Each word is one segment of a path, or a part of one: none leads to another path."""
+    path = url.partition("?")[0]
+    texts = {name: as_words(value) for name, value in words.items()}
+    for name, text in texts.items():
+        if f"{{{name}}}" in path and not {".", ".."}.isdisjoint(SLASHES.split(text)):
+            raise InvalidRequest(
+                f"{name} holds . or .. between slashes, or is one of them: this store has it in "
+                "the path of an address",
+                field=name,
+            )
+    return insert(url, {name: quote(text, safe="") for name, text in texts.items()})
+
+
+def as_words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class TemplateStore:
+    name = "template"
+
+    def __init__(self, endpoint: Endpoint, template: Template, collection: str) -> None:
+        self.reads = template.reads
+        self._endpoint = endpoint
+        self._template = template
+        self._collection = collection
+
+    async def search(self, search: Search) -> list[Candidate]:
+        words = {
+            "query": search.text,
+            "k": search.k,
+            "vector": search.vector,
+            "filters": dict(search.filters),
+            "collection": search.collection or self._collection,
+        }
+        body = fill(self._template.body, words)
+        url = fill_url(self._template.url, words)
+        answer = await self._endpoint.ask(self._template.method, url, body)
+        with reading(self.name):
+            rows = walk(answer, self._template.results)
+            if not isinstance(rows, list):
+                raise TypeError("not a list")
+            return with_text(self.name, [self._candidate(row) for row in rows[: search.k]])
+
+    def _candidate(self, row: Any) -> Candidate | None:
+        asked = self._template
+        facts = None if asked.metadata is None else walk(row, asked.metadata)
+        score = None if asked.score is None else as_number(walk(row, asked.score))
+        return as_candidate(walk(row, asked.id), find(row, asked.text), facts, score)
+
+    async def close(self) -> None:
+        await self._endpoint.close()

@@ -1,0 +1,44 @@
+"""Which pairs a step sees: a pure function of the recipe, the sources and the step's number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.training.bundled.data import Source
+from app.training.bundled.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Group:
+    """One query with its documents, the positive one first."""
+
+    query: str
+    documents: list[str]
+
+
+def draw_group(source: Source, recipe: Recipe, rng: np.random.Generator) -> Group | None:
+    query = int(rng.integers(recipe.trainable(len(source.queries))))
+    found = source.candidates[query]
+    found = found[found >= 0]
+    if len(found) < recipe.negatives:
+        return None
+    near = 1 / np.sqrt(np.arange(len(found)) + 3)
+    chosen = rng.choice(found, recipe.negatives, replace=False, p=near / near.sum())
+    positive = int(rng.choice(source.positives[query]))
+    texts = [source.passages[number] for number in (positive, *chosen)]
+    return Group(source.queries[query], texts)
+
+
+def draw_step(sources: Sequence[Source], recipe: Recipe, step: int) -> tuple[list[Group], int]:
+    """The groups of a step, shortest first, and the length to cut their pairs to."""
+    rng = np.random.default_rng([recipe.seed, step])
+    shares = np.array([recipe.weights.get(source.name, 1.0) for source in sources])
+    groups: list[Group] = []
+    while len(groups) < recipe.groups:
+        source = sources[int(rng.choice(len(sources), p=shares / shares.sum()))]
+        group = draw_group(source, recipe, rng)
+        if group is not None:
+            groups.append(group)
+    groups.sort(key=lambda group: max(map(len, group.documents)))
+    return groups, int(rng.choice(recipe.lengths))

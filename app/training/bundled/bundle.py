@@ -1,0 +1,115 @@
+"""A training run in one file for a machine that has a GPU and nothing else, and back in parts.
+
+python -m app.training.bundled.bundle pack --data DIR --cache DIR --model DIR --out run.tar
+
+and there, as often as it takes, for a checkpoint is picked up where it lies:
+
+tar xf run.tar
+python -m app.training.bundled --data data --cache cache --out out \\
+  --groups 64 --together 32 --steps 1500 --stop 1500
+python -m app.training.bundled.bundle split out/model --out parts
+
+and back here:
+
+python -m app.training.bundled.bundle join parts --out FOLDER
+"""
+
+import argparse
+import hashlib
+import io
+import lzma
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+APP = Path(__file__).resolve().parents[2]
+LIMIT = 64 * 1024**2
+PART = 16 * 1024**2
+DEPTH = 30  # candidates a query that travel along
+SUMS = "SHA256SUMS"
+
+
+def without_clutter(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if info.isfile() and not info.name.endswith((".py", ".xz", ".json", ".safetensors")):
+        return None
+    return None if "__pycache__" in info.name or info.name == "app/models" else info
+
+
+def add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    tar.addfile(info, io.BytesIO(data))
+
+
+def shrink(path: Path) -> bytes:
+    """Candidates, fewer and packed."""
+    numbers = np.load(path)[:, :DEPTH].astype(np.int16)
+    packed = io.BytesIO()
+    np.save(packed, numbers)
+    return lzma.compress(packed.getvalue(), preset=9)
+
+
+def pack(data: Path, cache: Path, model: Path, out: Path) -> None:
+    with tarfile.open(out, "w") as tar:
+        tar.add(APP, "app", filter=without_clutter)
+        tar.add(data, "data", filter=without_clutter)
+        tar.add(model, "out/start", filter=without_clutter)
+        for path in sorted(cache.glob("*.npy")):
+            add_bytes(tar, f"cache/{path.name}.xz", shrink(path))
+    size = out.stat().st_size
+    if size > LIMIT:
+        raise SystemExit(f"{out} has {size / 1024**2:.1f} MiB, more than {LIMIT // 1024**2}")
+
+
+def split(folder: Path, out: Path, size: int = PART) -> list[Path]:
+    """The folder as one archive, cut into parts, with the archive's checksum beside them."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, path.name)
+    whole = packed.getvalue()
+    out.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for number, first in enumerate(range(0, len(whole), size)):
+        parts.append(out / f"part-{number:03d}")
+        parts[-1].write_bytes(whole[first : first + size])
+    (out / SUMS).write_text(hashlib.sha256(whole).hexdigest() + "\n")
+    return parts
+
+
+def join(parts: Path, out: Path) -> None:
+    whole = b"".join(path.read_bytes() for path in sorted(parts.glob("part-*")))
+    if hashlib.sha256(whole).hexdigest() != (parts / SUMS).read_text().strip():
+        raise SystemExit(f"the parts in {parts} are not what was cut: one is missing or changed")
+    out.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        tar.extractall(out, filter="data")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m app.training.bundled.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    packing = verbs.add_parser("pack")
+    for name in ("data", "cache", "model"):
+        packing.add_argument(f"--{name}", type=Path, required=True)
+    for verb in ("split", "join"):
+        verbs.add_parser(verb).add_argument("folder", type=Path)
+    for parsing in verbs.choices.values():
+        parsing.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    if given.verb == "pack":
+        pack(given.data, given.cache, given.model, given.out)
+    elif given.verb == "split":
+        split(given.folder, given.out)
+    else:
+        join(given.folder, given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Many pairs through the model: alike lengths together, in half precision."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from app.engines.evidence import Parts
+from app.engines.torch.duet import Duet
+
+Texts = tuple[str, str]
+
+
+def batches(
+    model: Duet,
+    tokenizer: PreTrainedTokenizerFast,
+    pairs: Sequence[Texts],
+    *,
+    length: int,
+    tokens: int = 8192,
+) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """Padded batches of about `tokens` tokens, longest first, with the places of their pairs."""
+    queries, documents = [query for query, _ in pairs], [text for _, text in pairs]
+    encoded = tokenizer(queries, documents, truncation="longest_first", max_length=length)
+    sizes = [len(ids) for ids in encoded["input_ids"]]
+    order = sorted(range(len(pairs)), key=lambda place: -sizes[place])
+    while order:
+        count = max(1, tokens // sizes[order[0]])
+        places, order = order[:count], order[count:]
+        rows = {name: [values[place] for place in places] for name, values in encoded.items()}
+        padded = tokenizer.pad(rows, return_tensors="pt")
+        yield places, {name: tensor.to(model.device) for name, tensor in padded.items()}
+
+
+@torch.inference_mode()
+def evidence_of(
+    model: Duet, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Texts], *, length: int = 288
+) -> Tensor:
+    found = torch.zeros(len(pairs), model.head.line.in_features)
+    for places, batch in batches(model, tokenizer, pairs, length=length):
+        parts = Parts(batch["attention_mask"], batch["token_type_ids"])
+        words = model.word(batch["input_ids"])
+        states = model.encode(words, parts)
+        found[places] = model.weigh(batch["input_ids"], words, states, parts).float().cpu()
+    return found
+
+
+@torch.inference_mode()
+def mean_state(
+    model: Duet, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Texts], *, length: int = 224
+) -> Tensor:
+    """What the last layer says of a token, on average: common to all, so it tells nothing."""
+    total, count = torch.zeros(model.config.hidden_size), 0.0
+    for _, batch in batches(model, tokenizer, pairs, length=length):
+        parts = Parts(batch["attention_mask"], batch["token_type_ids"])
+        states = model.encode(model.word(batch["input_ids"]), parts)[-1].float()
+        total += (states * parts.any[..., None]).sum((0, 1)).cpu()
+        count += parts.any.sum().item()
+    return total / max(count, 1)
+
+
+@torch.inference_mode()
+def score(
+    model: Duet, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Texts], *, length: int = 512
+) -> NDArray[np.float64]:
+    logits = np.zeros(len(pairs))
+    for places, batch in batches(model, tokenizer, pairs, length=length):
+        logits[places] = model(**batch).logits[:, 0].float().cpu().numpy()
+    return logits

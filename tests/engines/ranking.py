@@ -1,0 +1,12 @@
+"""Scores straight from an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.engines import LoadedModel
+
+
+def scores(model: LoadedModel, question: str, texts: Sequence[str]) -> list[float]:
+    encoded = model.encoder.encode(question, texts, instruction=None, cut="right")
+    return model.engine.score([one.pair for one in encoded])

@@ -1,0 +1,160 @@
+"""Models that were converted: they score as before, and start without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.engines.contest import tau
+from app.engines.loading import contest, load
+from app.engines.openvino.engine import Stream
+from app.engines.probe import QUESTIONS, lists, passages
+from app.engines.spec import ModelSpec
+from app.errors import LoadFailed
+from tests import models
+from tests.engines.ranking import scores
+
+FAMILIES = ("bert", "xlm-roberta", "modernbert")
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+from app.engines.loading import load
+from app.engines.spec import ModelSpec
+model = load(ModelSpec(sys.argv[1], device="cpu", engine="openvino", engines=Path(sys.argv[2])))
+print(model.engine.name, "torch" in sys.modules, "sentence_transformers" in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    """A model of the family, converted."""
+    folder = tmp_path_factory.mktemp(request.param)
+    made = models.FAMILIES[request.param](folder / "model")
+    spec = ModelSpec(str(made), device="cpu", engine="openvino", engines=folder / "engines")
+    load(spec)
+    return spec
+
+
+def test_the_same_numbers_come_out_in_full_precision(spec: ModelSpec) -> None:
+    ours = load(replace(spec, dtype="float32"))
+    theirs = load(replace(spec, engine="torch"))
+    assert ours.engine.dtype == "float32"
+    for question in QUESTIONS[:3]:
+        texts = [*passages(), "one", "", "long " * 600]
+        assert np.allclose(
+            scores(ours, question, texts), scores(theirs, question, texts), atol=1e-4
+        )
+
+
+def test_a_score_does_not_depend_on_what_else_is_in_the_batch(spec: ModelSpec) -> None:
+    model = load(replace(spec, dtype="int8"))
+    together = scores(model, QUESTIONS[0], passages())
+    alone = [scores(model, QUESTIONS[0], [text])[0] for text in passages()]
+    assert np.allclose(together, alone, atol=0.02 * float(np.ptp(together)))
+
+
+def test_the_contest_says_of_each_engine_how_fast_and_how_faithful_it_is(spec: ModelSpec) -> None:
+    results = contest(spec)
+    assert [(one.engine, one.dtype) for one in results[:2]] == [
+        ("torch", "float32"),
+        ("openvino", "float32"),
+    ]
+    assert ("openvino", "int8") in [(one.engine, one.dtype) for one in results]
+    assert all(one.pairs_per_second > 0 for one in results)
+    assert results[1].agreement == pytest.approx(1, abs=1e-3)
+
+
+def test_what_was_converted_starts_without_torch(spec: ModelSpec) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, spec.name, str(spec.engines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["openvino", "False", "False"]
+
+
+def test_the_very_first_call_is_over_before_several_threads_make_calls(
+    bert: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that are made together can wait for each other for ever, and the whole process with them:
+    one start in six, on a busy machine."""
+    called, score = [], Stream.score
+
+    def telling(stream: Stream, *given: Any) -> list[float]:
+        called.append(threading.get_ident())
+        return score(stream, *given)
+
+    monkeypatch.setattr(Stream, "score", telling)
+    load(bert)
+    assert called == [threading.get_ident()]
+
+
+def test_texts_are_cut_as_the_model_itself_cuts_them(spec: ModelSpec) -> None:
+    ours, theirs = load(spec), load(replace(spec, engine="torch"))
+    for text in ("a  b\n", "long words " * 900, "", "東京"):
+        one, other = (
+            model.encoder.encode("a question", [text], instruction=None, cut="right")[0]
+            for model in (ours, theirs)
+        )
+        assert (one.pair.ids.tolist(), one.pair.split, one.whole) == (
+            other.pair.ids.tolist(),
+            other.pair.split,
+            other.whole,
+        )
+
+
+def test_a_shorter_max_length_is_kept_to_and_a_longer_one_refused(spec: ModelSpec) -> None:
+    assert load(replace(spec, max_length=32)).encoder.max_tokens == 32
+    with pytest.raises(LoadFailed, match="max_length 4000 exceeds the"):
+        load(replace(spec, max_length=4000))
+
+
+def test_code_that_ships_with_a_model_runs_on_torch(fresh: ModelSpec) -> None:
+    assert load(replace(fresh, engine="auto", trust_remote_code=True)).engine.name == "torch"
+
+
+def test_a_model_that_cannot_be_converted_runs_on_torch(
+    fresh: ModelSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr("app.engines.making.convert", fail)
+    model = load(replace(fresh, engine="auto"))
+    assert model.engine.name == "torch"
+    assert "cannot be converted: no such operator" in caplog.text
+    with pytest.raises(LoadFailed, match="engine openvino with dtype auto is not to be had"):
+        load(fresh)
+
+
+def test_a_chat_template_needs_torch(tmp_path: Path) -> None:
+    made = models.qwen3(tmp_path / "model")
+    spec = ModelSpec(str(made), device="cpu", engine="auto", engines=tmp_path / "engines")
+    assert load(spec).engine.name == "torch"
+    with pytest.raises(LoadFailed, match="renders a chat template"):
+        load(replace(spec, engine="openvino"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"engine": "openvino", "device": "mps"}, "engine openvino is for a CPU"),
+        ({"engine": "auto", "dtype": "int8", "device": "cuda"}, "dtype int8 is for a CPU"),
+        ({"engine": "torch", "dtype": "int8"}, "dtype int8 is openvino's"),
+    ],
+)
+def test_what_cannot_be_is_refused(bert: ModelSpec, asked: dict[str, str], sentence: str) -> None:
+    with pytest.raises(LoadFailed, match=sentence):
+        load(replace(bert, **asked))  # type: ignore[arg-type]
+
+
+def test_the_bundled_model_ranks_in_eight_bits_as_in_full_precision(tmp_path: Path) -> None:
+    spec = ModelSpec(device="cpu", engine="openvino", dtype="int8", engines=Path(".cache/engines"))
+    ours, theirs = load(spec), load(ModelSpec(device="cpu"))
+    pairs = lists(theirs.encoder)[:4]
+    taus = [tau(theirs.engine.score(one), ours.engine.score(one)) for one in pairs]
+    assert sum(taus) / len(taus) > 0.96

@@ -1,0 +1,270 @@
+"""A model over real HTTP, well and misbehaving."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.errors import UpstreamFailed, UpstreamTimeout
+from app.llm import Ended, Tokens
+from app.llm.client import Asking, Client, events
+from app.llm.formats.openai import OpenAI
+from tests.llm.asking import KEY, PROMPT, QUICK, client, listen
+from tests.llm.server import (
+    Exchange,
+    LLMServer,
+    breaks_off,
+    delta,
+    llm_server,
+    refuses,
+    says,
+    sends,
+)
+from tests.virtual_time import in_virtual_time, now
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_answer_comes_whole_with_what_it_cost() -> None:
+    async with llm_server(says("Four ", "weeks.")) as server:
+        assert await listen(client(server), stream=False) == (
+            ["Four weeks."],
+            Ended(Tokens(90, 10)),
+        )
+    (asked,) = server.asked
+    assert asked.headers["authorization"] == "Bearer sk-secret"
+    assert asked.body == {
+        "model": "model-1",
+        "messages": [
+            {"role": "system", "content": "Rules."},
+            {"role": "user", "content": "How long?"},
+        ],
+        "max_tokens": 1024,
+        "temperature": 0.1,
+    }
+
+
+async def test_an_answer_comes_in_pieces_and_says_why_it_ended() -> None:
+    async with llm_server(says("Four ", "we\u2028eks.", finish="length")) as server:
+        pieces, ended = await listen(client(server), stream=True)
+    assert pieces == ["Four ", "we\u2028eks."]
+    assert ended == Ended(Tokens(90, 10), "length")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_service_that_tells_no_usage_is_no_fault(stream: bool) -> None:
+    async with llm_server(says("Four.", usage=None)) as server:
+        assert (await listen(client(server), stream=stream))[1] == Ended(None)
+
+
+@pytest.mark.parametrize("cut", [b"", b'data: {"choices": [], "usa'])
+async def test_an_answer_whose_end_was_announced_is_whole_though_its_usage_is_cut_off(
+    cut: bytes,
+) -> None:
+    async def behave(exchange: Exchange) -> None:
+        await exchange.begin()
+        await exchange.event(delta("Four."))
+        await exchange.event(delta(None, "length"))
+        await exchange.send(cut)  # and the connection closes in the middle of a chunk
+
+    async with llm_server(behave) as server:
+        heard = await listen(client(server), stream=True)
+    assert heard == (["Four."], Ended(None, "length"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_hangs_is_given_up_in_time_and_hung_up_on(stream: bool) -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs()]
+        with pytest.raises(UpstreamTimeout, match=r"^m did not answer in time$"):
+            await listen(client(server, QUICK), stream=stream)
+        await server.gone.wait()
+
+
+async def test_one_that_hangs_in_the_middle_is_given_up_in_time() -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs_in_the_middle("Four ")]
+        with pytest.raises(UpstreamTimeout):
+            await listen(client(server, QUICK), stream=True)
+        await server.gone.wait()
+
+
+async def told(one: Client, *, stream: bool = False) -> list[bool]:
+    """Whether the prompt was taken, as often as that was said."""
+    said: list[bool] = []
+    with pytest.raises(UpstreamFailed):
+        await one.complete(PROMPT, lambda text: None, stream=stream, taken=said.append)
+    await one.close()
+    return said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_it_is_told_whether_the_service_has_taken_the_prompt(stream: bool) -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs()]
+        assert await told(client(server, QUICK), stream=stream) == [True]
+        server.script = [refuses(429, Retry_After="60")]
+        assert await told(client(server, QUICK), stream=stream) == [True, False]
+    assert await told(client(LLMServer("http://127.0.0.1:9/v1"), QUICK), stream=stream) == []
+
+
+async def test_whoever_stops_listening_ends_the_call() -> None:
+    async with llm_server() as server:
+        server.script = [server.hangs_in_the_middle("Four ")]
+        one, heard = client(server), asyncio.Queue[str]()
+        call = asyncio.create_task(one.complete(PROMPT, heard.put_nowait, stream=True))
+        assert await heard.get() == "Four "
+        call.cancel()
+        await asyncio.wait_for(server.gone.wait(), 5)
+        await one.close()
+
+
+@pytest.mark.parametrize(
+    ("stream", "behave"),
+    [
+        (False, sends(b"<html>")),
+        (False, sends(b"[]")),
+        (False, sends(b'{"choices": []}')),
+        (False, sends(b'{"choices": [{"message": {"content": null}}]}')),
+        (False, says(" ")),
+        (True, sends(b"data: {broken\n\n")),
+        (True, sends(b'data: {"choices": 7}\n\n')),
+        (True, sends(b'data: {"error": {"message": "secret"}}\n\n')),
+        (True, sends(b"")),
+        (True, breaks_off("Four ")),
+        (True, says()),
+    ],
+)
+async def test_junk_is_one_error_that_tells_nothing_of_it(stream: bool, behave: Any) -> None:
+    async with llm_server(behave) as server:
+        with pytest.raises(UpstreamFailed, match=r"^m (broke off|sent|gave)") as caught:
+            await listen(client(server), stream=stream)
+    assert "secret" not in str(caught.value)
+
+
+async def test_what_may_pass_is_tried_again() -> None:
+    async with llm_server(refuses(500), says("Four.")) as server:
+        assert (await listen(client(server), stream=True))[0] == ["Four."]
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+    async with llm_server(refuses(status), says("Four.")) as server:
+        with pytest.raises(UpstreamFailed, match=f"^m answered {status}$"):
+            await listen(client(server), stream=False)
+    assert len(server.asked) == 1
+
+
+def mocked(outcomes: list[httpx.Response], asking: Asking) -> Client:
+    transport = httpx.MockTransport(lambda request: outcomes.pop(0))
+    http = httpx.AsyncClient(transport=transport)
+    return Client("m", OpenAI(newest=True), "https://llm.example", "m", KEY, http, asking)
+
+
+WHOLE = {"choices": [{"message": {"content": "Four."}}], "usage": None}
+
+
+def test_a_hint_is_waited_for() -> None:
+    @in_virtual_time
+    async def test() -> None:
+        busy = httpx.Response(429, headers={"retry-after": "7"})
+        one = mocked([busy, httpx.Response(200, json=WHOLE)], Asking(first_token=10))
+        assert (await listen(one, stream=False))[0] == ["Four."]
+        assert now() == 7
+
+    test()
+
+
+def test_a_hint_beyond_the_time_for_a_first_word_is_not_waited_for() -> None:
+    @in_virtual_time
+    async def test() -> None:
+        busy = httpx.Response(429, headers={"retry-after": "20"})
+        with pytest.raises(UpstreamFailed, match="answered 429"):
+            await listen(mocked([busy], Asking(first_token=10)), stream=True)
+        assert now() == 0
+
+    test()
+
+
+def test_without_a_hint_the_pause_is_short() -> None:
+    @in_virtual_time
+    async def test() -> None:
+        one = mocked([httpx.Response(429), httpx.Response(200, json=WHOLE)], Asking())
+        assert (await listen(one, stream=False))[0] == ["Four."]
+        assert 0 < now() < 2
+
+    test()
+
+
+async def test_one_that_is_not_there_is_an_error() -> None:
+    nobody = LLMServer("http://127.0.0.1:9/v1")
+    with pytest.raises(UpstreamFailed, match=r"^m cannot be reached$"):
+        await listen(client(nobody, Asking(attempts=1)), stream=False)
+
+
+async def packs(exchange: Exchange) -> None:
+    """A hundred MiB in a hundred KiB."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    body = b"".join(packer.compress(b" " * 2**20) for _ in range(100)) + packer.flush()
+    await exchange.answer(200, body, Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_unpacks_to_too_much_is_given_up_before_it_takes_the_memory(
+    stream: bool,
+) -> None:
+    async with llm_server(packs) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(UpstreamFailed, match="m answered with more than 8,388,608 bytes"):
+                await listen(client(server), stream=stream)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 24 * 2**20
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_writes_far_more_than_it_may_is_cut_off(stream: bool) -> None:
+    asking = Asking(max_tokens=5000)
+    heard: list[str] = []
+    pieces = ["word " * 200] * 200
+    async with llm_server(says(*pieces)) as server:
+        one = client(server, asking)
+        with pytest.raises(UpstreamFailed, match=r"^m sent too much$"):
+            await one.complete(PROMPT, heard.append, stream=stream)
+        await one.close()
+    assert len("".join(heard)) <= asking.max_chars == 160_000
+
+
+def test_the_bounds_on_an_answer_grow_with_what_it_may_take() -> None:
+    assert (Asking(max_tokens=10).max_chars, Asking(max_tokens=10).max_bytes) == (65_536, 2**23)
+    assert Asking(max_tokens=100_000).max_bytes == 102_400_000
+
+
+async def test_an_event_may_come_in_the_smallest_of_pieces() -> None:
+    raw = b"data: one\ndata:two\r\n: comment\n\nevent: x\ndata: three"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for place in range(len(raw)):
+            yield raw[place : place + 1]
+
+    assert [data async for data in events(pieces())] == [b"one", b"two", b"three"]
+
+
+# --- Anthropic's messages ---------------------------------------------------------------------
+
+
+def test_openais_own_service_takes_its_newest_names_and_no_temperature_where_none_is_set() -> None:
+    body = OpenAI(newest=True).body(PROMPT, "m", max_tokens=9, temperature=None, stream=True)
+    assert body["max_completion_tokens"] == 9
+    assert body["stream_options"] == {"include_usage": True}
+    assert not {"max_tokens", "temperature"} & body.keys()
+    assert delta("x")["choices"]

@@ -1,0 +1,192 @@
+"""What a reranker elsewhere is sent, and what is made of its answers.
+
+That it ranks at all is seen in tests/live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from app.errors import (
+    InvalidRequest,
+)
+from app.remote.providers import WIRES, find_target
+from app.remote.reranking import AT_ONCE, Remote
+from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
+from app.settings.delegating import HOSTED
+from tests.remote.service import EVERY, NAMES, Service, answer, order
+from tests.virtual_time import in_virtual_time
+
+
+def test_each_api_that_a_setting_may_name_is_spoken() -> None:
+    assert set(WIRES) == {*HOSTED, "rerankd"} == set(NAMES)
+
+
+@EVERY
+def test_the_order_is_that_of_the_service_and_it_is_named(api: str) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        service = Service()
+        ranking = await service.rank(api, "a", "a b c", "a b")
+        assert order(ranking) == [1, 2, 0]
+        assert ranking.usage.tokens == 7
+        assert ranking.by == ranking.model == ("rerankd" if api == "rerankd" else f"{api}:m")
+        assert service.seen == [ranking]
+        assert [outcome for _, outcome, _ in service.outcomes] == ["ok"]
+
+    test()
+
+
+@in_virtual_time
+async def test_probabilities_stay_as_they_are_and_logits_are_their_log_odds() -> None:
+    plain = await Service().rank("cohere", "a", "a b c")
+    assert [result.score for result in plain.results] == [0.05, 0.01]
+    assert plain.warnings == []
+    asked = await Service().rank("cohere", "a", "a b c", score="logit")
+    assert [probability(result.score) for result in asked.results] == pytest.approx([0.05, 0.01])
+    assert asked.warnings == ["cohere:m gives probabilities: logits are their log-odds"]
+
+
+@in_virtual_time
+async def test_logits_of_another_rerankd_are_logits() -> None:
+    ranking = await Service().rank("rerankd", "a", "a b c", score="logit")
+    assert [result.score for result in ranking.results] == [0.05, 0.01]
+    plain = await Service().rank("rerankd", "a")
+    assert plain.results[0].score == probability(0.01)
+
+
+@in_virtual_time
+async def test_a_score_beyond_0_and_1_keeps_its_rank_and_is_shown_within() -> None:
+    service = Service()
+    scores = [{"index": i, "relevance_score": score} for i, score in enumerate([-0.2, 1.5, -0.1])]
+    service.before = [httpx.Response(200, json=answer(scores))]
+    ranking = await service.rank("jina", "a", "b", "c")
+    assert [(one.index, one.score) for one in ranking.results] == [(1, 1.0), (2, 0.0), (0, 0.0)]
+
+
+@EVERY
+def test_empty_documents_are_not_sent_and_equal_ones_once(api: str) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        service = Service()
+        ranking = await service.rank(api, " ", "abc", "a", "abc", "")
+        assert [body["documents"] for body in service.bodies] == [["abc", "a"]]
+        assert order(ranking) == [1, 3, 2, 0, 4]
+        assert (ranking.usage.empty, ranking.usage.duplicates) == ([0, 4], 1)
+        assert ranking.results[-1].score == 0.0
+        assert ranking.logits[0] == UNSCORED
+
+    test()
+
+
+@in_virtual_time
+async def test_nothing_is_asked_about_nothing() -> None:
+    service = Service()
+    await service.rank("cohere", "", " ")
+    assert service.calls == []
+
+
+@in_virtual_time
+async def test_top_n_and_min_score_are_ours_to_keep() -> None:
+    assert order(await Service().rank("voyage", "a", "abc", "ab", top_n=2)) == [1, 2]
+    assert order(await Service().rank("voyage", "a", "abc", "ab", min_score=0.02)) == [1, 2]
+
+
+@in_virtual_time
+async def test_more_documents_than_one_request_takes_are_split_and_merged() -> None:
+    service = Service()
+    texts = ["x" * (length + 1) for length in range(2100)]
+    ranking = await service.rank("rerankd", *texts)
+    assert [len(body["documents"]) for body in service.bodies] == [1000, 1000, 100]
+    assert order(ranking) == list(range(2099, -1, -1))
+    assert ranking.usage.tokens == 21
+
+
+@in_virtual_time
+async def test_only_so_many_calls_are_made_at_once_and_the_others_wait_for_room() -> None:
+    service, target = Service(), find_target("cohere:m")
+    service.seconds = 1
+    transport = httpx.MockTransport(service)
+    async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
+        remote = Remote(target, client, 10)
+        queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * AT_ONCE + 1)]
+        rankings = await asyncio.gather(*map(remote.rank, queries))
+    assert Counter(when for _, when in service.calls) == {0: AT_ONCE, 1: AT_ONCE, 2: 1}
+    assert (rankings[-1].times.queue, rankings[-1].times.compute) == (2, 1)
+
+
+@in_virtual_time
+async def test_another_rerankd_is_told_what_it_understands() -> None:
+    service = Service()
+    wishes: dict[str, Any] = {"instruction": "i", "cut": "left", "windows": 9, "priority": 3}
+    ranking = await service.rank("rerankd", "a", limit=2, **wishes)
+    (body,) = service.bodies
+    assert {name: body[name] for name in ("instruction", "truncation_direction", "priority")} == {
+        "instruction": "i",
+        "truncation_direction": "left",
+        "priority": 3,
+    }
+    assert (body["long_documents"], body["timeout_ms"], body["score"]) == ("windows", 2000, "logit")
+    assert ranking.warnings == []
+
+
+@in_virtual_time
+async def test_what_another_rerankd_cut_and_warned_of_is_told() -> None:
+    service = Service()
+    told = answer([{"index": i, "relevance_score": 1.0} for i in (0, 1)])
+    told["usage"]["truncated_documents"] = [1]
+    service.before = [httpx.Response(200, json=told | {"warnings": ["so it is"]})]
+    ranking = await service.rank("rerankd", "", "a", "b")
+    assert ranking.usage.truncated == [2]
+    assert ranking.warnings == ["so it is"]
+
+
+@in_virtual_time
+async def test_what_another_rerankd_could_not_score_comes_last_and_is_told() -> None:
+    service = Service()
+    scores = [{"index": i, "relevance_score": score} for i, score in ((1, 1.0), (0, UNSCORED))]
+    service.before = [httpx.Response(200, json=answer(scores))]
+    ranking = await service.rank("rerankd", "a", "b")
+    assert [(one.index, one.score) for one in ranking.results] == [(1, probability(1)), (0, 0.0)]
+    assert ranking.usage.failed == [0]
+
+
+@in_virtual_time
+async def test_what_a_hosted_api_leaves_out_is_a_warning() -> None:
+    wishes = {"instruction": "i", "cut": "left", "windows": 9, "document_tokens": 20}
+    service = Service()
+    ranking = await service.rank("cohere", "a", **wishes)
+    assert service.bodies[0]["max_tokens_per_doc"] == 20
+    assert ranking.warnings == [
+        "cohere:m takes no instruction: it was ignored",
+        "cohere:m cuts as it does: the side was ignored",
+        "cohere:m reads long documents in its own way",
+    ]
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"score": "calibrated"}, "score"),
+        ({"spans": SpansAsked(0.1)}, "relevant_spans"),
+        ({"truncate": False}, "truncate"),
+    ],
+)
+def test_what_would_be_answered_wrongly_is_refused_unasked(
+    api: str, wish: dict[str, Any], field: str
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        service = Service()
+        with pytest.raises(InvalidRequest, match=rf"^{field}: .* ranks here, and") as caught:
+            await service.rank(api, "a", **wish)
+        assert caught.value.field == field
+        assert service.calls == []
+
+    test()

@@ -1,0 +1,60 @@
+"""Stores with a server of ours in their place, filled and searched as their users do it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from app.ingest.shelf import Shelf
+from app.retrieval.candidate import Candidate
+from app.retrieval.opening import FirstStage, open_retriever, open_shelf
+from tests.answer.upstreams import EMBEDDER, EMBEDDING
+from tests.retrieval.stand_ins.elasticsearch import Elasticsearch, OpenSearch
+from tests.retrieval.stand_ins.qdrant import Qdrant
+from tests.retrieval.stand_ins.serving import StandIn
+
+TLS = ssl.create_default_context()  # made once, because it takes long
+
+MAKERS: dict[str, Callable[[], StandIn]] = {
+    "qdrant": Qdrant,
+    "elasticsearch": Elasticsearch,
+    "opensearch": OpenSearch,
+}
+
+
+def with_vectors(url: str) -> str:
+    return url if url.startswith("qdrant") else f"{url}?vector=embedding"
+
+
+def stage_of(url: str, **more: Any) -> FirstStage:
+    return FirstStage(stores=[url], **{"collection": "docs", "embedder": EMBEDDER, **more})
+
+
+class Embedding(httpx.AsyncHTTPTransport):
+    """Each text as the same vector; whatever else is asked goes to the store."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "embedder.test":
+            return httpx.Response(200, json=EMBEDDING)
+        return await super().handle_async_request(request)
+
+
+@asynccontextmanager
+async def shelf_at(url: str, **more: Any) -> AsyncIterator[Shelf]:
+    async with open_shelf(stage_of(url, **more), transport=Embedding(verify=TLS)) as (shelf, _):
+        yield shelf
+
+
+async def found(url: str, text: str = "cats", **filters: Any) -> list[Candidate]:
+    async with open_retriever(stage_of(url), transport=Embedding(verify=TLS)) as retriever:
+        got = await retriever.retrieve([text], k=10, filters=filters, collection=None)
+    return list(got.candidates)
+
+
+async def put(shelf: Shelf, *chunks: Candidate) -> None:
+    vectors = [[0.1, 0.2 + place] for place in range(len(chunks))] if shelf.wants_vectors else []
+    await shelf.put(chunks, vectors)

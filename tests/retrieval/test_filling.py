@@ -1,0 +1,156 @@
+"""Qdrant, Elasticsearch and OpenSearch filled by `rerankd ingest`, by a server in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.errors import UpstreamFailed
+from app.ingest.chunking import Chunking
+from app.ingest.shelf import Held
+from app.ingest.syncing import Sync
+from app.retrieval.candidate import Candidate
+from app.retrieval.opening import open_shelf
+from app.retrieval.stores import elasticsearch_shelf, qdrant
+from tests.retrieval.stand_ins.filling import (
+    TLS,
+    Embedding,
+    found,
+    put,
+    shelf_at,
+    stage_of,
+    with_vectors,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+def rows(number: int) -> list[Candidate]:
+    return [Candidate(f"row {place}", f"cats {place}", {"n": place}) for place in range(number)]
+
+
+async def test_all_pages_are_listed(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qdrant, "PAGE", 3)
+    monkeypatch.setattr(elasticsearch_shelf, "PAGE", 3)
+    async with shelf_at(with_vectors(store_url)) as shelf:
+        for number in (3, 7):
+            await put(shelf, *rows(number))
+            assert {one.id for one in await shelf.held()} == {one.id for one in rows(number)}
+        await shelf.remove([one.id for one in rows(5)])
+        assert {one.id for one in await shelf.held()} == {"row 5", "row 6"}
+        await shelf.remove(["row 5", "never there"])
+        assert [one.id for one in await shelf.held()] == ["row 6"]
+
+
+async def test_passages_lie_where_the_address_says(store_url: str) -> None:
+    at = f"{store_url}?text=body&metadata=facts&vector=dense"
+    facts = {"text": "a", "source": "a.md", "parent_doc_id": "p", "year": 2020}
+    async with shelf_at(at) as shelf:
+        await put(shelf, Candidate("x", "Cats purr.", facts))
+        assert await shelf.held() == [Held("x", "a.md", "p")]
+    (cat,) = await found(at, year=2020)
+    assert (cat.id, cat.text, cat.metadata) == ("x", "Cats purr.", facts)
+    assert await found(at, year=2021) == []
+
+
+async def test_metadata_that_would_hide_the_passage_are_refused(store_url: str) -> None:
+    async with shelf_at(with_vectors(store_url)) as shelf:
+        with pytest.raises(UpstreamFailed, match=r"in the field text .* with \?metadata="):
+            await put(shelf, Candidate("x", "Cats purr.", {"text": "other"}))
+        assert await shelf.held() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "other"), [(2020, 2021), (2.5, 2.25), ("2020-01-02", "cats"), (True, False)]
+)
+async def test_filters_know_every_kind_of_value(store_url: str, value: Any, other: Any) -> None:
+    at = with_vectors(store_url)
+    async with shelf_at(at) as shelf:
+        await put(shelf, Candidate("x", "cats", {"v": value}), Candidate("y", "cats", {"v": other}))
+    assert [one.id for one in await found(at, v=value)] == ["x"]
+    assert [one.metadata for one in await found(at, v=other)] == [{"v": other}]
+
+
+async def test_one_name_may_have_values_of_several_kinds(store_url: str) -> None:
+    at = with_vectors(store_url)
+    async with shelf_at(at) as shelf:
+        await put(shelf, Candidate("x", "cats", {"v": 2020}), Candidate("y", "cats", {"v": "old"}))
+    assert [one.id for one in await found(at, v=2020)] == ["x"]
+    assert [one.id for one in await found(at, v="old")] == ["y"]
+
+
+async def test_a_store_that_has_no_such_vectors_says_how_to_name_them(store_url: str) -> None:
+    async with shelf_at(with_vectors(store_url)) as shelf:
+        await put(shelf, Candidate("x", "cats"))
+    async with shelf_at(f"{store_url}?vector=dense") as shelf:
+        with pytest.raises(UpstreamFailed, match=r"with \?vector=, or set another RERANKD_COLLECT"):
+            await put(shelf, Candidate("y", "cats"))
+
+
+async def test_vectors_of_another_length_name_the_setting(store_url: str) -> None:
+    async with shelf_at(with_vectors(store_url)) as shelf:
+        await put(shelf, Candidate("x", "cats"))
+    async with shelf_at(with_vectors(store_url)) as shelf:
+        with pytest.raises(UpstreamFailed, match="of 2 numbers and not 3: set that one as RERANKD"):
+            await shelf.put([Candidate("y", "cats")], [[1.0, 2.0, 3.0]])
+        assert [one.id for one in await shelf.held()] == ["x"]
+
+
+async def test_what_others_put_there_stays_whatever_its_source(
+    store_url: str, tmp_path: Path
+) -> None:
+    """Theirs may say anything under our names."""
+    sources: Sequence[dict[str, Any]] = [{"source": 7, "parent_doc_id": 7}, {}]
+    theirs = [Candidate(f"t{place}", "cats", facts) for place, facts in enumerate(sources)]
+    note = tmp_path / "a.txt"
+    note.write_text("cats")
+    chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
+    stage = stage_of(with_vectors(store_url))
+    async with open_shelf(stage, transport=Embedding(verify=TLS)) as (shelf, embedder):
+        await put(shelf, *theirs)
+        for _ in range(2):
+            await Sync(shelf, embedder, chunking).run([tmp_path])
+        note.unlink()
+        report = await Sync(shelf, embedder, chunking).run([tmp_path])
+        assert report.removed == 1
+        assert {one.id for one in await shelf.held()} == {"t0", "t1"}
+
+
+JUNK: Sequence[Any] = (None, [], 7, {}, {"result": []}, {"docs": 1}, {"items": 1, "errors": True})
+
+
+@pytest.mark.parametrize("junk", JUNK)
+async def test_junk_is_called_junk(store_kind: str, junk: Any) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=junk))
+    async with open_shelf(stage_of(f"{store_kind}://store.test"), transport=transport) as (
+        shelf,
+        _,
+    ):
+        for ask in (shelf.held, lambda: put(shelf, Candidate("x", "cats"))):
+            with pytest.raises(
+                UpstreamFailed, match=f"{store_kind} answered JSON that is not what"
+            ):
+                await ask()
+
+
+@pytest.mark.parametrize("store_kind", ["qdrant"])
+async def test_a_point_of_others_keeps_its_own_id(store_url: str) -> None:
+    """Also where its payload has our name by chance."""
+    async with shelf_at(store_url) as shelf:
+        await put(shelf, Candidate("ours", "cats", {"n": 1}))
+    theirs = {"rerankd_id": "ours", "text": "more cats"}
+    async with httpx.AsyncClient() as client:
+        root = f"http{store_url[store_url.index(':') :]}/collections/docs/points?wait=true"
+        points = [{"id": 42, "vector": [0.1, 0.2], "payload": theirs}]
+        (await client.put(root, json={"points": points})).raise_for_status()
+    assert {(one.id, *one.metadata) for one in await found(store_url)} == {
+        ("42", "rerankd_id"),
+        ("ours", "n"),
+    }
+    async with shelf_at(store_url) as shelf:
+        await shelf.remove(["42", "ours"])
+        assert [one.id for one in await shelf.held()] == ["42"]

@@ -1,0 +1,177 @@
+"""What holds for every store that `rerankd ingest` fills.
+
+SQLite, Chroma and PostgreSQL for real; in the place of the others stands a server of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from app.errors import UpstreamFailed
+from app.ingest.chunking import Chunking
+from app.ingest.shelf import Held
+from app.ingest.syncing import Sync
+from app.retrieval.candidate import Candidate
+from app.retrieval.opening import FirstStage, open_retriever, open_shelf
+from app.retrieval.retriever import Retriever
+from tests.retrieval.stand_ins.filling import MAKERS, with_vectors
+from tests.retrieval.stand_ins.serving import serving
+from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
+
+pytestmark = pytest.mark.anyio
+
+Stage = Callable[[], FirstStage]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "chroma", "postgresql", *MAKERS])
+def fresh(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """A stage over a collection that nobody has made yet."""
+    folder: Path = tmp_path_factory.mktemp("stores")
+    with ExitStack() as stack:
+        match request.param:
+            case "sqlite":
+                url = f"sqlite:{folder}/NAME.db"
+            case "chroma":
+                url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
+            case "postgresql":
+                url = request.getfixturevalue("postgres_url")
+            case kind:
+                port = stack.enter_context(serving(MAKERS[kind]()))
+                url = with_vectors(f"{kind}://127.0.0.1:{port}")
+
+        def stage() -> FirstStage:
+            name = f"c{uuid4().hex}"
+            return FirstStage([url.replace("NAME", name)], collection=name, embedder=MINILM)
+
+        yield stage
+
+
+@pytest.fixture(scope="module")
+async def retriever(fresh: Stage) -> AsyncIterator[Retriever]:
+    async with filled(fresh()) as opened:
+        yield opened
+
+
+async def test_meaning_finds_what_shares_no_word(retriever: Retriever) -> None:
+    assert await ids(retriever, "monetary policy and rising prices", k=1) == ["3"]
+    assert await ids(retriever, "lava and eruptions", k=1) == ["2"]
+
+
+async def test_a_candidate_comes_back_whole(retriever: Retriever) -> None:
+    found = await retriever.retrieve(["content cats"], k=1, filters={}, collection=None)
+    (cat,) = found.candidates
+    assert (cat.id, cat.text) == ("0", PASSAGES[0].text)
+    assert cat.metadata == PASSAGES[0].metadata
+    assert isinstance(cat.score, float)
+
+
+async def test_scores_fall_from_the_first_to_the_last(retriever: Retriever) -> None:
+    found = await retriever.retrieve(["happy animals"], k=4, filters={}, collection=None)
+    scores = [one.score or 0.0 for one in found.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == 4
+
+
+async def test_filters_ask_for_equal_values(retriever: Retriever) -> None:
+    assert set(await ids(retriever, "cats", k=4, topic="pets")) == {"0", "1"}
+    assert await ids(retriever, "cats", k=4, topic="pets", year=2021) == ["1"]
+    assert await ids(retriever, "cats", k=4, topic="none") == []
+
+
+async def test_more_than_forty_candidates_come_from_a_filled_index(fresh: Stage) -> None:
+    stage = fresh()
+    many = [Candidate(str(place), f"Note number {place}", {"n": place}) for place in range(120)]
+    async with filled(stage, many) as retriever:
+        assert len(await ids(retriever, "a note", k=100)) == 100
+
+
+async def test_a_collection_that_is_not_there_says_what_to_do(fresh: Stage) -> None:
+    async with open_retriever(fresh()) as retriever:
+        with pytest.raises(UpstreamFailed, match="`rerankd ingest`"):
+            await ids(retriever, "cats")
+
+
+async def test_what_is_written_is_held_can_be_replaced_and_removed(fresh: Stage) -> None:
+    async with open_shelf(fresh()) as (shelf, embedder):
+        assert embedder is not None
+        assert await shelf.held() == []
+        facts = {"source": "a.md", "parent_doc_id": "p"}
+        for text in ("old", "new"):
+            chunk = Candidate("x", text, facts)
+            await shelf.put([chunk], await embedder.embed_passages([text]))
+            assert await shelf.held() == [Held("x", "a.md", "p")]
+        await shelf.remove(["x"])
+        assert await shelf.held() == []
+
+
+async def test_vectors_of_another_length_are_refused_with_a_reason(fresh: Stage) -> None:
+    async with open_shelf(fresh()) as (shelf, embedder):
+        assert embedder is not None
+        await shelf.held()
+        await shelf.put([Candidate("x", "text", {"n": 1})], [[1.0, 0.0]])
+        with pytest.raises(UpstreamFailed, match="another embedder"):
+            await shelf.put([Candidate("y", "text", {"n": 1})], [[1.0, 0.0, 0.0]])
+
+
+async def test_a_collection_made_anew_is_found(fresh: Stage) -> None:
+    """Chroma gives it another id, PostgreSQL's prepared statements lose their table."""
+    stage = fresh()
+    async with filled(stage) as retriever:
+        assert await ids(retriever, "cats", k=1) == ["0"]
+        await drop(stage)
+        await fill(stage, [Candidate("new", "cats", {"n": 1})])
+        assert await ids(retriever, "cats", k=1) == ["new"]
+
+
+async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.md", tmp_path / "b.jsonl"
+    first.write_text("# Cats\nCats purr when they are content.")
+    second.write_text('{"text": "Banks lend.", "metadata": {"year": 2020, "open": true}}')
+    stage = fresh()
+
+    async def sync() -> tuple[int, ...]:
+        async with open_shelf(stage) as (shelf, embedder):
+            chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
+            report = await Sync(shelf, embedder, chunking).run([tmp_path])
+        return report.new, report.changed, report.unchanged, report.removed
+
+    assert await sync() == (2, 0, 0, 0)
+    assert await sync() == (0, 0, 2, 0)
+    first.write_text("# Cats\nCats hiss when they are angry.")
+    second.unlink()
+    assert await sync() == (0, 1, 0, 1)
+    async with open_retriever(stage) as retriever:
+        found = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
+    (cats,) = found.candidates
+    assert cats.text == "Cats\n\nCats hiss when they are angry."
+    assert cats.metadata["source"] == first.as_posix()
+
+
+async def drop(stage: FirstStage) -> None:
+    url = stage.stores[0]
+    if url.startswith("sqlite"):
+        async with open_shelf(stage) as (shelf, _):
+            await shelf.remove([one.id for one in await shelf.held()])
+    elif url.startswith("postgres"):
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute(f"drop table {stage.collection}")
+    else:
+        kind, _, host = url.partition("?")[0].partition("://")
+        async with httpx.AsyncClient() as client:
+            path = f"http://{host}{PLACES.get(kind, '')}/{stage.collection}"
+            (await client.delete(path)).raise_for_status()
+
+
+PLACES = {
+    "chroma": "/api/v2/tenants/default_tenant/databases/default_database/collections",
+    "qdrant": "/collections",
+}
