@@ -18,7 +18,6 @@ Observe = Callable[[StageDone | Answer], None]
 # a slow reader costs memory for what is unread, and neither a model's slot nor anybody's time.
 Listener = Callable[[Found | str], None]
 
-LEAST = 0.001  # seconds; 0 would mean no limit of its own
 KEPT_BACK = 0.1  # of the time limit, and a second at most: for an extract when models are too slow
 
 
@@ -50,7 +49,11 @@ class Run:
 
     @property
     def remaining(self) -> float:
-        return max(LEAST, self._due - self._now())
+        """Seconds, or DeadlineExceeded: a limit of 0 would mean none to some who are asked."""
+        left = self._due - self._now()
+        if left <= 0:
+            raise self.late()
+        return left
 
     @property
     def elapsed(self) -> float:

@@ -117,6 +117,15 @@ async def test_a_slow_store_is_not_waited_for_beyond_the_limit() -> None:
 
 
 @in_virtual_time
+async def test_what_follows_a_slow_store_gets_the_time_that_is_left_and_no_more() -> None:
+    room = Room()
+    room.retriever.seconds = 1.9995
+    await room.ask(replace(ASKED, timeout=2.0))
+    limits = [query.timeout for query in room.reranker.queries]
+    assert limits == pytest.approx([0.0005] * len(limits))
+
+
+@in_virtual_time
 async def test_a_store_that_fails_is_a_clear_error() -> None:
     room = Room()
     room.retriever.error = UpstreamFailed("chroma answered 500", upstream="chroma")

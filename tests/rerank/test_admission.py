@@ -4,7 +4,7 @@ import pytest
 
 from app.errors import DeadlineExceeded, QueueFull
 from app.rerank.admission import FIRST_HINT, HEAD_START, STALE_SECONDS, STRETCH, Admission, Load
-from app.rerank.pace import Pace
+from app.rerank.pace import HALF_LIFE, Pace
 
 
 def admission(tokens_per_second: int = 100, room: int = 1000) -> Admission:
@@ -139,3 +139,32 @@ def test_the_pace_follows_when_the_machine_becomes_slower() -> None:
     for _ in range(100):
         pace.observe(1000, 1.0)
     assert pace.tokens_per_second == pytest.approx(1000, rel=0.1)
+
+
+def test_without_a_guess_nothing_is_expected_before_the_first_batch() -> None:
+    pace = Pace()
+    assert (pace.tokens_per_second, pace.seconds_for(100)) == (0.0, 0.0)
+
+
+def test_a_short_batch_counts_once_however_short_it_is() -> None:
+    pace = Pace()
+    pace.observe(1000, 0.5)
+    pace.observe(10, 0.5)
+    kept = 0.5 ** (0.5 / HALF_LIFE)
+    assert pace.tokens_per_second == pytest.approx((1000 * kept + 10) / (0.5 * kept + 0.5))
+
+
+def test_a_batch_that_took_no_time_counts_once() -> None:
+    pace = Pace()
+    pace.observe(100, 1.0)
+    pace.observe(50, 0.0)
+    assert pace.tokens_per_second == pytest.approx(150)
+
+
+def test_a_pace_in_doubt_is_the_same_until_the_next_batch() -> None:
+    pace = Pace()
+    pace.observe(100, 4.0)
+    pace.doubt()
+    assert pace.tokens_per_second == pytest.approx(25)
+    pace.observe(1000, 1.0)
+    assert pace.tokens_per_second == pytest.approx(1000, rel=0.001)

@@ -67,6 +67,22 @@ def test_a_later_job_joins_only_with_pairs_that_hardly_widen_the_batch() -> None
     assert lengths(queue.take(1000)) == [100]
 
 
+def test_a_pair_of_twice_the_width_waits_for_a_batch_of_its_own() -> None:
+    queue = scheduler(job(10, due=1), job(20, 12, due=2))
+    assert lengths(queue.take(1000)) == [10, 12]
+    assert lengths(queue.take(1000)) == [20]
+
+
+def test_the_longest_pair_opens_the_batch_even_beside_one_of_a_single_token() -> None:
+    assert lengths(scheduler(job(1, 5)).take(5)) == [5]
+
+
+def test_a_job_that_was_withdrawn_holds_nothing() -> None:
+    withdrawn = job(10, 20)
+    scheduler(withdrawn).remove(withdrawn)
+    assert (withdrawn.tokens, withdrawn.waiting) == (0, [])
+
+
 def test_withdrawing_a_job_leaves_the_others_and_frees_its_tokens() -> None:
     gone, kept = job(10, 20, due=1), job(30, due=2)
     queue = scheduler(gone, kept)

@@ -80,6 +80,18 @@ async def test_as_many_portions_are_under_way_as_there_are_threads() -> None:
 
 
 @in_virtual_time
+async def test_the_backlog_is_what_waits_and_what_is_under_way() -> None:
+    tokenizing = Tokenizing(SlowThreads(PACE), 10_000)
+    await ask(tokenizing, "-", PACE)  # so that the pace is known
+    assert tokenizing.backlog_seconds == 0.0
+    asked = asyncio.create_task(ask(tokenizing, "a", 500, 300))
+    await asyncio.sleep(0)
+    assert tokenizing.waiting_chars == 300
+    assert tokenizing.backlog_seconds == pytest.approx(0.8, rel=0.01)
+    await asked
+
+
+@in_virtual_time
 async def test_a_caller_that_goes_withdraws_what_waits() -> None:
     threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 10_000)

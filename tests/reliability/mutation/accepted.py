@@ -35,6 +35,21 @@ ACCEPTED: Mapping[str, Mapping[str, str]] = {
         'return Draining("the service is shutting down", retry_after=1.0) => '
         'return Draining("the service is shutting down", retry_after=2.0)': CHOSEN,
     },
+    "calls.py": {
+        "SLOWER = 20  # times what is expected of a call, from which on it counts as hanging => "
+        "SLOWER = 21  # times what is expected of a call, from which on it counts as hanging": (
+            CHOSEN
+        ),
+    },
+    "pace.py": {
+        "HALF_LIFE = 10.0  # seconds of compute after which a batch counts half => "
+        "HALF_LIFE = 11.0  # seconds of compute after which a batch counts half": CHOSEN,
+        "MAX_BATCH_SECONDS = 2.0 => MAX_BATCH_SECONDS = 3.0": CHOSEN,
+    },
+    "tokenizing.py": {
+        "FIRST_PACE = 1e6  # characters a second, about as fast as one processor => "
+        "FIRST_PACE = 1000001.0  # characters a second, about as fast as one processor": CHOSEN,
+    },
     "cache.py": {
         "ENTRY_BYTES = 400  # a key, a Known and their place in the table, measured => "
         "ENTRY_BYTES = 401  # a key, a Known and their place in the table, measured": CHOSEN,

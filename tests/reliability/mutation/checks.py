@@ -27,6 +27,7 @@ UNIT_TESTS = (
     "test_turns.py",
     "test_tokenizing.py",
     "test_health.py",
+    "test_calls.py",
 )
 BACKEND = "tests.reliability.mutants.backend"
 SEEDS = range(1, 9)
