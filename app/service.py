@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanag
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.compose.answering import Answering
+from app.answer.pipeline import Answering
 from app.errors import LoadFailed, NoStore
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback

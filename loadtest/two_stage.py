@@ -22,8 +22,8 @@ from app.evaluation.data.sources import read_judged
 from app.evaluation.measures.measures import measure
 from app.evaluation.progress import track
 from app.evaluation.scoring import Answer, reorder, score_all
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import FirstStage, open_retriever, open_shelf
+from app.retrieval.opening import FirstStage, open_retriever, open_writer
+from app.retrieval.store import Candidate
 from app.settings import Settings
 
 Found = Mapping[str, Sequence[str]]
@@ -61,11 +61,11 @@ async def run(arguments: argparse.Namespace) -> None:
 
 
 async def fill(stage: FirstStage, judged: Judged) -> None:
-    async with open_shelf(stage) as (shelf, embedder):
+    async with open_writer(stage) as (writer, embedder):
         for some in track(list(batches(list(judged.corpus.items()))), "filling"):
             chunks = [Candidate(name, text) for name, text in some]
             texts = [text for _, text in some]
-            await shelf.put(chunks, await embedder.embed_passages(texts) if embedder else [])
+            await writer.put(chunks, await embedder.embed_passages(texts) if embedder else [])
 
 
 def batches(rows: Sequence[tuple[str, str]]) -> list[Sequence[tuple[str, str]]]:

@@ -15,7 +15,7 @@ from app.engines import Encoded, OutOfMemory, Pair
 from app.errors import UpstreamFailed
 from app.llm import Ended, OnText, Prompt, Tokens
 from app.rerank.query import Query, Ranking, Result, Side
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.virtual_time import now
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.answer.cache import Recent
-from app.answer.pipeline import Answerer, Manner
+from app.answer.pipeline import Answerer, Answering, Manner
 from app.answer.question import Question
-from app.compose.answering import Answering
 from app.errors import EngineFailed, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.query import Document, Query, Ranker

@@ -9,7 +9,7 @@ from typing import Literal
 from app.answer.citations import Citation
 from app.answer.question import Question
 from app.llm import Tokens
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 
 Outcome = Literal["answered", "extractive", "not_found"]
 

@@ -15,6 +15,7 @@ from app.answer.answered import Answer, Found, Source
 from app.answer.cache import Recent
 from app.answer.citations import Reader
 from app.answer.extractive import extract
+from app.answer.feedback import Feedback
 from app.answer.prompt import NO_ANSWER, build
 from app.answer.question import Question
 from app.answer.run import Listener, Observe, Run
@@ -30,7 +31,7 @@ from app.answer.writing import answer_key, written
 from app.errors import UpstreamFailed
 from app.llm.chain import AllFailed, Chain
 from app.rerank.query import Document, Query, Ranker, Ranking
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
 NO_QUESTION = Question("")  # of an answer in the cache: whoever is given it has his own
@@ -226,3 +227,11 @@ class Answerer:
             bare = replace(answer, question=NO_QUESTION, found=Found((), ()), warnings=own)
             self._cache.put(key, bare)
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    answerer: Answerer
+    chain: Chain | None
+    feedback: Feedback | None
+    remember: Callable[[str, Answer], None] = lambda name, answer: None  # for a verdict later

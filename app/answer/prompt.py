@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import dropwhile, groupby
 
-from app.answer.question import Question, Turn
+from app.answer.question import Question
 from app.errors import TooLong
-from app.llm import BYTES_PER_TOKEN, Prompt, estimate, estimate_turn
+from app.llm import BYTES_PER_TOKEN, Prompt, Turn, estimate, estimate_turn
 from app.rerank.spans import sentences
 
 NO_ANSWER = "I don't know."

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from app.answer.answered import Answer, Found
 from app.llm import Prompt, Spoken
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 
 Kind = Literal["CHAIN", "RETRIEVER", "RERANKER", "LLM"]
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from app.answer.feedback import NoFeedback, Verdict
+from app.answer.pipeline import Answering
 from app.api.answer_bodies import (
     EXAMPLES,
     AnswerBody,
@@ -23,7 +24,6 @@ from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import as_invalid
-from app.compose.answering import Answering
 from app.metrics import Metrics
 from app.service import Service
 

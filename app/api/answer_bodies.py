@@ -9,9 +9,10 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from app.answer.answered import Answer, Found
-from app.answer.question import Question, Turn
+from app.answer.question import Question
 from app.api.dialects.fields import QUERY, WHOLE, Lenient
-from app.retrieval.candidate import COLLECTION, MAX_FILTER_NAME, MAX_FILTER_TEXT, MAX_FILTERS
+from app.llm import Turn
+from app.retrieval.store import COLLECTION, MAX_FILTER_NAME, MAX_FILTER_TEXT, MAX_FILTERS
 
 MOST_FINAL = 100
 MOST_TURNS = 50

@@ -18,12 +18,12 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.answer.answered import Answer, Found
+from app.answer.pipeline import Answering
 from app.answer.question import Question
 from app.api.answer_bodies import render, render_sources
 from app.api.body import write_json
 from app.api.marking import marked
 from app.api.problems import describe
-from app.compose.answering import Answering
 from app.errors import DeadlineExceeded
 
 # After the time limit, for what was made within it: an answer may be ready at the last moment.

@@ -24,7 +24,7 @@ from app.ingest.finding import find_files
 from app.ingest.reader import FileLimits, Reader
 from app.ingest.reading import MAX_MB
 from app.ingest.syncing import Report, Sync
-from app.retrieval.opening import FirstStage, open_shelf
+from app.retrieval.opening import FirstStage, open_writer
 from app.settings import Settings
 
 EXTRA = ("pypdf", "selectolax", "tqdm")
@@ -118,9 +118,9 @@ async def ingest(
 ) -> Report:
     from app.evaluation.progress import bar  # noqa: PLC0415 (the extra)
 
-    async with open_shelf(stage) as (shelf, embedder):
+    async with open_writer(stage) as (writer, embedder):
         with bar(len(find_files(paths).files), "files") as step:
-            return await Sync(shelf, embedder, chunking, reader.read).run(paths, step)
+            return await Sync(writer, embedder, chunking, reader.read).run(paths, step)
 
 
 @contextmanager

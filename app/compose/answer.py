@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pydantic import SecretStr
 
 from app.answer.harmless_tracer import HarmlessTracer
-from app.answer.pipeline import Manner, Retrieves
+from app.answer.pipeline import Answering, Manner, Retrieves
 from app.answer.tracing import NoTracer, Tracer
-from app.compose.answering import Answering, KeyedLLM, Plan, open_answering
+from app.compose.answering import KeyedLLM, Plan, open_answering
 from app.errors import LoadFailed
 from app.llm.client import Asking
 from app.metrics import Metrics

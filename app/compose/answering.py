@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from app.answer.answered import Answer
 from app.answer.cache import MAX_BYTES, Recent
 from app.answer.feedback import Feedback
-from app.answer.pipeline import Answerer, Manner, Retrieves
+from app.answer.pipeline import Answerer, Answering, Manner, Retrieves
 from app.answer.run import Observe
 from app.answer.tracing import NoTracer, Tracer
 from app.llm.breaker import Breaker
@@ -55,14 +55,6 @@ class Plan:
     cache_bytes: int = MAX_BYTES
     feedback_file: Path | None = None
     feedback_bytes: int = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Answering:
-    answerer: Answerer
-    chain: Chain | None
-    feedback: Feedback | None
-    remember: Callable[[str, Answer], None] = lambda name, answer: None  # for a verdict later
 
 
 @asynccontextmanager

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 from app.ingest.document import Document, Section, Unreadable
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
+from app.retrieval.writer import CHUNK_NAMESPACE
 
 Measure = Callable[[Sequence[str]], Sequence[int]]  # tokens of each text
 Span = tuple[int, int]
@@ -19,7 +20,6 @@ MAX_CHUNKS = 100_000  # of a file: one of 64 MB of prose has fewer
 CHARACTERS_PER_TOKEN = 16  # at most: a model may take a long word, or none it can see, as nothing
 MEASURED_AT_ONCE = 4_096
 
-OURS = UUID("7b1e62c0-5c0f-4d43-9b0e-6f2f3d2c9a11")
 BORDER = re.compile(
     r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n|\n(?=\s*(?:[-*+|>]|\d+[.)]|```))"  # noqa: RUF001
 )
@@ -40,7 +40,7 @@ class Chunking(NamedTuple):
 
 
 def file_id(source: str) -> str:
-    return str(uuid5(OURS, source))
+    return str(uuid5(CHUNK_NAMESPACE, source))
 
 
 def chunks_of(source: str, documents: Sequence[Document], chunking: Chunking) -> list[Candidate]:
@@ -61,7 +61,7 @@ def chunks_of(source: str, documents: Sequence[Document], chunking: Chunking) ->
                 facts["row"] = document.name
             said = repr(sorted(facts.items()))
             for text in titled(section, chunking):
-                name = str(uuid5(OURS, f"{said}\n{text}"))
+                name = str(uuid5(CHUNK_NAMESPACE, f"{said}\n{text}"))
                 found[name] = Candidate(name, text, facts)
                 if len(found) > chunking.max_chunks:
                     reason = f"makes more than {chunking.max_chunks} chunks (--max-file-chunks)"

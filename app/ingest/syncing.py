@@ -12,9 +12,9 @@ from app.ingest.chunking import Chunking, chunks_of, file_id
 from app.ingest.document import Document, Unreadable
 from app.ingest.finding import find_files
 from app.ingest.reading import read_file
-from app.ingest.shelf import Shelf
-from app.retrieval.candidate import Candidate
 from app.retrieval.embedder import Embedder
+from app.retrieval.store import Candidate
+from app.retrieval.writer import StoreWriter
 
 BATCH = 64  # chunks that are embedded and written at once; a stop loses no more than these
 Read = Callable[[Path], list[Document]]
@@ -39,12 +39,12 @@ def source_of(path: Path) -> str:
 class Sync:
     def __init__(
         self,
-        shelf: Shelf,
+        writer: StoreWriter,
         embedder: Embedder | None,
         chunking: Chunking,
         read: Read = read_file,
     ) -> None:
-        self._shelf = shelf
+        self._writer = writer
         self._embedder = embedder
         self._chunking = chunking
         self._read = read
@@ -74,7 +74,7 @@ class Sync:
     async def _look(self) -> None:
         """Only what `rerankd ingest` wrote; all else in the collection is left alone."""
         known = defaultdict(set)
-        for held in await self._shelf.held():
+        for held in await self._writer.held():
             if held.source is not None and held.parent_doc_id == file_id(held.source):
                 known[held.source].add(held.id)
         self._known = dict(known)
@@ -98,14 +98,14 @@ class Sync:
 
     async def _put(self, chunks: Sequence[Candidate], report: Report) -> None:
         vectors: list[list[float]] = []
-        if self._embedder is not None and self._shelf.wants_vectors:
+        if self._embedder is not None and self._writer.wants_vectors:
             vectors = await self._embedder.embed_passages([chunk.text for chunk in chunks])
-        await self._shelf.put(chunks, vectors)
+        await self._writer.put(chunks, vectors)
         report.chunks_written += len(chunks)
 
     async def _remove(self, ids: set[str], report: Report) -> None:
         if ids:
-            await self._shelf.remove(sorted(ids))
+            await self._writer.remove(sorted(ids))
             report.chunks_removed += len(ids)
 
 

@@ -6,14 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from app.answer.question import Turn
-
 AROUND = 8  # tokens that mark a turn
 BYTES_PER_TOKEN = 3
 Finish = Literal["stop", "length", "filter"]
 # Takes each piece of an answer at once. It is no coroutine, so whoever listens cannot hold up the
 # model, nor keep its slot.
 OnText = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    role: Literal["user", "assistant"]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

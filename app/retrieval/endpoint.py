@@ -13,7 +13,7 @@ import httpx
 from pydantic_core import to_json
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from app.upstream import call
 from app.upstream.reading import fetch
 

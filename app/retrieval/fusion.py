@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 
 DAMPING = 60  # as in Cormack, Clarke and Büttcher, 2009
 

@@ -1,4 +1,4 @@
-"""From settings' values to a first stage that answers, or a shelf that can be filled."""
+"""From settings' values to a first stage that answers, or a writer that can be filled."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from types import ModuleType
 import httpx
 
 from app.errors import LoadFailed
-from app.ingest.shelf import Shelf
 from app.retrieval.address import Address, read_address
-from app.retrieval.candidate import Store
 from app.retrieval.embedder import Embedder, RemoteEmbedder, load_embedder
 from app.retrieval.endpoint import Endpoint
 from app.retrieval.retriever import MAX_PASSAGE_CHARS, Observe, Retriever
+from app.retrieval.store import Store
 from app.retrieval.stores import chroma, elasticsearch, qdrant
-from app.retrieval.stores.elasticsearch_shelf import ElasticsearchShelf
+from app.retrieval.stores.elasticsearch_writer import ElasticsearchWriter
 from app.retrieval.stores.layout import layout_of, layout_to_fill
-from app.retrieval.stores.sqlite import SqliteShelf, SqliteStore
+from app.retrieval.stores.sqlite import SqliteStore, SqliteWriter
 from app.retrieval.stores.sqlite_file import Database
 from app.retrieval.stores.template import TemplateStore, read_template
+from app.retrieval.writer import StoreWriter
 from app.upstream.reading import ACCEPTED
 
 DEFAULT_STORE = "sqlite:rerankd.db"
@@ -69,22 +69,22 @@ async def open_retriever(
 
 
 @asynccontextmanager
-async def open_shelf(
+async def open_writer(
     stage: FirstStage, *, transport: httpx.AsyncBaseTransport | None = None
-) -> AsyncIterator[tuple[Shelf, Embedder | None]]:
+) -> AsyncIterator[tuple[StoreWriter, Embedder | None]]:
     """The one store of this stage, to be written."""
     if len(stage.stores) != 1:
         raise LoadFailed("setting store: names several stores: choose one with --store")
     opening = Opening(stage, transport, writes=True)
     async with AsyncExitStack() as stack:
-        shelf = opening.shelf(read_address(stage.stores[0]))
-        stack.push_async_callback(shelf.close)
+        writer = opening.writer(read_address(stage.stores[0]))
+        stack.push_async_callback(writer.close)
         embedder = await opening.embedder()
         if embedder is not None:
             stack.push_async_callback(embedder.close)
-        elif shelf.wants_vectors:
-            raise LoadFailed(f"setting embedder: store {shelf.name} holds vectors and needs one")
-        yield shelf, embedder
+        elif writer.wants_vectors:
+            raise LoadFailed(f"setting embedder: store {writer.name} holds vectors and needs one")
+        yield writer, embedder
 
 
 class Opening:
@@ -137,29 +137,29 @@ class Opening:
                 store = elasticsearch.ElasticsearchStore(endpoint, collection, layout)
         return [store]
 
-    def shelf(self, address: Address) -> Shelf:
+    def writer(self, address: Address) -> StoreWriter:
         collection, options = self._stage.collection, address.options
         match address.kind:
             case "sqlite":
                 wants = bool(self._stage.embedder)
-                return SqliteShelf(self._database(address), collection, wants_vectors=wants)
+                return SqliteWriter(self._database(address), collection, wants_vectors=wants)
             case "chroma":
-                return chroma.ChromaShelf(self._collections(address), collection)
+                return chroma.ChromaWriter(self._collections(address), collection)
             case "qdrant":
                 layout = layout_to_fill(options)
-                return qdrant.QdrantShelf(self._qdrant(address), collection, layout)
+                return qdrant.QdrantWriter(self._qdrant(address), collection, layout)
             case "postgresql":
                 pgvector = extra("app.retrieval.stores.pgvector", "postgres")
                 server = pgvector.Postgres(dsn(address), self._seconds)
-                shelf: Shelf = pgvector.PgvectorShelf(server, collection)
-                return shelf
+                writer: StoreWriter = pgvector.PgvectorWriter(server, collection)
+                return writer
             case "template":
                 raise LoadFailed(
                     "setting store: template is searched but not written: fill it with its own "
                     "tools, or ingest into another store"
                 )
         layout = layout_to_fill(options)
-        return ElasticsearchShelf(self._elasticsearch(address), collection, layout)
+        return ElasticsearchWriter(self._elasticsearch(address), collection, layout)
 
     @property
     def _seconds(self) -> float:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
-from app.retrieval.candidate import (
+from app.retrieval.embedder import Embedder
+from app.retrieval.fusion import fuse
+from app.retrieval.store import (
     COLLECTION,
     MAX_FILTER_NAME,
     MAX_FILTER_TEXT,
@@ -18,8 +20,6 @@ from app.retrieval.candidate import (
     Search,
     Store,
 )
-from app.retrieval.embedder import Embedder
-from app.retrieval.fusion import fuse
 
 NAMED = re.compile(COLLECTION)
 MAX_PASSAGE_CHARS = 200_000

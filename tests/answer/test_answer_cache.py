@@ -11,9 +11,8 @@ from app.answer.answered import Answer, Found, Source
 from app.answer.cache import Recent
 from app.answer.memory import bytes_of
 from app.answer.prompt import FENCE, LEAST, MARGIN, RULES
-from app.answer.question import Turn
-from app.llm import estimate
-from app.retrieval.candidate import Candidate
+from app.llm import Turn, estimate
+from app.retrieval.store import Candidate
 from tests.answer.rooms import ASKED, DOWN, Room, ids
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time

@@ -26,7 +26,7 @@ from app.errors import InvalidRequest, LoadFailed
 from app.evaluation.data.judged import Judged
 from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from app.training.finetune.pairs import read_labelled
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.llm import estimate_prompt
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.answer.rooms import ASKED, DOWN, Room, ids
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time

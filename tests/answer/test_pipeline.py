@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from app.answer.answered import Found
-from app.answer.question import Turn
 from app.errors import DeadlineExceeded, UpstreamFailed
+from app.llm import Turn
 from app.llm.slots import Slots
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.answer.rooms import ASKED, DOWN, Room, ids
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time, now

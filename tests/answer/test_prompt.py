@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from app.answer.prompt import RULES, at_the_edges, build, cut
-from app.answer.question import Question, Turn
+from app.answer.question import Question
 from app.errors import TooLong
-from app.llm import estimate_prompt
+from app.llm import Turn, estimate_prompt
 
 SENTENCE = "The library lends books for four weeks to everybody. "
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.answer.question import Question, Turn
+from app.answer.question import Question
 from app.errors import InvalidRequest
+from app.llm import Turn
 
 
 @pytest.mark.parametrize("final_k", [10, 11])

@@ -8,7 +8,7 @@ import pytest
 
 from app.api.answer_bodies import EXAMPLES, AnswerBody
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.api.asking import ASKED, TEXTS, llm_of, streamed
 from tests.desk import Desk
 from tests.fakes import FakeRetriever

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from fastapi import Request
 
+from app.answer.pipeline import Answering
 from app.answer.question import Question
 from app.api.answer_stream import SEND_SECONDS, STALLED, EventStream
-from app.compose.answering import Answering
 from app.errors import DeadlineExceeded, UpstreamFailed
 from app.llm import Prompt
 from app.llm.slots import Slots

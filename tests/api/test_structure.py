@@ -16,7 +16,7 @@ from app.api.dialects.native import NATIVE
 from app.api.dialects.vllm import MAX_PARTS
 from app.api.reading import as_invalid
 from app.api.structure import Strings, count_values
-from app.retrieval.candidate import MAX_FILTERS
+from app.retrieval.store import MAX_FILTERS
 from tests.desk import Desk
 
 SEEDS = 300

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.ingest.chunking import CHARACTERS_PER_TOKEN, Chunking, chunks_of, cut
 from app.ingest.document import Document, Section, Unreadable
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 
 
 def count_words(texts: Sequence[str]) -> list[int]:

@@ -10,10 +10,10 @@ import pytest
 
 from app.errors import UpstreamFailed
 from app.ingest.chunking import Chunking
-from app.ingest.shelf import Shelf
 from app.ingest.syncing import Sync
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import FirstStage, open_shelf
+from app.retrieval.opening import FirstStage, open_writer
+from app.retrieval.store import Candidate
+from app.retrieval.writer import StoreWriter
 
 pytestmark = pytest.mark.anyio
 
@@ -32,75 +32,79 @@ def notes(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
-    async with open_shelf(FirstStage(stores=[f"sqlite:{tmp_path / 'a.db'}"])) as (opened, _):
+async def writer(tmp_path: Path) -> AsyncIterator[StoreWriter]:
+    async with open_writer(FirstStage(stores=[f"sqlite:{tmp_path / 'a.db'}"])) as (opened, _):
         yield opened
 
 
-async def sync(shelf: Shelf, *paths: Path) -> dict[str, Any]:
-    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run(paths)
+async def sync(writer: StoreWriter, *paths: Path) -> dict[str, Any]:
+    report = await Sync(writer, None, Chunking(count_words, 20, 0)).run(paths)
     names = ("new", "changed", "unchanged", "removed", "chunks_written", "chunks_removed")
     return {name: getattr(report, name) for name in names if getattr(report, name)}
 
 
-async def sources(shelf: Shelf) -> set[str]:
-    return {Path(one.source or "").name for one in await shelf.held()}
+async def sources(writer: StoreWriter) -> set[str]:
+    return {Path(one.source or "").name for one in await writer.held()}
 
 
-async def test_what_is_in_the_store_already_is_not_written_again(shelf: Shelf, notes: Path) -> None:
-    first = await sync(shelf, notes)
-    assert first == {"new": 2, "chunks_written": len(await shelf.held())}
-    assert await sync(shelf, notes) == {"unchanged": 2}
+async def test_what_is_in_the_store_already_is_not_written_again(
+    writer: StoreWriter, notes: Path
+) -> None:
+    first = await sync(writer, notes)
+    assert first == {"new": 2, "chunks_written": len(await writer.held())}
+    assert await sync(writer, notes) == {"unchanged": 2}
 
 
-async def test_of_a_changed_file_only_what_changed_is_replaced(shelf: Shelf, notes: Path) -> None:
-    await sync(shelf, notes)
+async def test_of_a_changed_file_only_what_changed_is_replaced(
+    writer: StoreWriter, notes: Path
+) -> None:
+    await sync(writer, notes)
     (notes / "a.md").write_text((notes / "a.md").read_text() + "\n# B\nNew.")
-    assert await sync(shelf, notes) == {"changed": 1, "unchanged": 1, "chunks_written": 1}
+    assert await sync(writer, notes) == {"changed": 1, "unchanged": 1, "chunks_written": 1}
     (notes / "b.txt").write_text("Other.")
     changed = {"changed": 1, "unchanged": 1, "chunks_written": 1, "chunks_removed": 1}
-    assert await sync(shelf, notes) == changed
+    assert await sync(writer, notes) == changed
 
 
 async def test_a_file_that_has_gone_from_its_folder_goes_from_the_store(
-    shelf: Shelf, notes: Path
+    writer: StoreWriter, notes: Path
 ) -> None:
-    await sync(shelf, notes)
+    await sync(writer, notes)
     (notes / "b.txt").unlink()
-    assert await sync(shelf, notes / "a.md") == {"unchanged": 1}
-    assert await sync(shelf, notes) == {"unchanged": 1, "removed": 1, "chunks_removed": 1}
-    assert await sources(shelf) == {"a.md"}
+    assert await sync(writer, notes / "a.md") == {"unchanged": 1}
+    assert await sync(writer, notes) == {"unchanged": 1, "removed": 1, "chunks_removed": 1}
+    assert await sources(writer) == {"a.md"}
 
 
 async def test_what_others_put_there_stays_whatever_it_says_of_its_source(
-    shelf: Shelf, notes: Path
+    writer: StoreWriter, notes: Path
 ) -> None:
     inside = (notes / "gone.md").as_posix()
-    await shelf.put([Candidate("x", "theirs", {"source": inside, "parent_doc_id": "theirs"})], [])
-    await shelf.put([Candidate("y", "theirs too")], [])
-    await sync(shelf, notes)
-    assert {"x", "y"} <= {one.id for one in await shelf.held()}
+    await writer.put([Candidate("x", "theirs", {"source": inside, "parent_doc_id": "theirs"})], [])
+    await writer.put([Candidate("y", "theirs too")], [])
+    await sync(writer, notes)
+    assert {"x", "y"} <= {one.id for one in await writer.held()}
 
 
 async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_what_was_known(
-    shelf: Shelf, notes: Path
+    writer: StoreWriter, notes: Path
 ) -> None:
-    await sync(shelf, notes)
+    await sync(writer, notes)
     (notes / "a.md").write_bytes(b"\xff\xff")
     (notes / "c.txt").write_text("Seven.")
-    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    report = await Sync(writer, None, Chunking(count_words, 20, 0)).run([notes])
     assert report.problems == [f"{notes / 'a.md'}: is not UTF-8 text"]
     assert (report.new, report.removed) == (1, 0)
-    assert await sources(shelf) == {"a.md", "b.txt", "c.txt"}
+    assert await sources(writer) == {"a.md", "b.txt", "c.txt"}
 
 
 async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_known(
-    shelf: Shelf, notes: Path, monkeypatch: pytest.MonkeyPatch
+    writer: StoreWriter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for a user without the right to; whoever runs the tests may be root."""
     (notes / "inner").mkdir()
     (notes / "inner/c.txt").write_text("Seven.")
-    await sync(shelf, notes)
+    await sync(writer, notes)
     (notes / "b.txt").unlink()
     scan = os.scandir
 
@@ -110,17 +114,17 @@ async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_kno
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    report = await Sync(writer, None, Chunking(count_words, 20, 0)).run([notes])
     assert report.problems == [f"{notes / 'inner'}: Permission denied"]
     assert report.removed == 1
-    assert await sources(shelf) == {"a.md", "c.txt"}
+    assert await sources(writer) == {"a.md", "c.txt"}
 
 
 async def test_a_file_that_cannot_be_looked_at_is_reported_and_keeps_what_was_known(
-    shelf: Shelf, notes: Path, monkeypatch: pytest.MonkeyPatch
+    writer: StoreWriter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a folder that may be listed and not entered."""
-    await sync(shelf, notes)
+    await sync(writer, notes)
     stat, read = Path.stat, Path.read_text
 
     def refuse(done: Any) -> Any:
@@ -133,61 +137,63 @@ async def test_a_file_that_cannot_be_looked_at_is_reported_and_keeps_what_was_kn
 
     monkeypatch.setattr(Path, "stat", refuse(stat))
     monkeypatch.setattr(Path, "read_text", refuse(read))
-    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    report = await Sync(writer, None, Chunking(count_words, 20, 0)).run([notes])
     assert report.problems == [f"{notes / 'b.txt'}: Permission denied"]
-    assert await sources(shelf) == {"a.md", "b.txt"}
+    assert await sources(writer) == {"a.md", "b.txt"}
 
 
 async def test_what_a_link_out_of_the_folder_leads_to_is_reported_and_goes_from_the_store(
-    shelf: Shelf, notes: Path
+    writer: StoreWriter, notes: Path
 ) -> None:
-    await sync(shelf, notes)
+    await sync(writer, notes)
     (notes / "b.txt").rename(notes.parent / "private.txt")
     (notes / "b.txt").symlink_to("../private.txt")
-    report = await Sync(shelf, None, Chunking(count_words, 20, 0)).run([notes])
+    report = await Sync(writer, None, Chunking(count_words, 20, 0)).run([notes])
     reason = f"is a link that leads out of {notes}; name its target to have it read"
     assert report.problems == [f"{notes / 'b.txt'}: {reason}"]
     assert report.removed == 1
-    assert await sources(shelf) == {"a.md"}
+    assert await sources(writer) == {"a.md"}
 
 
 async def test_a_file_of_too_many_chunks_is_reported_and_keeps_what_was_known(
-    shelf: Shelf, notes: Path
+    writer: StoreWriter, notes: Path
 ) -> None:
-    await sync(shelf, notes)
+    await sync(writer, notes)
     (notes / "b.txt").write_text("".join(f"This is number {place}. " for place in range(9)))
-    report = await Sync(shelf, None, Chunking(count_words, 4, 0, max_chunks=2)).run([notes])
+    report = await Sync(writer, None, Chunking(count_words, 4, 0, max_chunks=2)).run([notes])
     reason = "makes more than 2 chunks (--max-file-chunks)"
     assert f"{notes / 'b.txt'}: {reason}" in report.problems
-    assert await sources(shelf) == {"a.md", "b.txt"}
+    assert await sources(writer) == {"a.md", "b.txt"}
 
 
 class Stopping:
-    """A shelf that fails on its second write, and otherwise is the real one."""
+    """A writer that fails on its second write, and otherwise is the real one."""
 
     wants_vectors = False
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, writer: StoreWriter) -> None:
+        self._writer = writer
         self._writes = 0
-        self.name = shelf.name
-        self.held, self.remove, self.close = shelf.held, shelf.remove, shelf.close
+        self.name = writer.name
+        self.held, self.remove, self.close = writer.held, writer.remove, writer.close
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
         self._writes += 1
         if self._writes == 2:
             raise UpstreamFailed("stopped", upstream=self.name)
-        await self._shelf.put(chunks, vectors)
+        await self._writer.put(chunks, vectors)
 
 
-async def test_after_a_stop_the_next_run_goes_on_from_there(shelf: Shelf, notes: Path) -> None:
+async def test_after_a_stop_the_next_run_goes_on_from_there(
+    writer: StoreWriter, notes: Path
+) -> None:
     lines = [f'{{"text": "Row number {place}."}}' for place in range(100)]
     (notes / "a.md").unlink()
     (notes / "a.jsonl").write_text("\n".join(lines))
     with pytest.raises(UpstreamFailed, match="stopped"):
-        await sync(Stopping(shelf), notes)
-    written = len(await shelf.held())
+        await sync(Stopping(writer), notes)
+    written = len(await writer.held())
     assert written == 64
-    resumed = await sync(shelf, notes)
+    resumed = await sync(writer, notes)
     assert resumed["chunks_written"] == 101 - written
-    assert await sync(shelf, notes) == {"unchanged": 2}
+    assert await sync(writer, notes) == {"unchanged": 2}

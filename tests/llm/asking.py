@@ -5,8 +5,7 @@ from __future__ import annotations
 import httpx
 from pydantic import SecretStr
 
-from app.answer.question import Turn
-from app.llm import Ended, Prompt
+from app.llm import Ended, Prompt, Turn
 from app.llm.client import Asking, Client, Format
 from app.llm.formats.openai import OpenAI
 from tests.llm.server import LLMServer

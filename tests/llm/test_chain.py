@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.answer.question import Turn
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.llm import LLM, Prompt, Spoken, Tokens, estimate_prompt
+from app.llm import LLM, Prompt, Spoken, Tokens, Turn, estimate_prompt
 from app.llm.breaker import FAILURES, REST, Breaker
 from app.llm.budget import Budget
 from app.llm.chain import CROWDED, AllFailed, Called, Chain, Link

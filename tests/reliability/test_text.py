@@ -12,15 +12,14 @@ from app.answer.citations import Reader, clause_start
 from app.answer.extractive import prose, statements
 from app.answer.listwise import order
 from app.answer.prompt import cut, fitting, latest, without_control
-from app.answer.question import Turn
 from app.answer.quoting import quoted
 from app.ingest import chunking
 from app.ingest.sections import by_headings
-from app.llm import estimate
+from app.llm import Turn, estimate
 from app.rerank.passages import cuts
 from app.rerank.spans import sentences
-from app.retrieval.candidate import Candidate
 from app.retrieval.fusion import fuse
+from app.retrieval.store import Candidate
 from app.retrieval.stores.sqlite import match_any
 from app.retrieval.stores.template import insert
 from tests.reliability.growth import FACTOR, growth

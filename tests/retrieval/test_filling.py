@@ -11,19 +11,19 @@ import pytest
 
 from app.errors import UpstreamFailed
 from app.ingest.chunking import Chunking
-from app.ingest.shelf import Held
 from app.ingest.syncing import Sync
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import open_shelf
-from app.retrieval.stores import elasticsearch_shelf, qdrant
+from app.retrieval.opening import open_writer
+from app.retrieval.store import Candidate
+from app.retrieval.stores import elasticsearch_writer, qdrant
+from app.retrieval.writer import Held
 from tests.retrieval.stand_ins.filling import (
     TLS,
     Embedding,
     found,
     put,
-    shelf_at,
     stage_of,
     with_vectors,
+    writer_at,
 )
 
 pytestmark = pytest.mark.anyio
@@ -35,33 +35,33 @@ def rows(number: int) -> list[Candidate]:
 
 async def test_all_pages_are_listed(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qdrant, "PAGE", 3)
-    monkeypatch.setattr(elasticsearch_shelf, "PAGE", 3)
-    async with shelf_at(with_vectors(store_url)) as shelf:
+    monkeypatch.setattr(elasticsearch_writer, "PAGE", 3)
+    async with writer_at(with_vectors(store_url)) as writer:
         for number in (3, 7):
-            await put(shelf, *rows(number))
-            assert {one.id for one in await shelf.held()} == {one.id for one in rows(number)}
-        await shelf.remove([one.id for one in rows(5)])
-        assert {one.id for one in await shelf.held()} == {"row 5", "row 6"}
-        await shelf.remove(["row 5", "never there"])
-        assert [one.id for one in await shelf.held()] == ["row 6"]
+            await put(writer, *rows(number))
+            assert {one.id for one in await writer.held()} == {one.id for one in rows(number)}
+        await writer.remove([one.id for one in rows(5)])
+        assert {one.id for one in await writer.held()} == {"row 5", "row 6"}
+        await writer.remove(["row 5", "never there"])
+        assert [one.id for one in await writer.held()] == ["row 6"]
 
 
 async def test_passages_lie_where_the_address_says(store_url: str) -> None:
     at = f"{store_url}?text=body&metadata=facts&vector=dense"
     facts = {"text": "a", "source": "a.md", "parent_doc_id": "p", "year": 2020}
-    async with shelf_at(at) as shelf:
-        await put(shelf, Candidate("x", "Cats purr.", facts))
-        assert await shelf.held() == [Held("x", "a.md", "p")]
+    async with writer_at(at) as writer:
+        await put(writer, Candidate("x", "Cats purr.", facts))
+        assert await writer.held() == [Held("x", "a.md", "p")]
     (cat,) = await found(at, year=2020)
     assert (cat.id, cat.text, cat.metadata) == ("x", "Cats purr.", facts)
     assert await found(at, year=2021) == []
 
 
 async def test_metadata_that_would_hide_the_passage_are_refused(store_url: str) -> None:
-    async with shelf_at(with_vectors(store_url)) as shelf:
+    async with writer_at(with_vectors(store_url)) as writer:
         with pytest.raises(UpstreamFailed, match=r"in the field text .* with \?metadata="):
-            await put(shelf, Candidate("x", "Cats purr.", {"text": "other"}))
-        assert await shelf.held() == []
+            await put(writer, Candidate("x", "Cats purr.", {"text": "other"}))
+        assert await writer.held() == []
 
 
 @pytest.mark.parametrize(
@@ -69,35 +69,37 @@ async def test_metadata_that_would_hide_the_passage_are_refused(store_url: str) 
 )
 async def test_filters_know_every_kind_of_value(store_url: str, value: Any, other: Any) -> None:
     at = with_vectors(store_url)
-    async with shelf_at(at) as shelf:
-        await put(shelf, Candidate("x", "cats", {"v": value}), Candidate("y", "cats", {"v": other}))
+    async with writer_at(at) as writer:
+        await put(
+            writer, Candidate("x", "cats", {"v": value}), Candidate("y", "cats", {"v": other})
+        )
     assert [one.id for one in await found(at, v=value)] == ["x"]
     assert [one.metadata for one in await found(at, v=other)] == [{"v": other}]
 
 
 async def test_one_name_may_have_values_of_several_kinds(store_url: str) -> None:
     at = with_vectors(store_url)
-    async with shelf_at(at) as shelf:
-        await put(shelf, Candidate("x", "cats", {"v": 2020}), Candidate("y", "cats", {"v": "old"}))
+    async with writer_at(at) as writer:
+        await put(writer, Candidate("x", "cats", {"v": 2020}), Candidate("y", "cats", {"v": "old"}))
     assert [one.id for one in await found(at, v=2020)] == ["x"]
     assert [one.id for one in await found(at, v="old")] == ["y"]
 
 
 async def test_a_store_that_has_no_such_vectors_says_how_to_name_them(store_url: str) -> None:
-    async with shelf_at(with_vectors(store_url)) as shelf:
-        await put(shelf, Candidate("x", "cats"))
-    async with shelf_at(f"{store_url}?vector=dense") as shelf:
+    async with writer_at(with_vectors(store_url)) as writer:
+        await put(writer, Candidate("x", "cats"))
+    async with writer_at(f"{store_url}?vector=dense") as writer:
         with pytest.raises(UpstreamFailed, match=r"with \?vector=, or set another RERANKD_COLLECT"):
-            await put(shelf, Candidate("y", "cats"))
+            await put(writer, Candidate("y", "cats"))
 
 
 async def test_vectors_of_another_length_name_the_setting(store_url: str) -> None:
-    async with shelf_at(with_vectors(store_url)) as shelf:
-        await put(shelf, Candidate("x", "cats"))
-    async with shelf_at(with_vectors(store_url)) as shelf:
+    async with writer_at(with_vectors(store_url)) as writer:
+        await put(writer, Candidate("x", "cats"))
+    async with writer_at(with_vectors(store_url)) as writer:
         with pytest.raises(UpstreamFailed, match="of 2 numbers and not 3: set that one as RERANKD"):
-            await shelf.put([Candidate("y", "cats")], [[1.0, 2.0, 3.0]])
-        assert [one.id for one in await shelf.held()] == ["x"]
+            await writer.put([Candidate("y", "cats")], [[1.0, 2.0, 3.0]])
+        assert [one.id for one in await writer.held()] == ["x"]
 
 
 async def test_what_others_put_there_stays_whatever_its_source(
@@ -110,14 +112,14 @@ async def test_what_others_put_there_stays_whatever_its_source(
     note.write_text("cats")
     chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
     stage = stage_of(with_vectors(store_url))
-    async with open_shelf(stage, transport=Embedding(verify=TLS)) as (shelf, embedder):
-        await put(shelf, *theirs)
+    async with open_writer(stage, transport=Embedding(verify=TLS)) as (writer, embedder):
+        await put(writer, *theirs)
         for _ in range(2):
-            await Sync(shelf, embedder, chunking).run([tmp_path])
+            await Sync(writer, embedder, chunking).run([tmp_path])
         note.unlink()
-        report = await Sync(shelf, embedder, chunking).run([tmp_path])
+        report = await Sync(writer, embedder, chunking).run([tmp_path])
         assert report.removed == 1
-        assert {one.id for one in await shelf.held()} == {"t0", "t1"}
+        assert {one.id for one in await writer.held()} == {"t0", "t1"}
 
 
 JUNK: Sequence[Any] = (None, [], 7, {}, {"result": []}, {"docs": 1}, {"items": 1, "errors": True})
@@ -126,11 +128,11 @@ JUNK: Sequence[Any] = (None, [], 7, {}, {"result": []}, {"docs": 1}, {"items": 1
 @pytest.mark.parametrize("junk", JUNK)
 async def test_junk_is_called_junk(store_kind: str, junk: Any) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=junk))
-    async with open_shelf(stage_of(f"{store_kind}://store.test"), transport=transport) as (
-        shelf,
+    async with open_writer(stage_of(f"{store_kind}://store.test"), transport=transport) as (
+        writer,
         _,
     ):
-        for ask in (shelf.held, lambda: put(shelf, Candidate("x", "cats"))):
+        for ask in (writer.held, lambda: put(writer, Candidate("x", "cats"))):
             with pytest.raises(
                 UpstreamFailed, match=f"{store_kind} answered JSON that is not what"
             ):
@@ -140,8 +142,8 @@ async def test_junk_is_called_junk(store_kind: str, junk: Any) -> None:
 @pytest.mark.parametrize("store_kind", ["qdrant"])
 async def test_a_point_of_others_keeps_its_own_id(store_url: str) -> None:
     """Also where its payload has our name by chance."""
-    async with shelf_at(store_url) as shelf:
-        await put(shelf, Candidate("ours", "cats", {"n": 1}))
+    async with writer_at(store_url) as writer:
+        await put(writer, Candidate("ours", "cats", {"n": 1}))
     theirs = {"rerankd_id": "ours", "text": "more cats"}
     async with httpx.AsyncClient() as client:
         root = f"http{store_url[store_url.index(':') :]}/collections/docs/points?wait=true"
@@ -151,6 +153,6 @@ async def test_a_point_of_others_keeps_its_own_id(store_url: str) -> None:
         ("42", "rerankd_id"),
         ("ours", "n"),
     }
-    async with shelf_at(store_url) as shelf:
-        await shelf.remove(["42", "ours"])
-        assert [one.id for one in await shelf.held()] == ["42"]
+    async with writer_at(store_url) as writer:
+        await writer.remove(["42", "ours"])
+        assert [one.id for one in await writer.held()] == ["42"]

@@ -11,9 +11,9 @@ import pytest
 from app.errors import UpstreamFailed
 from app.ingest.chunking import Chunking, file_id
 from app.ingest.syncing import Sync
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import open_shelf
-from tests.retrieval.stand_ins.filling import found, put, shelf_at, stage_of
+from app.retrieval.opening import open_writer
+from app.retrieval.store import Candidate
+from tests.retrieval.stand_ins.filling import found, put, stage_of, writer_at
 
 pytestmark = pytest.mark.anyio
 
@@ -27,8 +27,8 @@ async def test_without_an_embedder_words_are_enough(store_url: str, tmp_path: Pa
     chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
 
     async def sync() -> tuple[int, ...]:
-        async with shelf_at(store_url, embedder="") as shelf:
-            report = await Sync(shelf, None, chunking).run([tmp_path])
+        async with writer_at(store_url, embedder="") as writer:
+            report = await Sync(writer, None, chunking).run([tmp_path])
         return report.new, report.changed, report.unchanged, report.removed
 
     assert await sync() == (1, 0, 0, 0)
@@ -45,8 +45,8 @@ async def test_without_an_embedder_words_are_enough(store_url: str, tmp_path: Pa
 
 @words
 async def test_words_of_an_index_with_vectors_come_without_their_vectors(store_url: str) -> None:
-    async with shelf_at(f"{store_url}?vector=embedding") as shelf:
-        await put(shelf, Candidate("x", "cats", {"n": 1}))
+    async with writer_at(f"{store_url}?vector=embedding") as writer:
+        await put(writer, Candidate("x", "cats", {"n": 1}))
     both = [await found(store_url), await found(f"{store_url}?vector=embedding")]
     assert [[(one.id, one.metadata) for one in each] for each in both] == [[("x", {"n": 1})]] * 2
 
@@ -55,13 +55,13 @@ async def test_words_of_an_index_with_vectors_come_without_their_vectors(store_u
 async def test_a_passage_without_a_vector_is_not_held_once_vectors_are_wanted(
     store_url: str,
 ) -> None:
-    async with shelf_at(f"{store_url}?vector=embedding") as shelf:
-        await put(shelf, Candidate("x", "cats"))
-    async with shelf_at(store_url, embedder="") as shelf:
-        await put(shelf, Candidate("y", "cats"))
-        assert len(await shelf.held()) == 2
-    async with shelf_at(f"{store_url}?vector=embedding") as shelf:
-        assert [one.id for one in await shelf.held()] == ["x"]
+    async with writer_at(f"{store_url}?vector=embedding") as writer:
+        await put(writer, Candidate("x", "cats"))
+    async with writer_at(store_url, embedder="") as writer:
+        await put(writer, Candidate("y", "cats"))
+        assert len(await writer.held()) == 2
+    async with writer_at(f"{store_url}?vector=embedding") as writer:
+        assert [one.id for one in await writer.held()] == ["x"]
 
 
 @words
@@ -74,23 +74,23 @@ async def test_what_one_chunk_of_a_batch_is_refused_for_is_told(store_url: str) 
         root = f"http{store_url[store_url.index(':') :]}/docs"
         made = await client.put(root, json={"settings": {}, "mappings": mappings})
         made.raise_for_status()
-    async with shelf_at(store_url) as shelf:
+    async with writer_at(store_url) as writer:
         chunks = [Candidate("x", "cats", {"year": year}) for year in (2020, "old", "older")]
         named = [Candidate(str(place), one.text, one.metadata) for place, one in enumerate(chunks)]
         with pytest.raises(UpstreamFailed) as caught:
-            await put(shelf, *named)
+            await put(writer, *named)
         assert str(caught.value).endswith(
             "refused 2 of 3 chunks, the first because of document_parsing_exception: failed to "
             "parse field [year] of type [long]"
         )
-        assert [one.id for one in await shelf.held()] == ["0"]
+        assert [one.id for one in await writer.held()] == ["0"]
 
 
 @words
 async def test_an_index_that_cannot_be_made_names_the_setting(store_url: str) -> None:
-    async with shelf_at(store_url, collection="Docs") as shelf:
+    async with writer_at(store_url, collection="Docs") as writer:
         with pytest.raises(UpstreamFailed, match="RERANKD_COLLECTION must be in lower case"):
-            await put(shelf, Candidate("x", "cats"))
+            await put(writer, Candidate("x", "cats"))
 
 
 def scripted(*answers: Any) -> httpx.MockTransport:
@@ -117,6 +117,6 @@ async def test_a_list_that_lacks_something_is_never_taken_for_all(
     """Of what is not listed, nothing would be replaced or removed."""
     stage = stage_of(f"{store_kind}://store.test", embedder="")
     mapping: dict[str, Any] = {"docs": {"mappings": {}}}
-    async with open_shelf(stage, transport=scripted(mapping, *pages)) as (shelf, _):
+    async with open_writer(stage, transport=scripted(mapping, *pages)) as (writer, _):
         with pytest.raises(UpstreamFailed, match="elasticsearch did not list all it has"):
-            await shelf.held()
+            await writer.held()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from app.retrieval.candidate import Candidate
 from app.retrieval.fusion import fuse
+from app.retrieval.store import Candidate
 
 
 def named(*names: str) -> list[Candidate]:

@@ -8,7 +8,7 @@ import pytest
 from app.compose.answer import first_stage
 from app.errors import LoadFailed
 from app.retrieval.address import read_address
-from app.retrieval.opening import FirstStage, dsn, open_retriever, open_shelf
+from app.retrieval.opening import FirstStage, dsn, open_retriever, open_writer
 from app.settings import Settings
 from tests.answer.upstreams import EMBEDDER
 
@@ -73,7 +73,7 @@ async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> N
             pass
     for url in ("chroma://host", "qdrant://host", "elasticsearch://host?vector=embedding"):
         with pytest.raises(LoadFailed, match=r"setting embedder: store \w+ holds vectors"):
-            async with open_shelf(FirstStage(stores=[url])):
+            async with open_writer(FirstStage(stores=[url])):
                 pass
 
 
@@ -89,7 +89,7 @@ async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> N
 )
 async def test_what_cannot_be_written_is_refused(stores: list[str], reason: str) -> None:
     with pytest.raises(LoadFailed, match=reason):
-        async with open_shelf(FirstStage(stores=stores, embedder=EMBEDDER)):
+        async with open_writer(FirstStage(stores=stores, embedder=EMBEDDER)):
             pass
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pytest
 
 from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.retriever import Retrieved, Retriever
+from app.retrieval.store import Candidate, Search
 from tests.virtual_time import in_virtual_time, now
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.errors import InvalidRequest, LoadFailed, UpstreamFailed
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.answer.upstreams import (
     CHROMA,
     ELASTICSEARCH,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.retrieval.candidate import Candidate, Search
-from app.retrieval.opening import FirstStage, open_retriever, open_shelf
-from app.retrieval.stores.sqlite import SqliteShelf, SqliteStore, match_any
+from app.retrieval.opening import FirstStage, open_retriever, open_writer
+from app.retrieval.store import Candidate, Search
+from app.retrieval.stores.sqlite import SqliteStore, SqliteWriter, match_any
 from app.retrieval.stores.sqlite_file import TABLES, Database
 from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
 
@@ -84,7 +84,7 @@ async def test_half_a_character_in_metadata_is_replaced(tmp_path: Path) -> None:
 
 
 async def test_collections_of_one_file_know_nothing_of_each_other(tmp_path: Path) -> None:
-    await fill(words_only(tmp_path, collection="other"), [Candidate("9", "cats of another shelf")])
+    await fill(words_only(tmp_path, collection="other"), [Candidate("9", "cats of another writer")])
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "cats") == ["0"]
         found = await retriever.retrieve(["cats"], k=5, filters={}, collection="other")
@@ -96,10 +96,10 @@ async def test_a_passage_written_again_is_replaced_and_a_removed_one_is_gone(
 ) -> None:
     stage = words_only(tmp_path)
     await fill(stage)
-    async with open_shelf(stage) as (shelf, _):
-        await shelf.put([Candidate("0", "Horses neigh.")], [])
-        await shelf.remove(["2"])
-        assert sorted(one.id for one in await shelf.held()) == ["0", "1", "3"]
+    async with open_writer(stage) as (writer, _):
+        await writer.put([Candidate("0", "Horses neigh.")], [])
+        await writer.remove(["2"])
+        assert sorted(one.id for one in await writer.held()) == ["0", "1", "3"]
     async with open_retriever(stage) as retriever:
         assert await ids(retriever, "cats volcano") == []
         assert await ids(retriever, "horse") == ["0"]
@@ -110,9 +110,9 @@ async def test_with_an_embedder_meaning_finds_what_shares_no_word(tmp_path: Path
     async with filled(stage) as retriever:
         assert await ids(retriever, "monetary policy and rising prices", k=1) == ["3"]
         assert await ids(retriever, "feline noises", k=1, topic="earth") == ["2"]
-    async with open_shelf(stage) as (shelf, _):
-        assert len(await shelf.held()) == 4
-        await shelf.remove(["3"])
+    async with open_writer(stage) as (writer, _):
+        assert len(await writer.held()) == 4
+        await writer.remove(["3"])
     async with open_retriever(stage) as retriever:
         assert "3" not in await ids(retriever, "monetary policy", k=4)
 
@@ -122,11 +122,11 @@ async def test_passages_written_without_vectors_are_not_held_once_vectors_are_wa
 ) -> None:
     await fill(words_only(tmp_path))
     database = Database(tmp_path / "a.db", 5, writes=True)
-    shelf = SqliteShelf(database, "rerankd", wants_vectors=True)
-    assert await shelf.held() == []
-    await shelf.put(PASSAGES[:1], [[1.0, 0.0]])
-    assert [one.id for one in await shelf.held()] == ["0"]
-    await shelf.close()
+    writer = SqliteWriter(database, "rerankd", wants_vectors=True)
+    assert await writer.held() == []
+    await writer.put(PASSAGES[:1], [[1.0, 0.0]])
+    assert [one.id for one in await writer.held()] == ["0"]
+    await writer.close()
 
 
 async def test_what_is_wrong_with_the_file_is_said(tmp_path: Path) -> None:
@@ -184,18 +184,18 @@ async def test_searching_writes_nothing(tmp_path: Path) -> None:
 async def test_vectors_of_another_embedder_are_told_from_ours(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.db", 5, writes=True)
     store = SqliteStore(database, "rerankd", "vector")
-    shelf = SqliteShelf(database, "rerankd", wants_vectors=True)
+    writer = SqliteWriter(database, "rerankd", wants_vectors=True)
     await database.run(lambda file: file.execute(TABLES))
     with pytest.raises(UpstreamFailed, match="has no vectors: run `rerankd ingest`"):
         await store.search(Search("cats", 5, [1.0, 2.0]))
-    await shelf.put(PASSAGES[:1], [[1.0, 0.0, 0.0]])
+    await writer.put(PASSAGES[:1], [[1.0, 0.0, 0.0]])
     for failing in (
         store.search(Search("cats", 5, [1.0, 2.0])),
-        shelf.put(PASSAGES[1:2], [[1.0, 0.0]]),
+        writer.put(PASSAGES[1:2], [[1.0, 0.0]]),
     ):
         with pytest.raises(UpstreamFailed, match="has vectors of another embedder"):
             await failing
-    assert [one.id for one in await shelf.held()] == ["0"]
+    assert [one.id for one in await writer.held()] == ["0"]
     await store.close()
 
 

@@ -16,9 +16,9 @@ import apsw
 import pytest
 
 from app.errors import NoStore, UpstreamFailed
-from app.retrieval.candidate import Candidate, Search
+from app.retrieval.store import Candidate, Search
 from app.retrieval.stores import sqlite_journal
-from app.retrieval.stores.sqlite import SqliteShelf, SqliteStore
+from app.retrieval.stores.sqlite import SqliteStore, SqliteWriter
 from app.retrieval.stores.sqlite_file import TABLES, Database
 from app.retrieval.stores.sqlite_journal import (
     connect,
@@ -33,14 +33,14 @@ pytestmark = pytest.mark.anyio
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from app.retrieval.stores import sqlite_journal
-from app.retrieval.stores.sqlite import SqliteShelf
+from app.retrieval.stores.sqlite import SqliteWriter
 from app.retrieval.stores.sqlite_file import Database
 
 async def main():
-    shelf = SqliteShelf(Database(Path(sys.argv[1]), 5, writes=True), "rerankd", wants_vectors=False)
-    await shelf.put([Candidate("killed", "Cats purr.")], [])
+    writer = SqliteWriter(Database(Path(sys.argv[1]), 5, writes=True), "rerankd", wants_vectors=False)
+    await writer.put([Candidate("killed", "Cats purr.")], [])
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
@@ -57,7 +57,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 READ_AS_NOBODY = """
 import asyncio, os, sys
 from pathlib import Path
-from app.retrieval.candidate import Search
+from app.retrieval.store import Search
 from app.retrieval.stores.sqlite import SqliteStore
 from app.retrieval.stores.sqlite_file import Database
 
@@ -88,14 +88,14 @@ def run(script: str, path: Path) -> str:
     return done.stdout.strip()
 
 
-def shelf_of(path: Path, seconds: float = 5) -> SqliteShelf:
-    return SqliteShelf(Database(path, seconds, writes=True), "rerankd", wants_vectors=False)
+def writer_of(path: Path, seconds: float = 5) -> SqliteWriter:
+    return SqliteWriter(Database(path, seconds, writes=True), "rerankd", wants_vectors=False)
 
 
 async def put(path: Path, *texts: str) -> None:
-    shelf = shelf_of(path)
-    await shelf.put([Candidate(text, text) for text in texts], [])
-    await shelf.close()
+    writer = writer_of(path)
+    await writer.put([Candidate(text, text) for text in texts], [])
+    await writer.close()
 
 
 async def search(path: Path, words: str = "cats") -> list[str]:
@@ -197,30 +197,30 @@ async def test_a_file_without_tables_is_said_to_be_empty(
 
 
 async def test_two_ingests_of_one_file_take_turns(tmp_path: Path) -> None:
-    shelves = [shelf_of(tmp_path / "a.db") for _ in range(4)]
+    writers = [writer_of(tmp_path / "a.db") for _ in range(4)]
 
-    async def fill(shelf: SqliteShelf, name: int) -> None:
+    async def fill(writer: SqliteWriter, name: int) -> None:
         for number in range(20):
-            await shelf.held()
-            await shelf.put([Candidate(f"{name}-{number}", "Cats purr.")], [])
-            await shelf.remove([f"{name}-{number - 10}"])
-        await shelf.close()
+            await writer.held()
+            await writer.put([Candidate(f"{name}-{number}", "Cats purr.")], [])
+            await writer.remove([f"{name}-{number - 10}"])
+        await writer.close()
 
-    await asyncio.gather(*(fill(shelf, name) for name, shelf in enumerate(shelves)))
+    await asyncio.gather(*(fill(writer, name) for name, writer in enumerate(writers)))
     assert len(await search(tmp_path / "a.db")) == 40
     assert names(tmp_path) == ["a.db"]
 
 
 async def test_searches_go_on_while_an_ingest_holds_its_transaction_open(tmp_path: Path) -> None:
     await put(tmp_path / "a.db", "Old cats.")
-    shelf = shelf_of(tmp_path / "a.db")
-    await shelf.put([Candidate("new", "New cats.")], [])
+    writer = writer_of(tmp_path / "a.db")
+    await writer.put([Candidate("new", "New cats.")], [])
     other = connect(tmp_path / "a.db", apsw.SQLITE_OPEN_READWRITE, 1)
     with transaction(other):
         other.execute("delete from passages")
         assert len(await search(tmp_path / "a.db")) == 2
     other.close()
-    await shelf.close()
+    await writer.close()
     assert await search(tmp_path / "a.db") == []
     assert names(tmp_path) == ["a.db"]
 
@@ -229,11 +229,11 @@ async def test_a_file_that_a_search_holds_as_an_ingest_ends_is_put_away_by_the_n
     closed_folder: Path,
 ) -> None:
     path = closed_folder / "a.db"
-    shelf = shelf_of(path)
-    await shelf.put([Candidate("Cats", "Cats")], [])
+    writer = writer_of(path)
+    await writer.put([Candidate("Cats", "Cats")], [])
     reader = connect(path, apsw.SQLITE_OPEN_READONLY, 1)
     reader.execute("select * from passages").fetchall()
-    await shelf.close()
+    await writer.close()
     assert path.with_name("a.db-wal").stat().st_size == 0
     reader.close()
     close_folder(closed_folder)
@@ -249,14 +249,14 @@ async def test_a_write_that_cannot_have_its_turn_is_told_and_changes_nothing(
     monkeypatch.setattr(sqlite_journal, "BUSY_SHARE", 0.01)
     await put(tmp_path / "a.db", "Cats")
     other = connect(tmp_path / "a.db", apsw.SQLITE_OPEN_READWRITE, 0)
-    shelf = shelf_of(tmp_path / "a.db", 20)
-    await shelf.held()
+    writer = writer_of(tmp_path / "a.db", 20)
+    await writer.held()
     told = pytest.raises(UpstreamFailed, match=r"a\.db is locked by another process")
     with transaction(other), told:
-        await shelf.put([Candidate("x", "Cats")], [])
-    await shelf.put([Candidate("y", "Cats")], [])
+        await writer.put([Candidate("x", "Cats")], [])
+    await writer.put([Candidate("y", "Cats")], [])
     other.close()
-    await shelf.close()
+    await writer.close()
     assert sorted(await search(tmp_path / "a.db")) == ["Cats", "y"]
 
 

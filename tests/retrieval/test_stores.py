@@ -16,11 +16,11 @@ import pytest
 
 from app.errors import UpstreamFailed
 from app.ingest.chunking import Chunking
-from app.ingest.shelf import Held
 from app.ingest.syncing import Sync
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import FirstStage, open_retriever, open_shelf
+from app.retrieval.opening import FirstStage, open_retriever, open_writer
 from app.retrieval.retriever import Retriever
+from app.retrieval.store import Candidate
+from app.retrieval.writer import Held
 from tests.retrieval.stand_ins.filling import MAKERS, with_vectors
 from tests.retrieval.stand_ins.serving import serving
 from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
@@ -101,25 +101,25 @@ async def test_a_collection_that_is_not_there_says_what_to_do(fresh: Stage) -> N
 
 
 async def test_what_is_written_is_held_can_be_replaced_and_removed(fresh: Stage) -> None:
-    async with open_shelf(fresh()) as (shelf, embedder):
+    async with open_writer(fresh()) as (writer, embedder):
         assert embedder is not None
-        assert await shelf.held() == []
+        assert await writer.held() == []
         facts = {"source": "a.md", "parent_doc_id": "p"}
         for text in ("old", "new"):
             chunk = Candidate("x", text, facts)
-            await shelf.put([chunk], await embedder.embed_passages([text]))
-            assert await shelf.held() == [Held("x", "a.md", "p")]
-        await shelf.remove(["x"])
-        assert await shelf.held() == []
+            await writer.put([chunk], await embedder.embed_passages([text]))
+            assert await writer.held() == [Held("x", "a.md", "p")]
+        await writer.remove(["x"])
+        assert await writer.held() == []
 
 
 async def test_vectors_of_another_length_are_refused_with_a_reason(fresh: Stage) -> None:
-    async with open_shelf(fresh()) as (shelf, embedder):
+    async with open_writer(fresh()) as (writer, embedder):
         assert embedder is not None
-        await shelf.held()
-        await shelf.put([Candidate("x", "text", {"n": 1})], [[1.0, 0.0]])
+        await writer.held()
+        await writer.put([Candidate("x", "text", {"n": 1})], [[1.0, 0.0]])
         with pytest.raises(UpstreamFailed, match="another embedder"):
-            await shelf.put([Candidate("y", "text", {"n": 1})], [[1.0, 0.0, 0.0]])
+            await writer.put([Candidate("y", "text", {"n": 1})], [[1.0, 0.0, 0.0]])
 
 
 async def test_a_collection_made_anew_is_found(fresh: Stage) -> None:
@@ -139,9 +139,9 @@ async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) 
     stage = fresh()
 
     async def sync() -> tuple[int, ...]:
-        async with open_shelf(stage) as (shelf, embedder):
+        async with open_writer(stage) as (writer, embedder):
             chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
-            report = await Sync(shelf, embedder, chunking).run([tmp_path])
+            report = await Sync(writer, embedder, chunking).run([tmp_path])
         return report.new, report.changed, report.unchanged, report.removed
 
     assert await sync() == (2, 0, 0, 0)
@@ -159,8 +159,8 @@ async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) 
 async def drop(stage: FirstStage) -> None:
     url = stage.stores[0]
     if url.startswith("sqlite"):
-        async with open_shelf(stage) as (shelf, _):
-            await shelf.remove([one.id for one in await shelf.held()])
+        async with open_writer(stage) as (writer, _):
+            await writer.remove([one.id for one in await writer.held()])
     elif url.startswith("postgres"):
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(f"drop table {stage.collection}")

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from app.errors import UpstreamFailed
-from app.ingest.shelf import Held, held_as
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.endpoint import (
     Endpoint,
     as_candidate,
@@ -18,6 +16,8 @@ from app.retrieval.endpoint import (
     reading,
     with_text,
 )
+from app.retrieval.store import Candidate, Search
+from app.retrieval.writer import Held, held_as
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 PAGE = 1000
@@ -106,7 +106,7 @@ class ChromaStore:
         await self._collections.close()
 
 
-class ChromaShelf:
+class ChromaWriter:
     name = "chroma"
     wants_vectors = True
 

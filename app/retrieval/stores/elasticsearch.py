@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.endpoint import Endpoint, reading, with_text
+from app.retrieval.store import Candidate, Search
 from app.retrieval.stores.layout import Layout
 
 LOST = "it has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"

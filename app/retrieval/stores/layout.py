@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.errors import LoadFailed, UpstreamFailed
-from app.retrieval.candidate import Candidate
 from app.retrieval.endpoint import as_candidate, as_mapping, as_number, find
+from app.retrieval.store import Candidate
 
 
 class Layout(NamedTuple):

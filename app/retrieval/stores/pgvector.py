@@ -13,9 +13,9 @@ from psycopg.sql import SQL, Composed, Identifier
 from psycopg.types.json import Jsonb
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.ingest.shelf import Held
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.endpoint import as_candidate, as_number, reading, with_text
+from app.retrieval.store import Candidate, Search
+from app.retrieval.writer import Held
 
 Answer = TypeVar("Answer")
 
@@ -180,7 +180,7 @@ class PgvectorStore:
         await self._server.close()
 
 
-class PgvectorShelf:
+class PgvectorWriter:
     name = "postgresql"
     wants_vectors = True
 

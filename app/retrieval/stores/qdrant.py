@@ -7,11 +7,10 @@ from typing import Any, Literal
 from uuid import uuid5
 
 from app.errors import UpstreamFailed
-from app.ingest.chunking import OURS
-from app.ingest.shelf import Held, check_size, held_as
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.endpoint import Endpoint, as_id, as_mapping, reading, with_text
+from app.retrieval.store import Candidate, Search
 from app.retrieval.stores.layout import Layout
+from app.retrieval.writer import CHUNK_NAMESPACE, Held, check_size, held_as
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 PAGE = 1000
@@ -19,7 +18,7 @@ MARK = "rerankd_id"  # in the payload, because Qdrant's own ids are numbers and 
 
 
 def point_id(name: str) -> str:
-    return str(uuid5(OURS, name))
+    return str(uuid5(CHUNK_NAMESPACE, name))
 
 
 def parted(point: Any) -> tuple[str, Mapping[str, Any]]:
@@ -69,7 +68,7 @@ class QdrantStore:
         await self._endpoint.close()
 
 
-class QdrantShelf:
+class QdrantWriter:
     name = "qdrant"
     wants_vectors = True
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 import apsw
 
 from app.errors import UpstreamFailed
-from app.ingest.shelf import Held
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.endpoint import as_candidate, with_text
+from app.retrieval.store import Candidate, Search
 from app.retrieval.stores.sqlite_file import Database
 from app.retrieval.stores.sqlite_journal import transaction
+from app.retrieval.writer import Held
 
 MOST_NEIGHBOURS = 4096  # that sqlite-vec gives
 MOST_WORDS = 256  # of a question that are looked up
@@ -108,7 +108,7 @@ class SqliteStore:
         await self._database.close()
 
 
-class SqliteShelf:
+class SqliteWriter:
     name = "sqlite"
 
     def __init__(self, database: Database, collection: str, *, wants_vectors: bool) -> None:

@@ -12,7 +12,6 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import InvalidRequest, LoadFailed
-from app.retrieval.candidate import Candidate, Search
 from app.retrieval.endpoint import (
     Endpoint,
     as_candidate,
@@ -22,6 +21,7 @@ from app.retrieval.endpoint import (
     walk,
     with_text,
 )
+from app.retrieval.store import Candidate, Search
 
 SLASHES = re.compile(r"[/\\]")
 

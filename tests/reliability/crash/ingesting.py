@@ -12,8 +12,8 @@ from app.errors import NoStore, ServiceError
 from app.ingest.chunking import Chunking, chunks_of
 from app.ingest.reading import read_file
 from app.ingest.syncing import Sync
-from app.retrieval.candidate import Search
-from app.retrieval.stores.sqlite import SqliteShelf, SqliteStore
+from app.retrieval.store import Search
+from app.retrieval.stores.sqlite import SqliteStore, SqliteWriter
 from app.retrieval.stores.sqlite_file import Database
 from tests.reliability.crash.shim import Mode
 from tests.reliability.crash.subject import Done, Torn
@@ -57,7 +57,7 @@ class Ingest:
 
     async def _sync(self, root: Path, done: Done) -> None:
         database = Database(root / "a.db", SECONDS, writes=True)
-        shelf = SqliteShelf(database, "rerankd", wants_vectors=False)
+        writer = SqliteWriter(database, "rerankd", wants_vectors=False)
         count = 0
 
         def step() -> None:
@@ -66,9 +66,9 @@ class Ingest:
             done(count)
 
         try:
-            await Sync(shelf, None, CHUNKING).run([root / "notes"], step)
+            await Sync(writer, None, CHUNKING).run([root / "notes"], step)
         finally:
-            await shelf.close()
+            await writer.close()
 
     def check(self, root: Path, done: int) -> int:
         held = asyncio.run(search_everything(root / "a.db"))

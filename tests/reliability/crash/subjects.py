@@ -22,7 +22,7 @@ from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
 from app.evaluation.writing import new_folder, write_json
 from app.llm.budget import Budget
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.reliability.crash.ingesting import Ingest
 from tests.reliability.crash.shim import Mode
 from tests.reliability.crash.subject import Done, Subject, Torn

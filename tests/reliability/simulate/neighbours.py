@@ -16,7 +16,7 @@ from app.llm import Ended, OnText, Prompt, Tokens, estimate_prompt
 from app.rerank.cache import Known
 from app.rerank.query import Query, Ranking, Times
 from app.rerank.ranking import make_ranking
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.reliability.simulate.reference import Reference, context_of, logit_of
 from tests.reliability.simulate.world import World
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from app.answer.question import Question, Turn
+from app.answer.question import Question
+from app.llm import Turn
 from app.rerank.query import Document, Query
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
 from tests.reliability.simulate.cancelling import Moment
 from tests.reliability.simulate.reference import LONG
 from tests.reliability.simulate.world import World

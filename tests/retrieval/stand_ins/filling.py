@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from app.ingest.shelf import Shelf
-from app.retrieval.candidate import Candidate
-from app.retrieval.opening import FirstStage, open_retriever, open_shelf
+from app.retrieval.opening import FirstStage, open_retriever, open_writer
+from app.retrieval.store import Candidate
+from app.retrieval.writer import StoreWriter
 from tests.answer.upstreams import EMBEDDER, EMBEDDING
 from tests.retrieval.stand_ins.elasticsearch import Elasticsearch, OpenSearch
 from tests.retrieval.stand_ins.qdrant import Qdrant
@@ -44,9 +44,9 @@ class Embedding(httpx.AsyncHTTPTransport):
 
 
 @asynccontextmanager
-async def shelf_at(url: str, **more: Any) -> AsyncIterator[Shelf]:
-    async with open_shelf(stage_of(url, **more), transport=Embedding(verify=TLS)) as (shelf, _):
-        yield shelf
+async def writer_at(url: str, **more: Any) -> AsyncIterator[StoreWriter]:
+    async with open_writer(stage_of(url, **more), transport=Embedding(verify=TLS)) as (writer, _):
+        yield writer
 
 
 async def found(url: str, text: str = "cats", **filters: Any) -> list[Candidate]:
@@ -55,6 +55,6 @@ async def found(url: str, text: str = "cats", **filters: Any) -> list[Candidate]
     return list(got.candidates)
 
 
-async def put(shelf: Shelf, *chunks: Candidate) -> None:
-    vectors = [[0.1, 0.2 + place] for place in range(len(chunks))] if shelf.wants_vectors else []
-    await shelf.put(chunks, vectors)
+async def put(writer: StoreWriter, *chunks: Candidate) -> None:
+    vectors = [[0.1, 0.2 + place] for place in range(len(chunks))] if writer.wants_vectors else []
+    await writer.put(chunks, vectors)

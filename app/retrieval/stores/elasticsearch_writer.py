@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.errors import UpstreamFailed
-from app.ingest.shelf import Held, check_size, held_as
-from app.retrieval.candidate import Candidate
 from app.retrieval.endpoint import Endpoint, as_id, as_mapping, as_text, reading
+from app.retrieval.store import Candidate
 from app.retrieval.stores.layout import Layout
+from app.retrieval.writer import Held, check_size, held_as
 
 PAGE = 1000
 OPEN = "2m"  # how long a scroll waits for its next page
@@ -38,7 +38,7 @@ def index_of(kind: str, layout: Layout, size: int) -> dict[str, Any]:
     return {"settings": settings, "mappings": mappings}
 
 
-class ElasticsearchShelf:
+class ElasticsearchWriter:
     def __init__(self, endpoint: Endpoint, collection: str, layout: Layout) -> None:
         self.name = endpoint.name
         self.wants_vectors = bool(layout.vector)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from app.errors import UpstreamFailed
-from app.retrieval.candidate import Candidate
+from app.retrieval.store import Candidate
+
+CHUNK_NAMESPACE = UUID("7b1e62c0-5c0f-4d43-9b0e-6f2f3d2c9a11")  # ids of chunks are made in it
 
 
 class Held(NamedTuple):
@@ -36,7 +39,7 @@ def check_size(store: str, held: int, given: int) -> None:
         )
 
 
-class Shelf(Protocol):
+class StoreWriter(Protocol):
     """One collection. Fails as a store does."""
 
     name: str
