@@ -104,7 +104,6 @@ class Tokenizing:
                 result = loop.run_in_executor(self._threads, request.encode, portion.texts)
             except RuntimeError as error:  # its threads are gone
                 request.fail(closed(error))
-                self._turns.remove(request)
                 continue
             self._running[mark] = portion.chars
             result.add_done_callback(partial(self._end, mark, request, portion, started))

@@ -148,6 +148,18 @@ async def test_what_would_miss_its_limit_is_refused_before_the_work() -> None:
 
 
 @in_virtual_time
+async def test_what_waits_and_what_is_under_way_stand_before_a_newcomer() -> None:
+    tokenizing = Tokenizing(SlowThreads(PACE), 100_000)
+    await ask(tokenizing, "-", PACE)  # so that the pace is known
+    others = [asyncio.create_task(ask(tokenizing, "a", size)) for size in (500, 300)]
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull, match=r"about 0\.8 s long, too long for the 1\.5 s") as refusal:
+        await ask(tokenizing, "b", 900, limit=1.5)
+    assert refusal.value.retry_after == pytest.approx(0.5, rel=1e-6)
+    await asyncio.gather(*others)
+
+
+@in_virtual_time
 async def test_what_was_admitted_before_is_not_refused_now() -> None:
     tokenizing = Tokenizing(SlowThreads(PACE), 100)
     assert await ask(tokenizing, "a", 80, 80, admitted=True) == [80, 80]
