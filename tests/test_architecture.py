@@ -32,7 +32,7 @@ ONLY_IN = {
     "app.server": {"compose", "commands.serve", "server", "api.problems", "metrics"},
     "app.api": {"compose", "api", "commands"},
     "app.answer": {"compose", "api", "answer", "commands", "service", "metrics"},
-    "app.llm": {"compose", "answer", "llm", "metrics", "api.answer_bodies"},
+    "app.llm": {"compose", "answer", "llm", "metrics", "api.answer_bodies", "settings"},
     "app.retrieval": {"compose", "answer", "ingest", "retrieval", "commands", "api"},
     "app.ingest": {"ingest", "commands"},
     "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "commands"},

@@ -20,9 +20,8 @@ from app.answer.tracing import NoTracer, Tracer
 from app.llm.breaker import Breaker
 from app.llm.budget import Budget
 from app.llm.chain import Called, Chain, Link
-from app.llm.client import Asking, Client, Format
-from app.llm.formats.anthropic import Anthropic
-from app.llm.formats.openai import OpenAI
+from app.llm.client import Asking, Client
+from app.llm.formats import FORMATS
 from app.llm.slots import Slots
 from app.observing import harmless
 from app.rerank.query import Ranker
@@ -117,14 +116,8 @@ def open_client(
         limits=httpx.Limits(max_connections=None),
         transport=transport,
     )
-    spoken = format_of(llm)
+    spoken = FORMATS[llm.format].open(llm.url)
     return Client(name, spoken, llm.url, llm.model, llm.key, http, plan.asking)
-
-
-def format_of(llm: KeyedLLM) -> Format:
-    if llm.format == "anthropic":
-        return Anthropic()
-    return OpenAI(newest=httpx.URL(llm.url).host == "api.openai.com")
 
 
 def distinct(names: Sequence[str]) -> list[str]:

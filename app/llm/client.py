@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
@@ -14,6 +14,7 @@ from pydantic_core import from_json
 
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.llm import Ended, OnText, Prompt
+from app.llm.formats.format import Format, Stream
 from app.upstream import call
 from app.upstream.reading import read_pieces
 
@@ -22,35 +23,6 @@ BYTES_PER_TOKEN = 1_024  # an event with one token takes 200 to 350
 MIN_CHARS = 65_536
 CHARS_PER_TOKEN = 32
 SENT = "http11.send_request_body.complete"  # as httpx names it to those who trace a request
-
-
-class Stream(Protocol):
-    ended: Ended | None
-    done: bool
-
-    def read(self, event: dict[str, Any]) -> str: ...
-
-    def finish(self) -> None: ...
-
-
-class Format(Protocol):
-    path: str
-
-    def headers(self, key: str) -> dict[str, str]: ...
-
-    def body(
-        self,
-        prompt: Prompt,
-        model: str,
-        *,
-        max_tokens: int,
-        temperature: float | None,
-        stream: bool,
-    ) -> dict[str, Any]: ...
-
-    def whole(self, body: dict[str, Any]) -> tuple[str, Ended]: ...
-
-    def reader(self) -> Stream: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from app.llm.formats import DEFAULT, FORMATS
 from app.settings.serving import Names, Secrets
 
-FORMATS = ("openai", "anthropic")
-NAMED = re.compile(rf"(?:({'|'.join(FORMATS)}):)?(https?://[^\s#@/?]+(?:/[^\s#?]*)?)#(\S+)")
+NAMED = re.compile(r"(?:([a-z0-9_-]+):)?(https?://[^\s#@/?]+(?:/[^\s#?]*)?)#(\S+)")
 NO_KEY = "-"
 
 
@@ -29,7 +29,10 @@ def read_llm(text: str, place: int) -> NamedLLM:
             f"llm: number {place} is not a URL and a model, "
             "as in http://localhost:8080/v1#my-model or anthropic:https://host/v1#model"
         )
-    return NamedLLM(found[1] or "openai", found[2], found[3])
+    name = found[1] or DEFAULT.name
+    if name not in FORMATS:
+        raise ValueError(f"llm: number {place} has no known format; known: {', '.join(FORMATS)}")
+    return NamedLLM(name, found[2], found[3])
 
 
 def _none_if_empty(value: object) -> object:

@@ -8,9 +8,10 @@ from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.otel import OtelTracer
 from app.answer.tracing import NoTracer
 from app.compose.answer import open_tracer, plan_of
-from app.compose.answering import distinct, format_of
+from app.compose.answering import distinct
 from app.errors import LoadFailed
 from app.llm import Prompt
+from app.llm.formats import FORMATS
 from app.llm.formats.anthropic import Anthropic
 from app.llm.formats.openai import OpenAI
 from app.settings import load
@@ -20,7 +21,7 @@ def test_each_language_model_gets_the_key_at_its_place_and_its_format() -> None:
     llm = "http://a/v1#m,anthropic:https://b/v1#n,https://api.openai.com/v1#o"
     plan = plan_of(load({}, llm=llm, llm_keys="-,two,three"))
     assert [one.key.get_secret_value() for one in plan.llms] == ["", "two", "three"]
-    spoken = [format_of(one) for one in plan.llms]
+    spoken = [FORMATS[one.format].open(one.url) for one in plan.llms]
     assert isinstance(spoken[1], Anthropic)
     names = [
         one.body(Prompt("", ()), "m", max_tokens=1, temperature=None, stream=False)
@@ -28,6 +29,11 @@ def test_each_language_model_gets_the_key_at_its_place_and_its_format() -> None:
     ]
     assert ["max_tokens" in body for body in names] == [True, False]
     assert isinstance(spoken[0], OpenAI)
+
+
+def test_an_unknown_format_is_refused_and_the_known_ones_are_listed() -> None:
+    with pytest.raises(LoadFailed, match="number 2 has no known format; known: openai, anthropic"):
+        load({}, llm="http://a/v1#m,gemini:https://b/v1#n")
 
 
 def test_without_keys_none_is_sent() -> None:

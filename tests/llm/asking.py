@@ -6,7 +6,8 @@ import httpx
 from pydantic import SecretStr
 
 from app.llm import Ended, Prompt, Turn
-from app.llm.client import Asking, Client, Format
+from app.llm.client import Asking, Client
+from app.llm.formats.format import Format
 from app.llm.formats.openai import OpenAI
 from tests.llm.server import LLMServer
 

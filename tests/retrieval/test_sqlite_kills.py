@@ -39,7 +39,8 @@ from app.retrieval.stores.sqlite import SqliteWriter
 from app.retrieval.stores.sqlite_file import Database
 
 async def main():
-    writer = SqliteWriter(Database(Path(sys.argv[1]), 5, writes=True), "rerankd", wants_vectors=False)
+    database = Database(Path(sys.argv[1]), 5, writes=True)
+    writer = SqliteWriter(database, "rerankd", wants_vectors=False)
     await writer.put([Candidate("killed", "Cats purr.")], [])
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from app.llm import Ended, Finish, Prompt, Tokens
+from app.llm.formats.format import LLMFormat
 from app.llm.usage import reported, token_count
 
 PATH: Final = "/messages"
@@ -90,3 +91,6 @@ def prompt_tokens(usage: Any) -> int | None:
 
 def completion_tokens(usage: Any) -> int | None:
     return token_count(usage.get("output_tokens")) if isinstance(usage, dict) else None
+
+
+FORMAT = LLMFormat("anthropic", lambda url: Anthropic())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from app.llm import Ended, Finish, Prompt, Tokens
+from app.llm.formats.format import LLMFormat
 from app.llm.usage import reported, token_count
 
 PATH: Final = "/chat/completions"
+OPENAI_HOST = "api.openai.com"
 FINISHES: dict[str, Finish] = {"length": "length", "content_filter": "filter"}
 
 
@@ -81,3 +84,6 @@ def tokens_of(body: dict[str, Any]) -> Tokens | None:
         return None
     names = ("prompt_tokens", "completion_tokens")
     return reported(*(token_count(usage.get(name)) for name in names))
+
+
+FORMAT = LLMFormat("openai", lambda url: OpenAI(newest=urlsplit(url).hostname == OPENAI_HOST))

@@ -19,8 +19,9 @@ import httpx
 
 from app.errors import UpstreamFailed
 from app.llm import Ended
-from app.llm.client import Asking, Client, Format
+from app.llm.client import Asking, Client
 from app.llm.formats.anthropic import Anthropic
+from app.llm.formats.format import Format
 from app.llm.formats.openai import OpenAI
 from tests.llm.asking import KEY, PROMPT
 from tests.reliability.fuzz.mutating import mutated
