@@ -119,7 +119,7 @@ def test_a_language_model_is_a_url_and_a_name() -> None:
 
 @pytest.mark.parametrize(
     "llm",
-    ["gpt", "http://localhost/v1", "ftp://a#m", "http://user:hunter2@a/v1#m", "cohere:http://a#m"],
+    ["gpt", "http://localhost/v1", "ftp://a#m", "http://user:hunter2@a/v1#m"],
 )
 def test_what_is_no_url_of_a_language_model_is_refused_and_not_shown(llm: str) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -127,6 +127,11 @@ def test_what_is_no_url_of_a_language_model_is_refused_and_not_shown(llm: str) -
     (error,) = caught.value.errors()
     assert "llm: number 2 is not a URL and a model" in error["msg"]
     assert "hunter2" not in error["msg"]
+
+
+def test_an_unknown_format_is_refused_and_the_known_ones_are_listed() -> None:
+    with pytest.raises(ValidationError, match="number 2 has no known format; known: openai, anth"):
+        Settings(llm="http://a#m,cohere:http://a#m")
 
 
 @pytest.mark.parametrize(

@@ -31,11 +31,6 @@ def test_each_language_model_gets_the_key_at_its_place_and_its_format() -> None:
     assert isinstance(spoken[0], OpenAI)
 
 
-def test_an_unknown_format_is_refused_and_the_known_ones_are_listed() -> None:
-    with pytest.raises(LoadFailed, match="number 2 has no known format; known: openai, anthropic"):
-        load({}, llm="http://a/v1#m,gemini:https://b/v1#n")
-
-
 def test_without_keys_none_is_sent() -> None:
     (one,) = plan_of(load({}, llm="http://a/v1#m")).llms
     assert OpenAI(newest=False).headers(one.key.get_secret_value()) == {}
