@@ -29,6 +29,7 @@ from tests.reliability.soak.trend import Sample, Trend, trend_of
 LOAD = 0.6
 CALLERS = 8
 PEAK_SECONDS = 20.0
+SHAPES_PART = 0.1  # of the run, at most, to make the engine see every shape
 SAMPLE_SECONDS = 10.0
 PROGRESS_SECONDS = 300.0
 CACHE_MB = 4  # full within minutes, so that its filling is not taken for a leak
@@ -74,9 +75,13 @@ async def apply(
     service: Process, seed: int, texts: list[str], seconds: float, load: float, *, show: bool
 ) -> tuple[Traffic, list[Sample]]:
     port = service.port
+    shapes = await Traffic(port, seed, texts).shapes(SHAPES_PART * seconds)
     peak = await Traffic(port, seed, texts).peak(CALLERS, min(PEAK_SECONDS, seconds))
     if show:
-        print(f"peak {peak:.1f} requests/s; {load:.0%} of it for {seconds:.0f} s", flush=True)
+        print(
+            f"{shapes} shapes, peak {peak:.1f} requests/s; {load:.0%} of it for {seconds:.0f} s",
+            flush=True,
+        )
     traffic, samples = Traffic(port, seed + 1, texts), list[Sample]()
     every = min(SAMPLE_SECONDS, seconds / 20)
     watching = asyncio.create_task(watch(service.pid, samples, every, show=show))
