@@ -16,7 +16,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from loadtest import report, service
-from loadtest.peers import Plan, turn_of
+from loadtest.peers import Plan, Turns, turn_of
 from loadtest.report import Table
 from loadtest.service import Server
 from loadtest.turns import Ratio, Turn, take_turns
@@ -32,8 +32,6 @@ SHAPES = {
     "2 callers x 500 documents": Plan(callers=2, documents=500, seconds=1, rounds=ROUNDS),
 }
 QUICK = {name: replace(plan, seconds=0.5, rounds=QUICK_ROUNDS) for name, plan in SHAPES.items()}
-
-Turns = dict[str, dict[str, list[Turn]]]
 
 
 def checkout(folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 # Read once, when torch is loaded: threads that wait for each other then sleep and do not spin.
 # Spinning makes a batch several times slower as soon as anything else wants the same processors.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# `import openvino` alone reports to a statistics service of its makers. Without this module of its
+# own, which None says is not there, it reports nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 Ids = NDArray[np.int32]
 

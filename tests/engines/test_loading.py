@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -122,3 +124,13 @@ def test_a_broken_configuration_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(LoadFailed, match=f"model {tmp_path.name} cannot be loaded") as refusal:
         loaded(tmp_path)
     assert "\n" not in str(refusal.value)
+
+
+def test_openvino_is_loaded_without_the_module_by_which_it_reports_home() -> None:
+    """In a process of its own: this one may have loaded anything by now."""
+    reports = "'openvino.tools.ovc' in sys.modules, sys.modules['openvino_telemetry']"
+    program = f"import sys, app.engines.openvino.engine; print({reports})"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "True None\n"

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from pypdf import PageObject, PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+from pypdf.generic import NameObject
 
 from app.ingest.document import Document, Section, Unreadable
 from app.ingest.reading import MAX_INDENT, collapsed, read_file
+from tests.ingest.pdf import pdf
 
 # With AES, and a password that nobody gave.
 ENCRYPTED = (
@@ -84,27 +85,6 @@ def test_html_is_read_in_the_charset_that_it_declares_or_in_utf_8(
 def test_html_that_nests_deeply_is_read(tmp_path: Path) -> None:
     page = "<div>" * 20_000 + "deep" + "</div>" * 20_000
     assert "deep" in sections(written(tmp_path, "a.htm", page))[0][1]
-
-
-def pdf(path: Path, *pages: str) -> Path:
-    """As a text editor would print it: one line a page, in Helvetica."""
-    writer = PdfWriter()
-    font = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Font"),
-            NameObject("/Subtype"): NameObject("/Type1"),
-            NameObject("/BaseFont"): NameObject("/Helvetica"),
-        }
-    )
-    for text in pages:
-        page = writer.add_blank_page(300, 300)
-        fonts = DictionaryObject({NameObject("/F1"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        content = DecodedStreamObject()
-        content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
-        page[NameObject("/Contents")] = content
-    writer.write(path)
-    return path
 
 
 def test_a_pdf_is_read_by_its_pages(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 Input = TypeVar("Input")
 
-FACTOR = 6.0  # for four times the input: linear is 4, quadratic 16
+FACTOR = 8.0  # for four times the input: half-way, by ratio, from linear (4) to quadratic (16)
 FLOOR_SECONDS = 0.004  # what takes less, even for the larger input, is only noise
 CLEAR_SECONDS = 0.3  # no noise is that long
 REPEATS = 5

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.desk import Desk
@@ -125,7 +126,7 @@ async def test_connections_with_nearly_all_the_headers_they_may_send_take_no_mor
         trim()
         peak = Peak()
         with peak.measured():
-            writers = await unfinished(urlsplit(url).port, CONNECTIONS)
+            writers = await unfinished(url, CONNECTIONS)
             each = peak.grown / CONNECTIONS
             print(f"{each / 2**10:.0f} KiB for each connection")
         for writer in writers:
@@ -133,24 +134,16 @@ async def test_connections_with_nearly_all_the_headers_they_may_send_take_no_mor
     assert 65_536 / 2 < each < CONNECTION
 
 
-async def unfinished(port: int | None, count: int) -> list[asyncio.StreamWriter]:
+async def unfinished(url: str, count: int) -> list[asyncio.StreamWriter]:
     """Connections whose request lines and headers lack their last few bytes, all received."""
     head = b"GET /healthz HTTP/1.1\r\nHost: memory\r\n"
     fields = b"".join(b"X-%02d: %s\r\n" % (number, b"a" * 640) for number in range(96))
     writers = []
     for _ in range(count):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
         writer.write(head + fields)
         await writer.drain()
         writers.append(writer)
-    assert await asyncio.to_thread(get, port, "/healthz") == 200  # so they have been read
+    answer = await asyncio.to_thread(httpx.get, f"{url}/healthz", timeout=60)
+    assert answer.status_code == 200  # so they have been read
     return writers
-
-
-def get(port: int | None, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    finally:
-        connection.close()

@@ -70,7 +70,7 @@ def characters(texts: Sequence[str]) -> list[int]:
     return [len(text) for text in texts]
 
 
-HALVING = 9.0  # what is halved until it fits is looked at twice more in four times the length
+HALVING = 12.0  # what is halved until it fits is looked at twice more in four times the length
 CHUNKING = chunking.Chunking(characters, 400, 80)
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "Reader, whole": read_whole,

@@ -8,12 +8,23 @@ import pytest
 
 from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull
 from app.rerank.admission import STALE_SECONDS
+from app.rerank.batcher import Batcher
 from app.rerank.events import BatchDone, Withdrawn
+from app.rerank.submission import Scored
 from tests.fakes import FakeEngine, after
 from tests.rerank.bench import batcher, learn_pace, pairs
 from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio
+
+
+async def two_batches(one: Batcher) -> list[asyncio.Task[Scored]]:
+    """Of 40 tokens each: one runs, one waits."""
+    queued = []
+    for _ in range(2):
+        queued.append(asyncio.create_task(one.submit(pairs(*range(4)))))
+        await asyncio.sleep(0.01)
+    return queued
 
 
 @in_virtual_time
@@ -112,10 +123,7 @@ async def test_room_held_by_what_is_still_tokenized_is_promised_after_that_only(
         await learn_pace(one)
         with one.expecting(40), pytest.raises(QueueFull) as held, one.expecting(20, delay=7.0):
             pass
-        queued = []
-        for _ in range(2):  # one runs, one waits
-            queued.append(asyncio.create_task(one.submit(pairs(*range(4)))))
-            await asyncio.sleep(0.01)
+        queued = await two_batches(one)
         with pytest.raises(QueueFull) as waits, one.expecting(20, delay=7.0):
             pass
         await asyncio.gather(*queued)
@@ -127,10 +135,7 @@ async def test_room_held_by_what_is_still_tokenized_is_promised_after_that_only(
 async def test_room_that_all_of_the_queue_makes_by_leaving_is_not_promised_later() -> None:
     async with batcher(FakeEngine(per_token=0.01), queue=50) as one:
         await learn_pace(one)
-        queued = []
-        for _ in range(2):  # 40 tokens run, 40 wait
-            queued.append(asyncio.create_task(one.submit(pairs(*range(4)))))
-            await asyncio.sleep(0.01)
+        queued = await two_batches(one)
         with pytest.raises(QueueFull) as refusal, one.expecting(50, delay=7.0):
             pass
         await asyncio.gather(*queued)

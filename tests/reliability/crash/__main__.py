@@ -28,6 +28,7 @@ from tests.reliability.crash.workers import Workers, workers
 MEMORY = Path("/dev/shm")
 COMMANDS = {"ingest command": 40, "optimize command": 10, "serve command": 30}
 SHARE = 20  # of kills for each subject that is forked, beside those of commands
+MAX_RUNS = 20  # for each kill: a run may end before its moment comes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,17 +67,19 @@ def scratch() -> Iterator[Path]:
 
 
 def kill(folder: Path, seed: int, count: int, only: str | None) -> Tally:
-    """Each kill has a seed of its own, counted from the first."""
+    """Each run has a seed of its own, counted from the first."""
     tally = Tally()
     with workers(folder, None) as forks:
         kinds = Kinds(folder, forks, tally)
-        for number in range(seed, seed + count):
+        for number in range(seed, seed + MAX_RUNS * count):
             name = only or drawn(number)
             with about(f"--seed {number} --count 1 --only '{name}' --kills-only"):
                 kinds.killing(name)(number)
             if (number - seed) % 20 == 19:
-                sys.stderr.write(f"{number - seed + 1} of {count}\n")
-    return tally
+                sys.stderr.write(f"{number - seed + 1} runs, {tally.kills} of {count} kills\n")
+            if tally.kills >= count:
+                return tally
+    raise Torn(f"{MAX_RUNS * count} runs gave {tally.kills} kills")
 
 
 def drawn(seed: int) -> str:
@@ -90,16 +93,16 @@ class Kinds:
     def __init__(self, folder: Path, forks: Workers, tally: Tally) -> None:
         self._folder = folder
         self._forks = forks
-        self._tally = tally
+        self.tally = tally
         self._ready: dict[str, Callable[[int], None]] = {}
 
     def killing(self, name: str) -> Callable[[int], None]:
         if name in COMMANDS and name not in self._ready:
             from tests.reliability.crash.commands import of_site  # noqa: PLC0415 (torch)
 
-            self._ready |= of_site(self._folder / "site", self._tally)
+            self._ready |= of_site(self._folder / "site", self.tally)
         elif name not in self._ready:
-            self._ready[name] = Killing(self._forks, f"long {name}", self._tally).kill
+            self._ready[name] = Killing(self._forks, f"long {name}", self.tally).kill
         return self._ready[name]
 
 

@@ -6,7 +6,7 @@ The long form is `python -m tests.reliability.crash`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import pytest
@@ -103,10 +103,24 @@ def test_of_a_failure_the_seed_is_told_that_does_it_again(
 def test_the_line_for_the_report_says_what_was_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Kinds, "killing", lambda *_: lambda seed: None)
+    def killing(kinds: Kinds, name: str) -> Callable[[int], None]:
+        def kill(seed: int) -> None:
+            kinds.tally.kills += seed % 2  # every other run ends before its moment
+
+        return kill
+
+    monkeypatch.setattr(Kinds, "killing", killing)
     assert main(["--count", "2", "--only", "fit", "--kills-only"]) == 0
-    line = r"crash: seed 1, kills 0, promised steps lost 0 .* torn files 0, \d+ s\n"
+    line = r"crash: seed 1, kills 2, promised steps lost 0 .* torn files 0, \d+ s\n"
     assert re.fullmatch(line, capsys.readouterr().out)
+
+
+def test_runs_that_can_never_be_killed_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Kinds, "killing", lambda *_: lambda seed: None)
+    assert main(["--count", "2", "--only", "fit", "--kills-only"]) == 1
+    assert "40 runs gave 0 kills" in capsys.readouterr().out
 
 
 def test_what_is_killed_is_drawn_by_the_seed_and_everything_comes_up() -> None:

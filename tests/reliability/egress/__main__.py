@@ -108,7 +108,7 @@ def environment(folder: Path, recorder: Recorder, model: str) -> dict[str, str]:
         "TRACES": "true",
         "FEEDBACK_FILE": str(folder / "feedback.jsonl"),
         "ENGINES": os.environ.get("RERANKD_ENGINES", str(folder / "engines")),
-        **({} if model == "bundled" else {"ENGINE": "torch"}),
+        "ENGINE": "openvino",  # converted anew: torch is at work too
     }
     return {
         "PATH": os.environ["PATH"],

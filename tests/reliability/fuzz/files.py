@@ -12,14 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
-
-from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.ingest.document import Unreadable
 from app.ingest.reader import FileLimits, Reader
+from tests.ingest.pdf import pdf
 from tests.reliability.fuzz.mutating import mutated
 
 LIMITS = FileLimits(max_mb=1, seconds=5)
@@ -56,21 +53,6 @@ PIECES = (
 )
 
 
-def pdf() -> bytes:
-    writer, out = PdfWriter(), BytesIO()
-    font = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
-    for text in ("Books are lent for four weeks.", "The library opens at nine."):
-        page = writer.add_blank_page(300, 300)
-        names = {NameObject(name): NameObject(value) for name, value in font.items()}
-        fonts = DictionaryObject({NameObject("/F1"): DictionaryObject(names)})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        content = DecodedStreamObject()
-        content.set_data(f"BT /F1 12 Tf 20 200 Td ({text}) Tj ET".encode())
-        page[NameObject("/Contents")] = content
-    writer.write(out)
-    return out.getvalue()
-
-
 HTML = (
     "<html><head><meta charset='utf-8'><title>Rules</title></head><body><h1>Loans</h1>"
     "<p>Books are lent <b>for four</b> weeks.</p><ul><li>One</li><li>Two</li></ul>"
@@ -83,12 +65,12 @@ ROWS = [
     {"text": "Books are lent.", "id": "a", "title": "Loans", "metadata": {"year": 2026}},
     {"text": "本は四週間借りられます。", "_id": 7},
 ]
+PAGES = ("Books are lent for four weeks.", "The library opens at nine.")
 SAMPLES: Mapping[str, bytes] = {
     ".txt": "Books are lent for four weeks.\n\n本は四週間。\n".encode(),
     ".md": MARKDOWN.encode(),
     ".html": HTML.encode(),
     ".jsonl": "".join(json.dumps(row) + "\n" for row in ROWS).encode(),
-    ".pdf": pdf(),
 }
 
 
@@ -112,12 +94,13 @@ def fuzz_files(
     folder: Path, seed: int, count: int, show: Callable[[str], None] = lambda line: None
 ) -> Outcome:
     chance, outcome, started = random.Random(seed), Outcome(seed), time.monotonic()
+    samples = {**SAMPLES, ".pdf": pdf(folder / "sample.pdf", *PAGES).read_bytes()}
     with Reader(LIMITS) as reader:
-        for sample in SAMPLES.items():
+        for sample in samples.items():
             read(reader, folder, *sample, outcome)
         for number in range(count):
-            suffix = chance.choice(tuple(SAMPLES))
-            read(reader, folder, suffix, mutated(SAMPLES[suffix], chance, PIECES), outcome)
+            suffix = chance.choice(tuple(samples))
+            read(reader, folder, suffix, mutated(samples[suffix], chance, PIECES), outcome)
             if number % PROGRESS == PROGRESS - 1:
                 show(f"{number + 1} files, {len(outcome.problems)} problems")
     outcome.seconds = time.monotonic() - started

@@ -73,7 +73,7 @@ async def run(plan: Plan, folder: Path, *, show: bool = False) -> tuple[Report, 
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-        fleet.settle()
+        await fleet.settle()
         await check_rest(fleet, checker.report)
     return checker.report, result_line(plan, checker, fleet, truth, time.monotonic() - opened)
 

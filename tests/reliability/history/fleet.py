@@ -150,6 +150,7 @@ class Fleet:
         self.ports = ports
         self.counts = {"SIGKILL": 0, "SIGTERM": 0, "SIGSTOP": 0}
         self._faults = faults
+        self._ending: Process | None = None  # the process that a fault is replacing
 
     async def disturb(self, chance: random.Random, pause: float) -> None:
         """One fault after the other, each on one process, until cancelled."""
@@ -166,17 +167,20 @@ class Fleet:
 
     async def _kill(self, process: Process) -> None:
         self.counts["SIGKILL"] += 1
-        process.signal(signal.SIGKILL)
-        await process.ended()
-        process.start()
-        await process.ready()
+        await self._replace(process, signal.SIGKILL)
 
     async def _terminate(self, process: Process) -> None:
         self.counts["SIGTERM"] += 1
-        process.signal(signal.SIGTERM)
-        assert await process.ended() == 0, process.log()
+        assert await self._replace(process, signal.SIGTERM) == 0, process.log()
+
+    async def _replace(self, process: Process, number: signal.Signals) -> int:
+        self._ending = process
+        process.signal(number)
+        code = await process.ended()
         process.start()
+        self._ending = None
         await process.ready()
+        return code
 
     async def _freeze(self, process: Process) -> None:
         self.counts["SIGSTOP"] += 1
@@ -186,10 +190,14 @@ class Fleet:
         finally:
             process.signal(signal.SIGCONT)
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Whatever a cancelled fault left: every process runs."""
         for process in self.processes:
             process.signal(signal.SIGCONT)
+        if self._ending is not None:
+            await self._ending.ended()
+            self._ending.start()
+            self._ending = None
 
 
 def missing_balancers() -> list[str]:

@@ -2,6 +2,9 @@
 
     python -m tests.reliability.soak --seconds 28800
 
+On a machine that does nothing else: work beside it takes the peak away, and what was 60% becomes
+more than all. A lower `--load` leaves room for it; then the p99 says little.
+
 A real process with the bundled model, an embedded store and feedback; callers of every dialect,
 questions to /answer whole and streamed, bad requests, scrapes, and callers who leave.
 """
@@ -26,6 +29,7 @@ from tests.reliability.soak.trend import Sample, Trend, trend_of
 LOAD = 0.6
 CALLERS = 8
 PEAK_SECONDS = 20.0
+SHAPES_PART = 0.1  # of the run, at most, to make the engine see every shape
 SAMPLE_SECONDS = 10.0
 PROGRESS_SECONDS = 300.0
 CACHE_MB = 4  # full within minutes, so that its filling is not taken for a leak
@@ -67,25 +71,35 @@ def ingest(folder: Path, texts: list[str], model: str) -> str:
     return store
 
 
-async def load(
-    service: Process, seed: int, texts: list[str], seconds: float, *, show: bool
+async def apply(
+    service: Process, seed: int, texts: list[str], seconds: float, load: float, *, show: bool
 ) -> tuple[Traffic, list[Sample]]:
     port = service.port
+    shapes = await Traffic(port, seed, texts).shapes(SHAPES_PART * seconds)
     peak = await Traffic(port, seed, texts).peak(CALLERS, min(PEAK_SECONDS, seconds))
     if show:
-        print(f"peak {peak:.1f} requests/s; {LOAD:.0%} of it for {seconds:.0f} s", flush=True)
+        print(
+            f"{shapes} shapes, peak {peak:.1f} requests/s; {load:.0%} of it for {seconds:.0f} s",
+            flush=True,
+        )
     traffic, samples = Traffic(port, seed + 1, texts), list[Sample]()
     every = min(SAMPLE_SECONDS, seconds / 20)
     watching = asyncio.create_task(watch(service.pid, samples, every, show=show))
     try:
-        await traffic.run(LOAD * peak, seconds)
+        await traffic.run(load * peak, seconds)
     finally:
         watching.cancel()
     return traffic, samples
 
 
 def soak(
-    folder: Path, seed: int, seconds: float, model: str = "bundled", *, show: bool = False
+    folder: Path,
+    seed: int,
+    seconds: float,
+    model: str = "bundled",
+    *,
+    load: float = LOAD,
+    show: bool = False,
 ) -> tuple[Trend, Traffic]:
     texts = make_texts(seed)
     settings = {
@@ -100,7 +114,7 @@ def soak(
     service.start()
     try:
         asyncio.run(service.ready())
-        traffic, samples = asyncio.run(load(service, seed, texts, seconds, show=show))
+        traffic, samples = asyncio.run(apply(service, seed, texts, seconds, load, show=show))
     finally:
         service.kill()
     return trend_of(samples, traffic.latencies), traffic
@@ -112,9 +126,10 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=28_800)
+    parser.add_argument("--load", type=float, default=LOAD, help="share of the peak")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        trend, traffic = soak(Path(folder), given.seed, given.seconds, show=True)
+        trend, traffic = soak(Path(folder), given.seed, given.seconds, load=given.load, show=True)
     statuses = ", ".join(f"{name}: {count}" for name, count in sorted(traffic.statuses.items()))
     print(f"soak: seed {given.seed}, {trend}; {statuses}")
     problems = [*trend.problems(), *traffic.unexpected[:20]]

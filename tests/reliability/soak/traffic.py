@@ -17,6 +17,9 @@ from tests.reliability.history.wires import WIRES
 from tests.reliability.soak.trend import Latency
 
 LIMIT_SECONDS = 60.0
+SHAPE_WORDS = range(4, 64, 4)
+SHAPE_DOCUMENTS = range(1, 33)
+SLICE_WORDS = 400  # about as many as the engine computes at once
 PROBE_DOCUMENTS = 10
 EXPECTED = {
     "rerank": {200, 429},
@@ -66,6 +69,28 @@ class Traffic:
         await asyncio.gather(*(call() for _ in range(callers)))
         await self.close()
         return count / seconds
+
+    async def shapes(self, seconds: float) -> int:
+        """Batches of every size and width. The engine keeps memory for each shape that it has seen.
+
+        Rare shapes come for the first time after hours, and then look like a leak.
+        """
+        sizes = [
+            (words, documents)
+            for words in SHAPE_WORDS
+            for documents in SHAPE_DOCUMENTS
+            if words * documents <= SLICE_WORDS
+        ]
+        end, sent = time.monotonic() + seconds, 0
+        for words, documents in sizes:
+            if time.monotonic() >= end:
+                break
+            texts = [" ".join(self._chance.choices(WORDS, k=words)) for _ in range(documents)]
+            body = {"query": self._query(), "documents": texts}
+            await self._exchange("rerank", "/rerank", json.dumps(body).encode())
+            sent += 1
+        await self.close()
+        return sent
 
     def _draw(self) -> Callable[[float], Coroutine[Any, Any, None]]:
         kinds = (self._probe, self._rerank, self._answer, self._feedback, self._bad)

@@ -100,16 +100,19 @@ def slower(first: Sequence[Latency], last: Sequence[Latency]) -> float:
     """By the bootstrap. Minutes are drawn, because the requests of a minute share its load."""
     if not first or not last:
         return 0.0
-    chance = np.random.default_rng(1)
-    ratios = [drawn_p99(last, chance) / drawn_p99(first, chance) for _ in range(DRAWS)]
+    chance, before, after = np.random.default_rng(1), by_minute(first), by_minute(last)
+    ratios = [drawn_p99(after, chance) / drawn_p99(before, chance) for _ in range(DRAWS)]
     return float(np.quantile(ratios, 1 - CONFIDENCE))
 
 
-def drawn_p99(latencies: Sequence[Latency], chance: np.random.Generator) -> float:
-    blocks: dict[int, list[float]] = {}
+def by_minute(latencies: Sequence[Latency]) -> list[list[float]]:
+    minutes: dict[int, list[float]] = {}
     for latency in latencies:
-        blocks.setdefault(int(latency.ended // BLOCK_SECONDS), []).append(latency.seconds)
-    minutes = list(blocks.values())
+        minutes.setdefault(int(latency.ended // BLOCK_SECONDS), []).append(latency.seconds)
+    return list(minutes.values())
+
+
+def drawn_p99(minutes: Sequence[Sequence[float]], chance: np.random.Generator) -> float:
     drawn = chance.integers(len(minutes), size=len(minutes))
     return p99([seconds for minute in drawn for seconds in minutes[minute]])
 
