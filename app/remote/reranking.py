@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
 from app import via
+from app.deadline import Deadline
 from app.errors import (
-    DeadlineExceeded,
     InvalidRequest,
     LoopDetected,
     UpstreamBusy,
     UpstreamFailed,
     UpstreamTimeout,
 )
+from app.events import Observe, UpstreamCalled, ignore
+from app.model_card import ModelCard
 from app.remote.providers import Target
 from app.remote.providers.wire import Asked, Told, Wish
-from app.rerank.cache import Known
+from app.rerank.cache import TextScore
 from app.rerank.query import UNSCORED, Query, Ranking, ScoreKind, Times, present
-from app.rerank.ranking import make_ranking
+from app.rerank.ranking import make_ranking, ranked
 from app.upstream import call
 from app.upstream.reading import ACCEPTED, fetch
 
@@ -39,7 +40,6 @@ EXPLAINED = {
     403: "check RERANKD_UPSTREAM_API_KEY",
     404: "check the model's name and the address",
 }
-Observe = Callable[[str, str, float], None]  # the service, the outcome, seconds
 
 
 @asynccontextmanager
@@ -62,8 +62,7 @@ class Remote:
         target: Target,
         client: httpx.AsyncClient,
         timeout: float,
-        observe: Callable[[Ranking], None] = lambda ranking: None,
-        observe_call: Observe = lambda upstream, outcome, seconds: None,
+        observe: Observe = ignore,
         *,
         name: str = "",
         mark: str = "",  # by which we know our own requests
@@ -76,35 +75,23 @@ class Remote:
         self._client = client
         self._timeout = timeout
         self._observe = observe
-        self._observe_call = observe_call
         self._room = asyncio.Semaphore(AT_ONCE)
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What `/info` tells: the same as of a model, but for what only the service knows."""
-        unknown = ("revision", "architecture", "device", "dtype", "max_length")
-        return {
-            "model": self.name,
-            "reranked_by": self.by,
-            "engine": "remote",
-            **dict.fromkeys(unknown),
-            "max_batch_tokens": 0,
-            "max_queue_tokens": 0,
-            "takes_instruction": "instruction" in self._wire.grants,
-            "scores": ["probability", "logit"],
-            "load_seconds": 0.0,
-        }
+    def card(self) -> ModelCard:
+        return ModelCard(
+            model=self.name,
+            reranked_by=self.by,
+            engine="remote",
+            takes_instruction="instruction" in self._wire.grants,
+        )
 
     async def rank(self, query: Query) -> Ranking:
         self._refuse(query)
-        limit = min(query.timeout or self._timeout, self._timeout)
-        deadline = asyncio.get_running_loop().time() + limit
-        try:
-            async with asyncio.timeout_at(deadline):
-                ranking = await self._rank(query, deadline)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
-        self._observe(ranking)
+        deadline = Deadline.after(min(query.timeout or self._timeout, self._timeout))
+        async with deadline.enforced():
+            ranking = await self._rank(query, deadline)
+        self._observe(ranked(ranking))
         return ranking
 
     def _refuse(self, query: Query) -> None:
@@ -118,22 +105,24 @@ class Remote:
             if wished:
                 raise InvalidRequest(f"{field}: {self.by} ranks here, and {reason}", field=field)
 
-    async def _rank(self, query: Query, deadline: float) -> Ranking:
+    async def _rank(self, query: Query, deadline: Deadline) -> Ranking:
         now = asyncio.get_running_loop().time
         started, most = now(), self._wire.most
         texts = list(dict.fromkeys(one.text for one in query.documents if one.text.strip()))
-        known: dict[str, Known] = {}
+        scores: dict[str, TextScore] = {}
         tokens, waited, warnings = 0, 0.0, self._warnings(query)
         for start in range(0, len(texts), most):
             some = texts[start : start + most]
             came = now()
             async with self._room:
                 waited += now() - came
-                told = await self._ask(Asked(self._model, query, some, deadline - now()), deadline)
+                told = await self._ask(
+                    Asked(self._model, query, some, deadline.remaining), deadline
+                )
             cut = set(told.truncated)
-            # Tokens are known in sum only; a whole longer than its tokens is one that was cut.
-            known |= {
-                some[i]: Known(score, 0, int(i in cut))
+            # The service counts tokens in sum only.
+            scores |= {
+                some[i]: TextScore(score, tokens=0, truncated=i in cut)
                 for i, score in told.scores
                 if score != UNSCORED  # another rerankd's word for it is the same
             }
@@ -141,7 +130,7 @@ class Remote:
             warnings += [one for one in told.warnings if one not in warnings]
         spent = now() - started
         times = Times(queue=waited, compute=spent - waited, total=spent)
-        ranking = make_ranking(query, known, 0, times, self._show)
+        ranking = make_ranking(query, scores, 0, times, self._show)
         return replace(
             ranking,
             model=self.name,
@@ -173,7 +162,7 @@ class Remote:
             return present(score, kind)
         return log_odds(score) if kind == "logit" else min(max(score, 0.0), 1.0)
 
-    async def _ask(self, asked: Asked, deadline: float) -> Told:
+    async def _ask(self, asked: Asked, deadline: Deadline) -> Told:
         now = asyncio.get_running_loop().time
         started, outcome = now(), "abandoned"  # by the caller, or by his time limit
         try:
@@ -185,9 +174,9 @@ class Remote:
             outcome = outcome_of(error)
             raise
         finally:
-            self._observe_call(self._wire.name, outcome, now() - started)
+            self._observe(UpstreamCalled(self._wire.name, outcome, now() - started))
 
-    async def _call(self, asked: Asked, deadline: float) -> bytes:
+    async def _call(self, asked: Asked, deadline: Deadline) -> bytes:
         body, name = self._wire.write(asked), self._wire.name
         marks = [*asked.query.via, self._mark] if self._mark else asked.query.via
         headers = {via.HEADER: via.write(marks)} if marks else {}
@@ -199,7 +188,7 @@ class Remote:
             return await fetch(name, self._client, request, MAX_ANSWER_BYTES)
 
         try:
-            return await call(name, attempt, attempts=ATTEMPTS, deadline=deadline)
+            return await call(name, attempt, attempts=ATTEMPTS, deadline=deadline.at)
         except UpstreamFailed as error:
             if error.status == 429:
                 raise UpstreamBusy(

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice, pairwise
 
-from app.rerank.passages import cuts
 from app.rerank.query import Document, Query, Ranking, Span, SpansAsked
+from app.rerank.windows import cuts
 
 END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*")  # noqa: RUF001 (they end sentences too)
 LONGEST = 600  # characters that are scored as one

@@ -16,8 +16,8 @@ from app.answer.quoting import quoted
 from app.ingest import chunking
 from app.ingest.sections import by_headings
 from app.llm import Turn, estimate
-from app.rerank.passages import cuts
 from app.rerank.spans import sentences
+from app.rerank.windows import cuts
 from app.retrieval.fusion import fuse
 from app.retrieval.store import Candidate
 from app.retrieval.stores.sqlite import match_any
@@ -80,7 +80,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "quoted": quoted,
     "statements": lambda text: statements([text]),
     "spans.sentences": lambda text: list(sentences(text)),
-    "passages.cuts": lambda text: cuts(text, 600),
+    "windows.cuts": lambda text: cuts(text, 600),
     "chunking.sentences": lambda text: list(chunking.sentences(text)),
     "chunking.cut": lambda text: list(chunking.cut(text, CHUNKING)),
     "by_headings": by_headings,

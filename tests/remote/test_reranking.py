@@ -18,6 +18,7 @@ from app.errors import (
 from app.remote.providers import WIRES, find_target
 from app.remote.reranking import AT_ONCE, Remote
 from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
+from app.rerank.ranking import ranked
 from app.settings.delegating import HOSTED
 from tests.remote.service import EVERY, NAMES, Service, answer, order
 from tests.virtual_time import in_virtual_time
@@ -36,7 +37,7 @@ def test_the_order_is_that_of_the_service_and_it_is_named(api: str) -> None:
         assert order(ranking) == [1, 2, 0]
         assert ranking.usage.tokens == 7
         assert ranking.by == ranking.model == ("rerankd" if api == "rerankd" else f"{api}:m")
-        assert service.seen == [ranking]
+        assert ranked(ranking) in service.events
         assert [outcome for _, outcome, _ in service.outcomes] == ["ok"]
 
     test()

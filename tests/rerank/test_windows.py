@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.rerank.passages import OVERLAP, cuts, read_in_windows, windows_of
+from app.rerank.windows import OVERLAP_SHARE, cuts, in_windows, windows_of
 from tests.fakes import WordEncoder
 
 TEXT = " ".join(f"w{number:03}" for number in range(300))
@@ -42,8 +42,8 @@ def test_beside_a_query_that_leaves_hardly_any_room_there_are_no_windows() -> No
 
 def test_what_windows_leave_out_counts_as_cut() -> None:
     encoded = WordEncoder().encode("q", ["a b", "c d"], instruction=None, cut="right")
-    assert read_in_windows(9, encoded, complete=True).whole == 6
-    assert read_in_windows(9, encoded, complete=False).whole == 9
+    assert in_windows(9, encoded, complete=True).untruncated_tokens == 6
+    assert in_windows(9, encoded, complete=False).untruncated_tokens == 9
 
 
 @given(st.text(st.sampled_from("ab \n日"), max_size=200), st.integers(1, 40))
@@ -59,4 +59,4 @@ def test_windows_cover_the_text_without_a_gap_and_go_forward(text: str, size: in
 @pytest.mark.parametrize("size", [10, 50, 200])
 def test_neighbours_share_about_a_fifth(size: int) -> None:
     shares = [(end - following) / size for (_, end), (following, _) in pairwise(cuts(TEXT, size))]
-    assert all(0 < share <= OVERLAP + 6 / size for share in shares)
+    assert all(0 < share <= OVERLAP_SHARE + 6 / size for share in shares)
