@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from typing import Annotated
 
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+from app.retrieval.address import read_address
+from app.retrieval.stores import DEFAULT_STORE
 from app.settings.serving import Secrets
 
 
+def check_addresses(stores: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for store in stores:
+        read_address(store.get_secret_value())
+    return stores
+
+
 class Retrieval(BaseModel):
-    store: Secrets = Field(
+    store: Annotated[Secrets, AfterValidator(check_addresses)] = Field(
         (),
         description="Where candidates come from: one URL, or several, comma-separated, whose "
-        "lists are fused; none: `sqlite:rerankd.db`",
+        f"lists are fused; none: `{DEFAULT_STORE}`",
     )
     store_api_key: SecretStr | None = Field(None, description="Key that stores over HTTP ask for")
     store_timeout_ms: int = Field(5000, ge=1, description="Time limit of one search in a store")

@@ -14,7 +14,7 @@ import pytest
 from app.errors import UpstreamFailed
 from app.retrieval.opening import FirstStage, open_retriever
 from app.retrieval.store import Candidate
-from app.retrieval.stores.pgvector import CONNECTIONS, Postgres
+from app.retrieval.stores.pgvector_table import CONNECTIONS, Postgres
 from tests.answer.upstreams import EMBEDDER, answering
 from tests.retrieval.stores import ids
 

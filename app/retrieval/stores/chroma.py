@@ -16,7 +16,8 @@ from app.retrieval.endpoint import (
     reading,
     with_text,
 )
-from app.retrieval.store import Candidate, Search
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.writer import Held, held_as
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
@@ -142,3 +143,28 @@ class ChromaWriter:
 
     async def close(self) -> None:
         await self._collections.close()
+
+
+def collections_of(opening: Opening) -> Collections:
+    headers = {"Authorization": "Bearer {key}", "X-Chroma-Token": "{key}"}
+    return Collections(opening.endpoint(headers, LOST), opening.address.path)
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    return [ChromaStore(collections_of(opening), opening.collection)]
+
+
+def open_writer(opening: Opening) -> ChromaWriter:
+    return ChromaWriter(collections_of(opening), opening.collection)
+
+
+STORE = StoreKind(
+    title="Chroma",
+    schemes=("chroma",),
+    examples=("chroma://host:8000",),
+    default_port=8000,
+    reads="vectors",
+    tested_against="Chroma's own server, 1.5.9",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from app.retrieval.endpoint import Endpoint, reading, with_text
-from app.retrieval.store import Candidate, Search
-from app.retrieval.stores.layout import Layout
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.elasticsearch_writer import ElasticsearchWriter
+from app.retrieval.stores.kind import Opening, StoreKind
+from app.retrieval.stores.layout import Layout, layout_of, layout_to_fill
 
 LOST = "it has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 CANDIDATES = 10  # looked at for each neighbour that is wanted
@@ -60,3 +62,30 @@ class ElasticsearchStore:
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+
+def endpoint_of(opening: Opening) -> Endpoint:
+    headers = {"Authorization": "ApiKey {key}"}
+    return opening.endpoint(headers, LOST, path=opening.address.path)
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    layout = layout_of(opening.address.options)
+    return [ElasticsearchStore(endpoint_of(opening), opening.collection, layout)]
+
+
+def open_writer(opening: Opening) -> ElasticsearchWriter:
+    layout = layout_to_fill(opening.address.options)
+    return ElasticsearchWriter(endpoint_of(opening), opening.collection, layout)
+
+
+STORE = StoreKind(
+    title="Elasticsearch and OpenSearch",
+    schemes=("elasticsearch", "opensearch"),
+    examples=("elasticsearch://host:9200", "opensearch://host:9200"),
+    default_port=9200,
+    reads="words or vectors",
+    tested_against="a stand-in after their documentation",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

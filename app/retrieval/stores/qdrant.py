@@ -8,8 +8,9 @@ from uuid import uuid5
 
 from app.errors import UpstreamFailed
 from app.retrieval.endpoint import Endpoint, as_id, as_mapping, reading, with_text
-from app.retrieval.store import Candidate, Search
-from app.retrieval.stores.layout import Layout
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind
+from app.retrieval.stores.layout import Layout, layout_of, layout_to_fill
 from app.retrieval.writer import CHUNK_NAMESPACE, Held, check_size, held_as
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
@@ -149,3 +150,29 @@ class QdrantWriter:
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+
+def endpoint_of(opening: Opening) -> Endpoint:
+    return opening.endpoint({"api-key": "{key}"}, LOST, path=opening.address.path)
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    layout = layout_of(opening.address.options)
+    return [QdrantStore(endpoint_of(opening), opening.collection, layout)]
+
+
+def open_writer(opening: Opening) -> QdrantWriter:
+    layout = layout_to_fill(opening.address.options)
+    return QdrantWriter(endpoint_of(opening), opening.collection, layout)
+
+
+STORE = StoreKind(
+    title="Qdrant",
+    schemes=("qdrant",),
+    examples=("qdrant://host:6333",),
+    default_port=6333,
+    reads="vectors",
+    tested_against="a stand-in after its documentation",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

@@ -12,7 +12,8 @@ import apsw
 
 from app.errors import UpstreamFailed
 from app.retrieval.endpoint import as_candidate, with_text
-from app.retrieval.store import Candidate, Search
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.stores.sqlite_file import Database
 from app.retrieval.stores.sqlite_journal import transaction
 from app.retrieval.writer import Held
@@ -164,3 +165,27 @@ def remove(file: apsw.Connection, collection: str, name: str) -> None:
     if file.execute("select 1 from sqlite_master where name = 'vectors'").fetchall():
         file.execute(f"delete from vectors where place in ({own})", [collection, name])  # noqa: S608
     file.execute("delete from passages where collection = ? and id = ?", [collection, name])
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    kinds: list[Literal["words", "vector"]] = ["words", "vector"]
+    return [
+        SqliteStore(Database(opening.file, opening.seconds), opening.collection, reads)
+        for reads in (kinds if opening.has_embedder else kinds[:1])
+    ]
+
+
+def open_writer(opening: Opening) -> SqliteWriter:
+    database = Database(opening.file, opening.seconds, writes=True)
+    return SqliteWriter(database, opening.collection, wants_vectors=opening.has_embedder)
+
+
+STORE = StoreKind(
+    title="SQLite",
+    schemes=("sqlite",),
+    examples=("sqlite:rerankd.db",),
+    reads="words; with an embedder vectors too",
+    tested_against="the real library",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

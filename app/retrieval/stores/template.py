@@ -21,7 +21,8 @@ from app.retrieval.endpoint import (
     walk,
     with_text,
 )
-from app.retrieval.store import Candidate, Search
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind, http_client
 
 SLASHES = re.compile(r"[/\\]")
 
@@ -140,3 +141,25 @@ class TemplateStore:
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    template = read_template(opening.file)
+    headers = {
+        name: value.replace("{key}", opening.key) for name, value in template.headers.items()
+    }
+    client = http_client("", headers, opening.transport)
+    endpoint = Endpoint("template", client, opening.seconds)
+    return [TemplateStore(endpoint, template, opening.collection)]
+
+
+STORE = StoreKind(
+    title="Any HTTP endpoint",
+    schemes=("template",),
+    examples=("template:search.json",),
+    reads="words or vectors",
+    tested_against="shapes of our own",
+    open_stores=open_stores,
+    open_writer="template is searched but not written: fill it with its own tools, or ingest into "
+    "another store",
+)
