@@ -1,4 +1,4 @@
-"""Where a store is: `chroma+https://host:8000/name?text=body`, read once."""
+"""Reads the address of a store, such as `chroma+https://host:8000/name?text=body`."""
 
 from __future__ import annotations
 

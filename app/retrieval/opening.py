@@ -1,4 +1,4 @@
-"""From settings' values to a first stage that answers, or a writer that can be filled."""
+"""Opens the first stage, to search it or to fill it, from the values of settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.retrieval.writer import StoreWriter
 
 @dataclass(frozen=True, slots=True)
 class FirstStage:
-    """What there is to know before anything is opened. Addresses and keys are never shown."""
+    """All values of the first stage. Addresses and keys are never shown."""
 
     stores: Sequence[str] = field(default=(DEFAULT_STORE,), repr=False)
     collection: str = "rerankd"
@@ -42,7 +42,7 @@ async def open_retriever(
     transport: httpx.AsyncBaseTransport | None = None,
     observe: Observe = lambda name, outcome, seconds: None,
 ) -> AsyncIterator[Retriever]:
-    """Nothing is asked before the first search: a store that is down does not stop the start."""
+    """No store is contacted before the first search: one that is down does not stop the start."""
     embedder = await open_embedder(stage, transport)
     stores = [
         store
@@ -63,7 +63,7 @@ async def open_retriever(
 async def open_writer(
     stage: FirstStage, *, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[tuple[StoreWriter, Embedder | None]]:
-    """The one store of this stage, to be written."""
+    """The only store of this stage, to be filled."""
     if len(stage.stores) != 1:
         raise LoadFailed("setting store: names several stores: choose one with --store")
     opening = opening_of(stage, stage.stores[0], WRITING_SECONDS, transport)

@@ -64,7 +64,7 @@ from app.retrieval.stores.sqlite_file import Database
 
 async def main():
     store = SqliteStore(Database(Path(sys.argv[1]), 5), "rerankd", "words")
-    print([one.id for one in await store.search(Search("cats", 5))])
+    print([candidate.id for candidate in await store.search(Search("cats", 5))])
     await store.close()
 
 if os.getuid() == 0:
@@ -102,7 +102,7 @@ async def put(path: Path, *texts: str) -> None:
 async def search(path: Path, words: str = "cats") -> list[str]:
     store = SqliteStore(Database(path, 5), "rerankd", "words")
     try:
-        return [one.id for one in await store.search(Search(words, 100))]
+        return [candidate.id for candidate in await store.search(Search(words, 100))]
     finally:
         await store.close()
 
@@ -189,7 +189,7 @@ async def test_a_reader_that_may_not_write_says_who_can_repair_the_file(
     )
 
 
-async def test_a_file_without_tables_is_said_to_be_empty(
+async def test_the_error_for_a_file_without_tables_says_that_it_is_empty(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.db").touch()
@@ -244,16 +244,16 @@ async def test_a_file_that_a_search_holds_as_an_ingest_ends_is_put_away_by_the_n
     assert names(closed_folder) == ["a.db"]
 
 
-async def test_a_write_that_cannot_have_its_turn_is_told_and_changes_nothing(
+async def test_a_write_that_never_gets_the_lock_is_an_error_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_journal, "BUSY_SHARE", 0.01)
+    monkeypatch.setattr(sqlite_journal, "BUSY_SHARE_OF_LIMIT", 0.01)
     await put(tmp_path / "a.db", "Cats")
     other = connect(tmp_path / "a.db", apsw.SQLITE_OPEN_READWRITE, 0)
     writer = writer_of(tmp_path / "a.db", 20)
     await writer.held()
-    told = pytest.raises(UpstreamFailed, match=r"a\.db is locked by another process")
-    with transaction(other), told:
+    is_locked = pytest.raises(UpstreamFailed, match=r"a\.db is locked by another process")
+    with transaction(other), is_locked:
         await writer.put([Candidate("x", "Cats")], [])
     await writer.put([Candidate("y", "Cats")], [])
     other.close()

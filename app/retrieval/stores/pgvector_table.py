@@ -19,7 +19,8 @@ from app.retrieval.writer import Held
 
 Answer = TypeVar("Answer")
 
-CONNECTIONS = 8  # at most; PostgreSQL has 100 for everybody
+# PostgreSQL has 100 by default, for all its clients together.
+MAX_CONNECTIONS = 8
 NEAREST: LiteralString = """
 select {id}::text, {text}, {metadata}, nullif(1 - ({vector} <=> %(vector)s::vector), 'NaN')
 from {table} where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
@@ -58,18 +59,18 @@ REASONS: dict[type[psycopg.Error], str] = {
     psycopg.errors.DataException: "has vectors of another embedder: set that one, or name another "
     "collection",
     psycopg.errors.InsufficientPrivilege: "does not let this user do that",
-    psycopg.OperationalError: "cannot be reached, or broke off",
+    psycopg.OperationalError: "cannot be reached, or broke the connection",
 }
 
 
 class Postgres:
-    """A few connections, each in use by one at a time; one that broke while idle is made anew."""
+    """A few connections, each used by a single search at a time. Broken idle ones are replaced."""
 
     def __init__(self, url: str, seconds: float) -> None:
         self._url = url
         self._seconds = seconds
         self._idle: list[AsyncConnection[Any]] = []
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def run(self, work: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         try:
@@ -81,24 +82,24 @@ class Postgres:
                 upstream="postgresql",
             ) from error
         except psycopg.Error as error:
-            raise UpstreamFailed(f"postgresql {told(error)}", upstream="postgresql") from error
+            raise UpstreamFailed(f"postgresql {reason_of(error)}", upstream="postgresql") from error
 
     async def _run(self, work: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
         if self._idle:
             try:
-                async with self._lent() as connection:
+                async with self._borrowed() as connection:
                     return await work(connection)
             except psycopg.OperationalError:
                 await self.close()
-        async with self._lent() as connection:
+        async with self._borrowed() as connection:
             return await work(connection)
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[AsyncConnection[Any]]:
+    async def _borrowed(self) -> AsyncIterator[AsyncConnection[Any]]:
         if self._idle:
             connection = self._idle.pop()
         else:
-            # Without prepared statements: poolers mix sessions up, and tables are made anew.
+            # No prepared statements: poolers exchange sessions, and tables are created again.
             connection = await AsyncConnection.connect(
                 self._url, autocommit=True, prepare_threshold=None
             )
@@ -114,8 +115,8 @@ class Postgres:
             await self._idle.pop().close()
 
 
-def told(error: psycopg.Error) -> str:
-    """A sentence's end. The driver's own words may quote what was searched for, or the login."""
+def reason_of(error: psycopg.Error) -> str:
+    """The end of a sentence. The driver's own text is not used: it may quote query or login."""
     if "authentication failed" in str(error):
         return "refuses the login: see the URL in RERANKD_STORE"
     reasons = (reason for kind, reason in REASONS.items() if isinstance(error, kind))
@@ -136,28 +137,28 @@ class PgvectorStore:
         self._options = options
 
     async def search(self, search: Search) -> list[Candidate]:
-        given = {
+        values = {
             "vector": text_of(search.vector or ()),
             "filters": Jsonb(dict(search.filters)),
             "k": search.k,
         }
         table = search.collection or self._options.get("table", self._collection)
         statement = self._statement(table, filtered=bool(search.filters))
-        # An HNSW index gives at most ef_search rows, 40 if nobody says so.
+        # An HNSW index returns at most ef_search rows, by default 40.
         breadth = [str(min(max(40, search.k), 1000))]
 
         async def work(connection: AsyncConnection[Any]) -> list[tuple[Any, ...]]:
             await connection.execute(BREADTH, breadth)
-            cursor = await connection.execute(statement, given)
+            cursor = await connection.execute(statement, values)
             return await cursor.fetchall()
 
         rows = await self._server.run(work)
         with reading(self.name):
-            found = [
+            candidates = [
                 as_candidate(name, str(text), facts, None if score is None else as_number(score))
                 for name, text, facts, score in rows
             ]
-            return with_text(self.name, found)
+            return with_text(self.name, candidates)
 
     def _statement(self, table: str, *, filtered: bool) -> Composed:
         names = {
@@ -203,8 +204,8 @@ class PgvectorWriter:
         size = SQL(str(len(vectors[0])))
         make = SQL(MAKE).format(table=self._table, index=self._index, size=size)
         rows = [
-            (one.id, one.text, Jsonb(dict(one.metadata)), text_of(vector))
-            for one, vector in zip(chunks, vectors, strict=True)
+            (chunk.id, chunk.text, Jsonb(dict(chunk.metadata)), text_of(vector))
+            for chunk, vector in zip(chunks, vectors, strict=True)
         ]
 
         async def work(connection: AsyncConnection[Any]) -> None:
