@@ -25,6 +25,7 @@ ONLY_IN = {
         "retrieval.stores.sqlite_file",
         "retrieval.stores.sqlite_journal",
     },
+    "faiss": {"retrieval.stores.faiss", "retrieval.stores.faiss_collection"},
     "psycopg": {"retrieval.stores.pgvector_table"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},

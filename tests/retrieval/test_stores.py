@@ -1,10 +1,11 @@
 """What holds for every store that `rerankd ingest` fills.
 
-SQLite, Chroma and PostgreSQL for real; in the place of the others stands a server of our own.
+SQLite, Chroma, FAISS and PostgreSQL are real; the others are replaced by a server of our own.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 Stage = Callable[[], FirstStage]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "chroma", "postgresql", *MAKERS])
+@pytest.fixture(scope="module", params=["sqlite", "chroma", "faiss", "postgresql", *MAKERS])
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
@@ -40,6 +41,8 @@ def fresh(
         match request.param:
             case "sqlite":
                 url = f"sqlite:{folder}/NAME.db"
+            case "faiss":
+                url = f"faiss:{folder}"
             case "chroma":
                 url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
             case "postgresql":
@@ -161,6 +164,8 @@ async def drop(stage: FirstStage) -> None:
     if url.startswith("sqlite"):
         async with open_writer(stage) as (writer, _):
             await writer.remove([held.id for held in await writer.held()])
+    elif url.startswith("faiss"):
+        shutil.rmtree(Path(url.removeprefix("faiss:")) / stage.collection)
     elif url.startswith("postgres"):
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(f"drop table {stage.collection}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.retrieval.stores import chroma, elasticsearch, pgvector, qdrant, sqlite, template
+from app.retrieval.stores import chroma, elasticsearch, faiss, pgvector, qdrant, sqlite, template
 from app.retrieval.stores.kind import StoreKind
 
 DEFAULT_STORE = "sqlite:rerankd.db"
@@ -17,6 +17,7 @@ def by_scheme(*kinds: StoreKind) -> dict[str, StoreKind]:
 STORES: Mapping[str, StoreKind] = by_scheme(
     sqlite.STORE,
     chroma.STORE,
+    faiss.STORE,
     pgvector.STORE,
     qdrant.STORE,
     elasticsearch.STORE,
