@@ -66,7 +66,7 @@ async def test_filters_require_equal_values(
     assert await search_once(tmp_path, **filters) == expected
 
 
-async def test_values_that_are_no_texts_or_numbers_match_no_filter(tmp_path: Path) -> None:
+async def test_values_that_are_neither_texts_nor_numbers_match_no_filter(tmp_path: Path) -> None:
     odd = [None, [1], {"a": 1}, True]
     passages = [Candidate(str(row), "text", {"v": value}) for row, value in enumerate(odd)]
     await fill(tmp_path, passages, [EAST] * 4)
@@ -90,7 +90,7 @@ async def test_a_match_that_is_the_farthest_of_thousands_is_returned(tmp_path: P
 def test_a_filtered_search_is_a_search_of_the_matches(
     codes: list[int], wanted: int, k: int
 ) -> None:
-    """Compared with a search that knows nothing of FAISS."""
+    """Compared with a search without FAISS."""
     vectors = unit_vectors(np.random.default_rng(len(codes)).normal(size=(len(codes), 3)).tolist())
     index = faiss.IndexFlatIP(3)
     index.add(vectors)
@@ -106,7 +106,7 @@ def test_a_filtered_search_is_a_search_of_the_matches(
     assert {int(candidate.id) for candidate in candidates} <= set(matches)
 
 
-async def test_collections_of_a_folder_are_apart(tmp_path: Path) -> None:
+async def test_collections_of_a_folder_are_separate(tmp_path: Path) -> None:
     await fill(tmp_path)
     await fill(tmp_path, [Candidate("other", "Elsewhere.")], [[1.0, 0.0, 0.0]], "others")
     store = FaissStore(tmp_path, "docs", 60)

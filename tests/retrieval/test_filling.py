@@ -1,4 +1,4 @@
-"""Qdrant, Elasticsearch and OpenSearch filled by `rerankd ingest`, by a server in their place."""
+"""`rerankd ingest` fills Qdrant, Elasticsearch and OpenSearch, each replaced by our own server."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ async def test_vectors_of_another_length_name_the_setting(store_url: str) -> Non
         assert [held.id for held in await writer.held()] == ["x"]
 
 
-async def test_what_others_put_there_stays_whatever_its_source(
-    store_url: str, tmp_path: Path
-) -> None:
+async def test_what_other_programs_wrote_stays(store_url: str, tmp_path: Path) -> None:
     """Theirs may say anything under our names."""
     sources: Sequence[dict[str, Any]] = [{"source": 7, "parent_doc_id": 7}, {}]
     theirs = [Candidate(f"t{number}", "cats", facts) for number, facts in enumerate(sources)]
@@ -126,7 +124,7 @@ JUNK: Sequence[Any] = (None, [], 7, {}, {"result": []}, {"docs": 1}, {"items": 1
 
 
 @pytest.mark.parametrize("junk", JUNK)
-async def test_junk_is_called_junk(store_kind: str, junk: Any) -> None:
+async def test_junk_is_an_error_that_says_so(store_kind: str, junk: Any) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=junk))
     async with open_writer(stage_of(f"{store_kind}://store.test"), transport=transport) as (
         writer,

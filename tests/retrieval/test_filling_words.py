@@ -92,7 +92,7 @@ async def test_the_reason_for_the_first_refused_chunk_is_in_the_error(store_url:
 
 
 @words
-async def test_an_index_that_cannot_be_made_names_the_setting(store_url: str) -> None:
+async def test_an_index_that_cannot_be_created_names_the_setting(store_url: str) -> None:
     async with writer_at(store_url, collection="Docs") as writer:
         with pytest.raises(UpstreamFailed, match="RERANKD_COLLECTION must be in lower case"):
             await put(writer, Candidate("x", "cats"))
@@ -119,7 +119,7 @@ def page(names: list[str], total: int, failed_shards: int = 0) -> dict[str, Any]
 async def test_a_list_that_lacks_something_is_never_taken_for_all(
     store_kind: str, pages: list[Any]
 ) -> None:
-    """Of what is not listed, nothing would be replaced or removed."""
+    """Chunks that are not listed would never be replaced or removed."""
     stage = stage_of(f"{store_kind}://store.test", embedder="")
     mapping: dict[str, Any] = {"docs": {"mappings": {}}}
     async with open_writer(stage, transport=scripted(mapping, *pages)) as (writer, _):

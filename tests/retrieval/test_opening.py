@@ -43,7 +43,7 @@ def test_an_address_says_where_a_store_is(text: str, scheme: str, base: str, pat
         ),
     ],
 )
-def test_what_is_postgresqls_own_goes_to_it_as_it_was_given(options: str, kept: str) -> None:
+def test_options_of_postgresql_are_passed_to_it_unchanged(options: str, kept: str) -> None:
     assert dsn(read_address(f"postgres://u:p%40w@host/db{options}")) == (
         f"postgresql://u:p%40w@host/db{kept}"
     )
@@ -94,7 +94,7 @@ async def test_what_cannot_be_written_is_refused(stores: list[str], reason: str)
             pass
 
 
-async def test_a_start_asks_no_store_anything(tmp_path: Path) -> None:
+async def test_a_start_contacts_no_store(tmp_path: Path) -> None:
     stores = ["chroma://127.0.0.1:1", f"sqlite:{tmp_path / 'none.db'}", "postgresql://127.0.0.1:1"]
     async with open_retriever(FirstStage(stores=stores, embedder=EMBEDDER)):
         pass

@@ -1,4 +1,4 @@
-"""What only PostgreSQL has: tables of one's own, and connections that break."""
+"""What only PostgreSQL has: tables of the user, and connections that break."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def options(url: str, **named: str) -> str:
 COLUMNS = {"id": "no", "text": "body", "vector": "My%20Vector", "metadata": "tags"}
 
 
-async def test_a_table_of_your_own_is_searched_by_its_columns(
+async def test_a_table_of_the_user_is_searched_by_its_columns(
     postgres_url: str, schema: str
 ) -> None:
     url = options(postgres_url, table=f"{schema}.articles", **COLUMNS)
@@ -134,7 +134,7 @@ async def test_a_name_is_never_more_than_a_name(postgres_url: str, name: str) ->
         await search(options(postgres_url, table=name.replace(" ", "%20").replace(";", "%3B")))
 
 
-async def test_a_connection_that_broke_while_idle_is_made_anew(
+async def test_a_connection_that_broke_while_idle_is_replaced(
     postgres_url: str, schema: str
 ) -> None:
     url = options(postgres_url, table=f"{schema}.articles", **COLUMNS)

@@ -173,7 +173,7 @@ async def test_every_call_is_observed_with_its_outcome_and_its_seconds() -> None
 
 
 @in_virtual_time
-async def test_a_caller_that_goes_takes_all_searches_along() -> None:
+async def test_a_caller_that_leaves_cancels_all_searches() -> None:
     store, embedder = FakeStore(reads="vector", seconds=9), FakeEmbedder(seconds=9)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
@@ -248,7 +248,7 @@ async def test_as_many_and_as_long_filters_as_are_allowed_reach_the_store() -> N
 
 
 @in_virtual_time
-async def test_a_search_that_a_store_cannot_put_into_words_is_the_callers_to_change() -> None:
+async def test_a_search_that_a_store_cannot_express_is_an_invalid_request() -> None:
     refusal = InvalidRequest("query holds ..", field="query")
     stores = [FakeStore(results={"q": "a"}, seconds=1), FakeStore(error=refusal)]
     with pytest.raises(InvalidRequest, match=r"query holds \.\."):
@@ -257,7 +257,7 @@ async def test_a_search_that_a_store_cannot_put_into_words_is_the_callers_to_cha
 
 
 @in_virtual_time
-async def test_a_passage_without_end_is_cut_and_the_limit_named() -> None:
+async def test_a_passage_that_is_too_long_is_cut_and_the_limit_named() -> None:
     store = FakeStore(results={"q": "ab"})
     retrieved = await retrieve(Retriever([store], passage_chars=12))
     assert [candidate.text for candidate in retrieved.candidates] == ["the text of "] * 2

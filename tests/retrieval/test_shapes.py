@@ -190,7 +190,7 @@ async def test_dots_are_searched_for_where_the_question_is_no_part_of_the_path(
 
 
 @pytest.mark.parametrize("host", ["{query}", "{collection}.search.test", "search.test:{k}"])
-async def test_no_word_of_a_caller_chooses_the_host(tmp_path: Path, host: str) -> None:
+async def test_no_value_of_a_caller_chooses_the_host(tmp_path: Path, host: str) -> None:
     with pytest.raises(LoadFailed, match=r"search\.json: url: a placeholder may not stand in"):
         async with opened(template(tmp_path, url=f"http://{host}/find"), answering({})):
             pass
@@ -219,7 +219,7 @@ async def test_a_template_that_cannot_be_used_is_refused_at_start(
 
 
 def without(value: Any, text: str) -> Any:
-    """The answer with this text, by whatever name, taken away."""
+    """The answer without this text, whatever its name."""
     if isinstance(value, dict):
         return {name: without(part, text) for name, part in value.items() if part != text}
     if isinstance(value, list):

@@ -39,7 +39,7 @@ async def test_a_question_finds_passages_that_share_its_words(tmp_path: Path) ->
     assert cat.score > 0
 
 
-async def test_filters_ask_for_equal_values_whatever_their_type(tmp_path: Path) -> None:
+async def test_filters_require_equal_values_of_any_type(tmp_path: Path) -> None:
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "when", topic="pets", year=2021) == ["1"]
         assert await ids(retriever, "when", topic="money") == ["3"]
@@ -83,7 +83,7 @@ async def test_half_a_character_in_metadata_is_replaced(tmp_path: Path) -> None:
     assert result.candidates[0].metadata == {"?": "?"}
 
 
-async def test_collections_of_one_file_know_nothing_of_each_other(tmp_path: Path) -> None:
+async def test_collections_of_a_file_are_separate(tmp_path: Path) -> None:
     await fill(words_only(tmp_path, collection="other"), [Candidate("9", "cats of another writer")])
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "cats") == ["0"]
@@ -146,7 +146,7 @@ async def test_the_error_names_what_is_wrong_with_the_file(tmp_path: Path) -> No
         await store.close()
 
 
-async def test_a_service_that_runs_finds_what_is_written_meanwhile(tmp_path: Path) -> None:
+async def test_a_running_service_searches_what_is_written_meanwhile(tmp_path: Path) -> None:
     stage = words_only(tmp_path)
     async with open_retriever(stage) as retriever:
         with pytest.raises(UpstreamFailed, match=r"no a\.db yet"):
@@ -157,7 +157,7 @@ async def test_a_service_that_runs_finds_what_is_written_meanwhile(tmp_path: Pat
         assert set(await ids(retriever, "cats volcano")) == {"0", "2"}
 
 
-async def test_a_file_that_is_made_anew_is_searched_in_place_of_the_old(tmp_path: Path) -> None:
+async def test_a_file_that_replaces_the_old_file_is_searched(tmp_path: Path) -> None:
     stage = words_only(tmp_path)
     async with filled(stage) as retriever:
         assert await ids(retriever, "cats") == ["0"]

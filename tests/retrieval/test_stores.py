@@ -35,7 +35,7 @@ Stage = Callable[[], FirstStage]
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
-    """A stage over a collection that nobody has made yet."""
+    """A stage with a collection that does not exist yet."""
     folder: Path = tmp_path_factory.mktemp("stores")
     with ExitStack() as stack:
         match request.param:
@@ -69,7 +69,7 @@ async def test_meaning_finds_what_shares_no_word(retriever: Retriever) -> None:
     assert await ids(retriever, "lava and eruptions", k=1) == ["2"]
 
 
-async def test_a_candidate_comes_back_whole(retriever: Retriever) -> None:
+async def test_a_candidate_is_returned_whole(retriever: Retriever) -> None:
     result = await retriever.retrieve(["content cats"], k=1, filters={}, collection=None)
     (cat,) = result.candidates
     assert (cat.id, cat.text) == ("0", PASSAGES[0].text)
@@ -84,7 +84,7 @@ async def test_scores_fall_from_the_first_to_the_last(retriever: Retriever) -> N
     assert len(scores) == 4
 
 
-async def test_filters_ask_for_equal_values(retriever: Retriever) -> None:
+async def test_filters_require_equal_values(retriever: Retriever) -> None:
     assert set(await ids(retriever, "cats", k=4, topic="pets")) == {"0", "1"}
     assert await ids(retriever, "cats", k=4, topic="pets", year=2021) == ["1"]
     assert await ids(retriever, "cats", k=4, topic="none") == []
@@ -97,7 +97,7 @@ async def test_more_than_forty_candidates_come_from_a_filled_index(fresh: Stage)
         assert len(await ids(retriever, "a note", k=100)) == 100
 
 
-async def test_a_collection_that_is_not_there_says_what_to_do(fresh: Stage) -> None:
+async def test_the_error_for_a_missing_collection_says_what_to_do(fresh: Stage) -> None:
     async with open_retriever(fresh()) as retriever:
         with pytest.raises(UpstreamFailed, match="`rerankd ingest`"):
             await ids(retriever, "cats")
@@ -135,7 +135,7 @@ async def test_a_collection_that_was_dropped_and_created_again_is_searched(fresh
         assert await ids(retriever, "cats", k=1) == ["new"]
 
 
-async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) -> None:
+async def test_a_folder_is_ingested_and_kept_in_step(fresh: Stage, tmp_path: Path) -> None:
     first, second = tmp_path / "a.md", tmp_path / "b.jsonl"
     first.write_text("# Cats\nCats purr when they are content.")
     second.write_text('{"text": "Banks lend.", "metadata": {"year": 2020, "open": true}}')

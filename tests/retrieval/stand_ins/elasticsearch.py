@@ -1,4 +1,4 @@
-"""Indexes and documents as the references of Elasticsearch 8 and OpenSearch 2 have them."""
+"""Indexes and documents as the references of Elasticsearch 8 and OpenSearch 2 describe them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index of Elasticsearch or OpenSearch: what its mappings let in, and what a query finds."""
+"""An index of Elasticsearch or OpenSearch: what its mappings accept, and what a query matches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Index:
         self.documents: dict[str, dict[str, Any]] = {}
 
     def put(self, name: str, document: dict[str, Any]) -> str | None:
-        """Why not, if it is refused."""
+        """The reason, if it is refused."""
         for path, value in leaves(document):
             field = self.fields.get(path) or self._map(path, value)
             if refusal := refused(path, field, value):
@@ -82,7 +82,7 @@ def ranked(index: Index, query: dict[str, Any]) -> list[tuple[str, float]]:
 
 
 def score_of(index: Index, document: dict[str, Any], query: dict[str, Any]) -> float | None:
-    """None where it does not match. Words count one each, which is not BM25, but an order."""
+    """None if it does not match. Each word counts 1, which is not BM25, but gives an order."""
     ((kind, clause),) = query.items()
     match kind, sorted(clause):
         case "match_all", []:

@@ -36,7 +36,7 @@ def stage_of(url: str, **more: Any) -> FirstStage:
 
 
 class Embedding(httpx.AsyncHTTPTransport):
-    """Each text as the same vector; whatever else is asked goes to the store."""
+    """Gives every text the same vector; all other requests go to the store."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == "embedder.test":

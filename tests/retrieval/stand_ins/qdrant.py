@@ -1,4 +1,4 @@
-"""Qdrant's collections and points as https://api.qdrant.tech has them, in memory."""
+"""Qdrant's collections and points as https://api.qdrant.tech describes them, in memory."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class StandIn(Protocol):
 
 @contextmanager
 def serving(store: StandIn) -> Iterator[int]:
-    """The port. At the end the test fails if anything was asked that is not documented."""
+    """Yields the port. At the end the test fails if a request was not documented."""
     complaints: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ def at(fields: Mapping[str, Any], path: str) -> Any:
 
 
 def only(fields: Mapping[str, Any], paths: list[str]) -> dict[str, Any]:
-    """No more than these dotted names, nested as they were."""
+    """Only these dotted names, nested as before."""
     kept: dict[str, Any] = {}
     for path in paths:
         if at(fields, path) is not None:
