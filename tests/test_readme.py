@@ -1,4 +1,6 @@
-"""The README's tables say what the code says. `python -m tests.test_readme` writes them anew."""
+"""Tables of the README and of docs/ say what the code says. `python -m tests.test_readme` writes
+them anew.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ from app.api.problems import TYPES
 from app.compose.app import create_app
 from app.errors import LoadFailed
 from app.metrics import Metrics
+from app.retrieval.stores import STORES
 from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+STORES_PAGE = ROOT / "docs" / "stores.md"
 
 
 def shown(default: object) -> str:
@@ -59,22 +63,41 @@ def clients_table() -> str:
     return "\n".join([head, "|---|---|", *(row for row in rows if row != head)])
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "clients": clients_table,
-    "settings": settings_table,
-    "metrics": metrics_table,
+def stores_table() -> str:
+    rows = [
+        f"| [{kind.title}](#{kind.title.lower().replace(' ', '-')}) "
+        f"| {', '.join(f'`{example}`' for example in kind.examples)} "
+        f"| {kind.reads} | {'no' if isinstance(kind.open_writer, str) else 'yes'} "
+        f"| {f'`{kind.extra}`' if kind.extra else ''} | {kind.tested_against} |"
+        for kind in dict.fromkeys(STORES.values())
+    ]
+    head = "| store | URL | reads | `rerankd ingest` fills it | needs the extra | tested against |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
+TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
+    "clients": (README, clients_table),
+    "settings": (README, settings_table),
+    "metrics": (README, metrics_table),
+    "stores": (STORES_PAGE, stores_table),
 }
 
 
 def block(name: str, text: str) -> str:
     found = re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
-    assert found, f"README.md has no block {name}"
+    assert found, f"there is no block {name}"
     return found[1].strip()
 
 
 @pytest.mark.parametrize("name", list(TABLES))
 def test_a_table_is_what_the_code_says(name: str) -> None:
-    assert block(name, README.read_text()) == TABLES[name]()
+    page, table = TABLES[name]
+    assert block(name, page.read_text()) == table()
+
+
+def test_every_store_has_a_section_of_its_own() -> None:
+    headings = STORES_PAGE.read_text().splitlines()
+    assert [kind.title for kind in STORES.values() if f"## {kind.title}" not in headings] == []
 
 
 def test_every_field_of_a_request_is_in_the_readme() -> None:
@@ -116,12 +139,11 @@ async def test_the_curl_of_the_readme_is_answered(client: AsyncClient) -> None:
 
 
 def write() -> None:
-    text = README.read_text()
-    for name, table in TABLES.items():
+    for name, (page, table) in TABLES.items():
+        text = page.read_text()
         old = re.search(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", text, re.DOTALL)
         assert old
-        text = text.replace(old[0], f"{old[1]}{table()}\n{old[2]}")
-    README.write_text(text)
+        page.write_text(text.replace(old[0], f"{old[1]}{table()}\n{old[2]}"))
 
 
 if __name__ == "__main__":
