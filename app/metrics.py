@@ -21,8 +21,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from app import __version__
-from app.answer.answered import Answer, StageDone
-from app.llm.chain import CROWDED, Called, Chain
+from app.answer.result import Answer, StageDone
+from app.llm.fallback_chain import CROWDED, FallbackChain, LLMCalled
 from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Ranking, probability
 from app.server.refusals import CLOSE_REASONS
@@ -191,7 +191,7 @@ class Metrics:
     def searched(self, store: str, outcome: str, seconds: float) -> None:
         self._searches.labels(store, outcome).observe(seconds)
 
-    def llm_called(self, call: Called) -> None:
+    def llm_called(self, call: LLMCalled) -> None:
         if call.outcome == CROWDED:
             self._crowded.inc()
             return
@@ -202,7 +202,7 @@ class Metrics:
         self._llm_tokens.labels(call.llm, "prompt").inc(call.tokens.prompt)
         self._llm_tokens.labels(call.llm, "completion").inc(call.tokens.completion)
 
-    def watch_llms(self, chain: Chain | None) -> None:
+    def watch_llms(self, chain: FallbackChain | None) -> None:
         if chain is None:
             return
         self._budget.set_function(lambda: chain.budget.left)

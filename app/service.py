@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanag
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.answer.pipeline import Answering
+from app.answer.answerer import AnswerService
 from app.errors import LoadFailed, NoStore
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
@@ -41,7 +41,7 @@ class Service:
     def __init__(
         self,
         open_model: Callable[[], AbstractAsyncContextManager[Served]],
-        open_answers: Callable[[Ranker], AbstractAsyncContextManager[Answering | None]],
+        open_answers: Callable[[Ranker], AbstractAsyncContextManager[AnswerService | None]],
         fatal: Callable[[LoadFailed], None],
     ) -> None:
         self._open_model = open_model
@@ -49,7 +49,7 @@ class Service:
         self._fatal = fatal
         self._served: Served | None = None
         self._fallback: Served | None = None
-        self._answering: Answering | None = None  # none without a first stage
+        self._answering: AnswerService | None = None  # none without a first stage
         self._failure = ""  # why the model cannot be had at all
         self._draining = False
         self._active = 0
@@ -132,7 +132,7 @@ class Service:
         problem = self._served.problem
         return READY if problem is None else failed(problem)
 
-    def answering(self) -> Answering:
+    def answering(self) -> AnswerService:
         if self._draining:
             raise DRAINING.refusal()
         if self._answering is None and self._served is None:

@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.otel import OtelTracer
+from app.answer.tracing import HarmlessTracer
 from app.metrics import Metrics
 from app.observing import harmless
 from tests.api.asking import ASKED, llm_of
@@ -91,7 +91,7 @@ class BrokenSpan:
     def set(self, facts: Any) -> None:
         raise RuntimeError
 
-    def tell(self, content: Any) -> None:
+    def set_content(self, content: Any) -> None:
         raise RuntimeError
 
 
@@ -123,7 +123,7 @@ def test_a_tracer_that_fails_anywhere_breaks_nothing(
     for _ in range(2):
         with tracer.span("answer", "CHAIN", None) as root, tracer.span("llm", "LLM", root) as span:
             span.set({"a": 1})
-            span.tell({"a": 1})
+            span.set_content({"a": 1})
     tracer.close()
     assert len(logged(caplog)) == 1
     with pytest.raises(LookupError), tracer.span("answer", "CHAIN", None):

@@ -60,7 +60,7 @@ async def test_a_number_in_the_metadata_that_json_has_no_word_for_is_null(
     assert '"metadata":{"weight":null}' in response.text
 
 
-async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Desk) -> None:
+async def test_a_stream_sends_sources_then_words_then_the_whole_answer(room: Desk) -> None:
     async with (
         llm_server(says("Four ", "weeks [", "1] or [9].")) as server,
         room.open(**llm_of(server)) as client,
@@ -75,14 +75,16 @@ async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Des
     assert answer["usage"]["total_tokens"] == 100
 
 
-async def test_what_a_model_made_up_is_counted_once_though_it_is_answered_again(room: Desk) -> None:
+async def test_an_invented_citation_is_counted_once_even_if_the_answer_is_given_again(
+    room: Desk,
+) -> None:
     async with (
         llm_server(says("Four [9].")) as server,
         room.open(**llm_of(server, answer_cache_seconds=60)) as client,
     ):
         answers = [(await client.post("/answer", json=ASKED)).json() for _ in range(2)]
         metrics = scrape_text((await client.get("/metrics")).text)
-    assert [one["cached"] for one in answers] == [False, True]
+    assert [answer["cached"] for answer in answers] == [False, True]
     assert answers[0]["warnings"] == answers[1]["warnings"]
     assert metrics["rerankd_citations_invented_total"] == 1
 
@@ -160,7 +162,7 @@ async def test_without_a_key_nothing_is_answered(room: Desk) -> None:
             assert (await client.post(path, json=ASKED)).status_code == 401
 
 
-async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
+async def test_an_unforeseen_error_in_a_stream_is_reported_without_its_text(
     room: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any) -> None:
@@ -172,7 +174,7 @@ async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
     assert events[-1][0] == "error"
     assert (events[-1][1]["type"], events[-1][1]["status"]) == ("internal", 500)
     assert "secret" not in str(events)
-    assert [one.getMessage() for one in caplog.records if one.exc_info] == ["unforeseen"]
+    assert [line.getMessage() for line in caplog.records if line.exc_info] == ["unforeseen"]
 
 
 async def test_what_is_answered_is_what_the_schema_says(room: Desk) -> None:

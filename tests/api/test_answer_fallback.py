@@ -49,8 +49,9 @@ async def test_once_the_local_model_has_failed_the_fallback_ranks_and_is_named(
     answer = json.loads(response.text.rpartition("data: ")[2]) if stream else response.json()
     assert (answer["outcome"], answer["reranked_by"]) == ("extractive", "rerankd")
     assert len(answer["sources"]) == len(TEXTS)
-    logged = [one.__dict__["fields"] for one in caplog.records if one.getMessage() == "request"]
-    assert [one["reranked_by"] for one in logged if one["route"] == "/answer"] == ["rerankd"]
+    requests = [line for line in caplog.records if line.getMessage() == "request"]
+    fields = [line.__dict__["fields"] for line in requests]
+    assert [each["reranked_by"] for each in fields if each["route"] == "/answer"] == ["rerankd"]
 
 
 async def test_a_full_queue_sends_an_answer_s_passages_to_the_fallback(

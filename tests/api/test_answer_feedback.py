@@ -43,8 +43,8 @@ async def test_two_answers_under_one_request_id_are_judged_apart(
         client.headers["X-Request-ID"] = "trace/7"
         names = []
         for query in questions:
-            asked = {**ASKED, "query": query, "stream": stream}
-            response = await client.post("/answer", json=asked)
+            body = {**ASKED, "query": query, "stream": stream}
+            response = await client.post("/answer", json=body)
             answer = events_of(response.text)[-1][1] if stream else response.json()
             names.append(answer["id"])
         for name in names:
@@ -52,7 +52,7 @@ async def test_two_answers_under_one_request_id_are_judged_apart(
             assert done.status_code == 204
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["query"] for row in rows] == questions
-    logged = [one.__dict__["fields"].get("answer_id") for one in caplog.records]
+    logged = [line.__dict__["fields"].get("answer_id") for line in caplog.records]
     assert [name for name in logged if name] == names
 
 

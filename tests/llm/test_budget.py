@@ -90,7 +90,7 @@ async def test_a_clock_that_goes_back_gives_back_nothing(
         await budget.hold(20)
     again = Budget(100, file, lambda: day[0])
     assert again.left == 10
-    assert [one for one in logged(caplog) if "the clock is behind" in one]
+    assert [line for line in logged(caplog) if "the clock is behind" in line]
     await spend(again, 10, 10)
     day[0] = TUESDAY
     assert Budget(100, file, lambda: day[0]).left == 0
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_budget_is_refused_at_start_and_left_alone(
     assert file.read_bytes() == content
 
 
-async def test_a_file_that_cannot_be_written_is_told_once_and_the_budget_holds(
+async def test_a_file_that_cannot_be_written_is_logged_once_and_the_budget_holds(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "missing"

@@ -122,7 +122,7 @@ def test_no_slot_is_lost_and_no_more_are_used_whatever_happens(seed: int) -> Non
     async def test() -> None:
         slots, running, most = Slots(3, 5), 0, 0
 
-        async def one() -> None:
+        async def visit() -> None:
             nonlocal running, most
             await asyncio.sleep(draw.uniform(0, 20))
             async with slots.hold(draw.choice([None, 1.0, 10.0])):
@@ -135,7 +135,7 @@ def test_no_slot_is_lost_and_no_more_are_used_whatever_happens(seed: int) -> Non
                 finally:
                     running -= 1
 
-        calls = [asyncio.create_task(one()) for _ in range(60)]
+        calls = [asyncio.create_task(visit()) for _ in range(60)]
         for each in draw.sample(calls, 20):
             asyncio.get_running_loop().call_later(draw.uniform(0, 22), each.cancel)
         await asyncio.gather(*calls, return_exceptions=True)

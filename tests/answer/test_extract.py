@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.answer.extractive import extract
+from app.answer.extract import extract
 from tests.fakes import OverlapReranker
 
 pytestmark = pytest.mark.anyio
