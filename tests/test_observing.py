@@ -14,7 +14,7 @@ from app.answer.otel import OtelTracer
 from app.answer.tracing import HarmlessTracer
 from app.metrics import Metrics
 from app.observing import harmless
-from tests.api.asking import ASKED, llm_of
+from tests.api.asking import BODY, llm_of
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
 from tests.llm.server import llm_server, says
@@ -66,7 +66,7 @@ async def test_an_answer_is_given_whatever_becomes_of_its_observer(
     room = Desk(model, FakeRetriever("A book is lent for four weeks.", "Bananas are yellow."))
     more = {"feedback_file": tmp_path / "feedback.jsonl"}
     async with llm_server(says("Four [1].")) as server, room.open(**llm_of(server, **more)) as one:
-        answers = [await one.post("/answer", json={**ASKED, "query": q}) for q in ("how", "long")]
+        answers = [await one.post("/answer", json={**BODY, "query": q}) for q in ("how", "long")]
     assert [answer.json()["outcome"] for answer in answers] == ["answered"] * 2
     assert len(logged(caplog)) == 1
 

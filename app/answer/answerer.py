@@ -36,7 +36,7 @@ from app.retrieval.store import Candidate
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
 NOTHING_MATCHED = "nothing was retrieved with these filters"
-# Of an answer in the cache: each caller's own question takes its place.
+# In the cache; the question of each caller replaces it.
 NO_QUESTION = Question("")
 CUT_SHORT = {
     "length": "the answer was cut: it reached the most tokens that an answer may take",

@@ -20,7 +20,7 @@ Listener = Callable[[Selection | str], None]
 
 
 def ignore(event: Selection | str) -> None:
-    """Of an answer that is not streamed."""
+    """For an answer that is not streamed."""
 
 
 SILENT: Listener = ignore

@@ -135,14 +135,14 @@ class AnswerRequest(Lenient):
         None, description="Where to search, if not in the default"
     )
     conversation: Annotated[list[TurnBody], Field(max_length=MAX_TURNS, fail_fast=True)] = Field(
-        default_factory=list, description="What was said before, oldest first"
+        default_factory=list, description="Earlier turns, oldest first"
     )
     stream: bool = Field(False, description="Send events while the answer is written")
     return_documents: bool = Field(False, description="Give the text of each source")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
         None, description="Answer within, or 504"
     )
-    diagnostics: bool = Field(False, description="Tell what was searched, and all candidates")
+    diagnostics: bool = Field(False, description="Add the queries and the ids of all candidates")
 
     def question(self) -> Question:
         return Question(

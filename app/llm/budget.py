@@ -22,11 +22,11 @@ from app.llm.ledger import EMPTY, Page
 
 TORN = (
     "the budget file has lost its content: today's tokens count as spent, and answers are "
-    "extracted until midnight (UTC); to begin the day anew, delete the file and restart"
+    "extracted until midnight (UTC); to restart the day, delete the file and restart the service"
 )
 AHEAD = (
     "the clock is behind the day of the budget file: tokens count for that day until it has "
-    "passed; to begin anew, delete the file and restart"
+    "passed; to restart the count, delete the file and restart the service"
 )
 
 Result = TypeVar("Result")

@@ -45,7 +45,7 @@ async def test_an_answer_from_the_cache_keeps_the_warnings_of_its_making() -> No
 
 
 @in_virtual_time
-async def test_a_changed_passage_a_new_question_or_an_old_answer_is_answered_anew() -> None:
+async def test_a_changed_passage_a_new_question_or_an_old_answer_needs_a_new_answer() -> None:
     llm = ScriptedLLM("m", "Four [1].")
     room = Room(llm, cache_seconds=60)
     await room.ask()

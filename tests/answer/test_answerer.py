@@ -38,7 +38,7 @@ async def test_the_best_passages_are_given_to_the_model_and_cited() -> None:
 
 
 @in_virtual_time
-async def test_the_retriever_is_asked_for_what_the_caller_wants() -> None:
+async def test_the_retriever_gets_the_filters_and_the_collection_of_the_caller() -> None:
     room = Room()
     await room.ask(replace(QUESTION, filters={"source": "a.md"}, collection="rules"))
     assert room.retriever.calls == [
@@ -52,7 +52,7 @@ async def test_the_retriever_is_asked_for_what_the_caller_wants() -> None:
 
 
 @in_virtual_time
-async def test_a_follow_up_is_searched_and_ranked_with_what_was_said_before() -> None:
+async def test_a_follow_up_is_searched_and_ranked_with_the_previous_turn() -> None:
     room = Room(ScriptedLLM("m", "One week [1]."))
     turns = [Turn("user", "how long is a book lent"), Turn("assistant", "Four weeks.")]
     answer = await room.ask(replace(QUESTION, text="and a film?", conversation=turns))
@@ -200,7 +200,7 @@ async def test_the_title_that_stands_above_a_passage_is_ranked_but_never_cited()
 
 
 @in_virtual_time
-async def test_of_a_crowd_those_who_would_wait_in_vain_get_their_extracts_at_once() -> None:
+async def test_questions_that_would_wait_too_long_get_their_extracts_at_once() -> None:
     room = Room(ScriptedLLM("m", 10.0, "Four [1]."), slots=Slots(2, 16))
     await room.ask()  # so that it is known how long a call takes
     began = now()
@@ -219,7 +219,7 @@ async def test_of_a_crowd_those_who_would_wait_in_vain_get_their_extracts_at_onc
 
 
 @in_virtual_time
-async def test_an_order_that_nobody_has_time_to_give_is_the_rerankers() -> None:
+async def test_without_time_for_an_order_by_a_model_the_order_is_the_rerankers() -> None:
     room = Room(ScriptedLLM("m", 10.0, "2 > 1"), slots=Slots(1, 0), listwise=True)
     first = asyncio.create_task(room.ask())
     await asyncio.sleep(1)

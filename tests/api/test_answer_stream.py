@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -20,8 +21,7 @@ from app.errors import DeadlineExceeded, UpstreamFailed
 from app.llm import Prompt
 from app.llm.slots import Slots
 from tests.answer.rooms import DOWN, QUESTION, Room
-from tests.api.asking import ASKED as BODY
-from tests.api.asking import events_of
+from tests.api.asking import BODY, events_of
 from tests.desk import Desk
 from tests.fakes import ScriptedLLM
 from tests.llm.server import Exchange, delta, llm_server
@@ -97,7 +97,7 @@ def test_eight_that_do_not_read_hold_no_slot_and_the_ninth_is_answered_at_once(r
 
 
 @in_virtual_time
-async def test_a_model_that_stalls_is_given_up_in_time_though_nobody_reads() -> None:
+async def test_a_model_that_stalls_is_given_up_in_time_though_the_client_does_not_read() -> None:
     llm = ScriptedLLM("m", "Four ", 1000.0)
     room = Room(llm, timeout=LIMIT)
     caller = Caller(room, reads=1)
@@ -165,6 +165,17 @@ async def test_whatever_hangs_before_the_sources_ends_with_the_deadline() -> Non
     with pytest.raises(DeadlineExceeded, match="not answered within 40000 ms"):
         await Caller(room).ask()
     assert now() == LIMIT + SEND_SECONDS
+
+
+@in_virtual_time
+async def test_an_answer_that_fails_while_the_client_does_not_read_is_no_unhandled_error() -> None:
+    unhandled: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    caller = Caller(Room(ScriptedLLM("m", "Four ", DOWN), timeout=LIMIT), reads=1)
+    assert await caller.ask() == LIMIT + SEND_SECONDS
+    gc.collect()
+    assert (unhandled, caller.scope["outcome"]) == ([], STALLED)
 
 
 @pytest.mark.parametrize("after", [0.5, 1.5])

@@ -1,4 +1,4 @@
-"""A model over real HTTP, well and misbehaving."""
+"""A model over real HTTP, working and misbehaving."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_an_answer_comes_in_pieces_and_says_why_it_ended() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_service_that_tells_no_usage_is_no_fault(stream: bool) -> None:
+async def test_a_service_may_report_no_usage(stream: bool) -> None:
     async with llm_server(says("Four.", usage=None)) as server:
         assert (await listen(open_client(server), stream=stream))[1] == Completion(None)
 
@@ -80,7 +80,7 @@ async def test_an_answer_whose_end_was_announced_is_whole_though_its_usage_is_cu
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_one_that_hangs_is_given_up_in_time_and_hung_up_on(stream: bool) -> None:
+async def test_a_service_that_hangs_is_abandoned_in_time_and_disconnected(stream: bool) -> None:
     async with llm_server() as server:
         server.script = [server.hangs()]
         with pytest.raises(UpstreamTimeout, match=r"^m did not answer in time$"):
@@ -88,7 +88,7 @@ async def test_one_that_hangs_is_given_up_in_time_and_hung_up_on(stream: bool) -
         await server.gone.wait()
 
 
-async def test_one_that_hangs_in_the_middle_is_given_up_in_time() -> None:
+async def test_a_service_that_hangs_in_the_middle_is_abandoned_in_time() -> None:
     async with llm_server() as server:
         server.script = [server.hangs_in_the_middle("Four ")]
         with pytest.raises(UpstreamTimeout):
@@ -117,7 +117,7 @@ async def test_the_client_reports_whether_the_service_has_taken_the_prompt(strea
     )
 
 
-async def test_whoever_stops_listening_ends_the_call() -> None:
+async def test_cancelling_the_listener_ends_the_call() -> None:
     async with llm_server() as server:
         server.script = [server.hangs_in_the_middle("Four ")]
         client, heard = open_client(server), asyncio.Queue[str]()
@@ -144,21 +144,21 @@ async def test_whoever_stops_listening_ends_the_call() -> None:
         (True, says()),
     ],
 )
-async def test_junk_is_one_error_that_tells_nothing_of_it(stream: bool, behave: Any) -> None:
+async def test_junk_is_a_single_error_that_quotes_nothing_of_it(stream: bool, behave: Any) -> None:
     async with llm_server(behave) as server:
         with pytest.raises(UpstreamFailed, match=r"^m (broke off|sent|gave)") as caught:
             await listen(open_client(server), stream=stream)
     assert "secret" not in str(caught.value)
 
 
-async def test_what_may_pass_is_tried_again() -> None:
+async def test_a_temporary_failure_is_retried() -> None:
     async with llm_server(refuses(500), says("Four.")) as server:
         assert (await listen(open_client(server), stream=True))[0] == ["Four."]
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 404])
-async def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+async def test_a_permanent_failure_is_not_retried(status: int) -> None:
     async with llm_server(refuses(status), says("Four.")) as server:
         with pytest.raises(UpstreamFailed, match=f"^m answered {status}$"):
             await listen(open_client(server), stream=False)
@@ -207,7 +207,7 @@ def test_without_a_hint_the_pause_is_short() -> None:
     test()
 
 
-async def test_one_that_is_not_there_is_an_error() -> None:
+async def test_a_service_that_is_not_there_is_an_error() -> None:
     nobody = LLMServer("http://127.0.0.1:9/v1")
     with pytest.raises(UpstreamFailed, match=r"^m cannot be reached$"):
         await listen(open_client(nobody, replace(OPTIONS, attempts=1)), stream=False)
@@ -221,7 +221,7 @@ async def packs(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_unpacks_to_too_much_is_given_up_before_it_takes_the_memory(
+async def test_a_body_that_unpacks_to_too_much_is_abandoned_before_it_takes_the_memory(
     stream: bool,
 ) -> None:
     async with llm_server(packs) as server:
@@ -236,7 +236,7 @@ async def test_what_unpacks_to_too_much_is_given_up_before_it_takes_the_memory(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_one_that_writes_far_more_than_it_may_is_cut_off(stream: bool) -> None:
+async def test_a_service_that_sends_far_more_than_it_may_is_cut_off(stream: bool) -> None:
     options = replace(OPTIONS, max_tokens=5000)
     heard: list[str] = []
     pieces = ["word " * 200] * 200

@@ -76,7 +76,7 @@ async def test_when_all_fail_each_reason_is_given() -> None:
 
 
 @in_virtual_time
-async def test_one_that_keeps_failing_is_passed_over_until_it_has_rested() -> None:
+async def test_a_model_that_keeps_failing_is_passed_over_until_it_has_rested() -> None:
     down = ScriptedLLM("a", DOWN)
     chain = WatchedChain(down, ScriptedLLM("b", "Four."))
     for _ in range(MAX_FAILURES_IN_A_ROW + 3):
@@ -89,7 +89,7 @@ async def test_one_that_keeps_failing_is_passed_over_until_it_has_rested() -> No
 
 
 @in_virtual_time
-async def test_what_the_request_is_at_fault_for_does_not_count_against_the_model() -> None:
+async def test_an_error_of_the_request_does_not_count_against_the_model() -> None:
     refusing = ScriptedLLM("a", UpstreamFailed("a answered 400", upstream="a", status=400))
     chain = WatchedChain(refusing, ScriptedLLM("b", "Four."))
     for _ in range(2 * MAX_FAILURES_IN_A_ROW):
@@ -152,7 +152,7 @@ def test_a_prompt_that_was_taken_is_charged_for_and_one_that_was_refused_is_not(
 
 
 @in_virtual_time
-async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt() -> None:
+async def test_a_caller_who_goes_away_before_the_first_word_is_charged_for_the_prompt() -> None:
     chain = WatchedChain(ScriptedLLM("a", 60.0, "Four."), limit=1000)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):
