@@ -70,9 +70,6 @@ class EventStream(Response):
         finally:
             making.cancel()
             await asyncio.wait([making])
-            # An error that was not sent is not logged either: the client has stopped reading.
-            if not making.cancelled():
-                making.exception()
 
     def _hear(self, event: Selection | str) -> None:
         self._unread.append(event)
