@@ -160,7 +160,7 @@ class Client:
         return reader.completion
 
     def _bounded(self, on_text: OnText) -> OnText:
-        """Until the service has sent more characters than an answer may have."""
+        """Fails once the service has sent more characters than an answer may have."""
         left = self._asking.max_chars
 
         def hear(text: str) -> None:
@@ -174,7 +174,7 @@ class Client:
 
     @contextmanager
     def _network_reported(self) -> Iterator[None]:
-        """Whatever goes wrong with the network by one name."""
+        """Every error of the network becomes UpstreamTimeout or UpstreamFailed."""
         name = self.name
         try:
             yield

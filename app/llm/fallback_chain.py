@@ -73,7 +73,7 @@ class FallbackChain:
     ) -> ChainCompletion:
         """Push the answer to `on_text`. Fails with AllFailed, unless words have gone out already.
 
-        With `left` seconds, it does not wait where its turn would come too late.
+        With `left` seconds, it fails at once if its turn would come too late.
         """
         try:
             async with self.slots.hold(left):

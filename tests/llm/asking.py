@@ -14,7 +14,7 @@ from app.llm.formats.openai import OpenAI
 from tests.llm.server import LLMServer
 
 PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
-OPTIONS = LLMOptions(max_tokens=1024, temperature=0.1, attempts=3, first_token=30.0, total=60.0)
+OPTIONS = LLMOptions(max_tokens=1024, temperature=0.1, attempts=3, first_token=20.0, total=60.0)
 QUICK = replace(OPTIONS, max_tokens=50, attempts=2, first_token=0.2, total=0.3)
 KEY = SecretStr("sk-secret")
 
