@@ -35,7 +35,9 @@ HELD, SPENT = 10, 7
 class FeedbackRows:
     """A step is a verdict on an answer of its own."""
 
-    opens: Callable[[Path, Callable[[], float]], Any] = partial(Feedback, max_bytes=2**30)
+    opens: Callable[[Path, Callable[[], float]], Any] = staticmethod(
+        partial(Feedback, max_bytes=2**30)
+    )
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
