@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from app.evaluation.scoring import Scorer
 
 DAY_MS = 86_400_000
-EXTRA = (
-    "accelerate",
-    "bm25s",
-    "datasets",
-    "ir_measures",
-    "matplotlib",
-    "sklearn",
-    "Stemmer",
-    "tqdm",
-)
+# Packages that serving does not install, and the extra of each.
+EXTRAS = {
+    "accelerate": "train",
+    "bm25s": "eval",
+    "datasets": "train",
+    "ir_measures": "eval",
+    "matplotlib": "eval",
+    "sklearn": "eval",
+    "Stemmer": "eval",
+    "tqdm": "eval",
+}
 
 
 class Task(NamedTuple):
@@ -127,9 +128,10 @@ def plainly(settings: Settings) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        stop(f"{error.name} is missing: pip install 'rerankd[eval]'", 1)
+        stop(f"{error.name} is missing: pip install 'rerankd[{extra}]'", 1)
     except BadInput as error:
         stop(str(error), 2)
     except (Problem, ServiceError) as error:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
+from app.commands import measuring
 from app.commands.finetune import measure
 from app.evaluation.study import Study
 from app.rerank.calibration import read_calibration
@@ -173,6 +174,14 @@ def test_a_missing_extra_is_told_with_what_installs_it(
     monkeypatch.setitem(sys.modules, "bm25s", None)
     code, told = refusal("eval", HANDBOOK)
     assert (code, told) == (1, "rerankd: bm25s is missing: pip install 'rerankd[eval]'\n")
+
+
+def test_a_missing_package_of_fine_tuning_names_another_extra(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit), measuring.plainly(Settings()):
+        raise ModuleNotFoundError(name="datasets")
+    assert capsys.readouterr().err == "rerankd: datasets is missing: pip install 'rerankd[train]'\n"
 
 
 def test_a_service_that_is_not_there_is_named(refusal: Callable[..., tuple[int, str]]) -> None:
