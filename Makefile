@@ -31,7 +31,7 @@ serve: $(SERVING) ## start the service on 127.0.0.1:8000; installs only what ser
 test: check ## everything that CI requires
 
 test-fast: install ## the tests without network, other processes, servers and models
-	$(BIN)/pytest --quiet -p tests.fast
+	$(BIN)/pytest --quiet -p tests.fast -p no:schemathesis
 
 check: install ## format, lint, types and tests
 	$(BIN)/ruff format --check

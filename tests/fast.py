@@ -39,6 +39,7 @@ SLOW_FILES = frozenset(
         "retrieval/test_sqlite_kills.py",
         "retrieval/test_stores.py",
         "test_cli.py",
+        "test_fast.py",
         "test_observing.py",
         "test_optimize.py",
         "test_serve.py",
@@ -66,12 +67,12 @@ class NotFast(Exception):
 
 def is_fast(path: Path) -> bool:
     inner = path.relative_to(TESTS)
-    room = inner.parts[0] in ROOMS or len(inner.parts) == 1
-    return room and inner.as_posix() not in SLOW_FILES
+    room = inner.parts[0] if path.is_dir() or len(inner.parts) > 1 else None
+    return (room is None or room in ROOMS) and inner.as_posix() not in SLOW_FILES
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    if collection_path.is_dir() or not collection_path.is_relative_to(TESTS):
+    if collection_path == TESTS or not collection_path.is_relative_to(TESTS):
         return None
     return None if is_fast(collection_path) else True
 

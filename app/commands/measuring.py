@@ -22,17 +22,16 @@ if TYPE_CHECKING:
     from app.evaluation.scoring import Scorer
 
 DAY_MS = 86_400_000
-# Packages that serving does not install, and the extra of each.
-EXTRAS = {
-    "accelerate": "train",
-    "bm25s": "eval",
-    "datasets": "train",
-    "ir_measures": "eval",
-    "matplotlib": "eval",
-    "sklearn": "eval",
-    "Stemmer": "eval",
-    "tqdm": "eval",
-}
+EXTRA = (
+    "accelerate",
+    "bm25s",
+    "datasets",
+    "ir_measures",
+    "matplotlib",
+    "sklearn",
+    "Stemmer",
+    "tqdm",
+)
 
 
 class Task(NamedTuple):
@@ -122,14 +121,13 @@ async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scor
 
 
 @contextmanager
-def plainly(settings: Settings) -> Iterator[None]:
-    """Every failure that a user can mend is told in one sentence."""
+def plainly(settings: Settings, extra: str = "eval") -> Iterator[None]:
+    """A failure that a user can correct is one sentence; `extra` installs what is missing."""
     logs.configure("warning", settings.log_format)
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        if (error.name or "").partition(".")[0] not in EXTRA:
             raise
         stop(f"{error.name} is missing: pip install 'rerankd[{extra}]'", 1)
     except BadInput as error:

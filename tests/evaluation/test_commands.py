@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from app.commands import measuring
 from app.commands.finetune import measure
 from app.evaluation.study import Study
 from app.rerank.calibration import read_calibration
@@ -176,12 +175,13 @@ def test_a_missing_extra_is_told_with_what_installs_it(
     assert (code, told) == (1, "rerankd: bm25s is missing: pip install 'rerankd[eval]'\n")
 
 
-def test_a_missing_package_of_fine_tuning_names_another_extra(
-    capsys: pytest.CaptureFixture[str],
+def test_a_missing_package_of_fine_tuning_is_named_with_its_own_extra(
+    refusal: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(SystemExit), measuring.plainly(Settings()):
-        raise ModuleNotFoundError(name="datasets")
-    assert capsys.readouterr().err == "rerankd: datasets is missing: pip install 'rerankd[train]'\n"
+    monkeypatch.delitem(sys.modules, "app.evaluation.first_stage", raising=False)
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    code, message = refusal("finetune", HANDBOOK, "--out", tmp_path / "out")
+    assert (code, message) == (1, "rerankd: bm25s is missing: pip install 'rerankd[train]'\n")
 
 
 def test_a_service_that_is_not_there_is_named(refusal: Callable[..., tuple[int, str]]) -> None:
