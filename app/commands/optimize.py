@@ -12,7 +12,7 @@ from app import logs
 from app.commands.flags import add_flags, settings_from, stop
 from app.compose.model import spec_of
 from app.engines import LoadedModel
-from app.engines.contest import AGREEMENT, Result
+from app.engines.benchmark import MIN_AGREEMENT, Result
 from app.errors import LoadFailed
 
 SETTINGS = (
@@ -40,26 +40,31 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.setting_device = "cpu"
     settings = settings_from(arguments)
     logs.configure("warning", settings.log_format)
-    from app.engines.loading import contest, load  # noqa: PLC0415
+    from app.engines.loading import benchmark_results, load  # noqa: PLC0415
 
     spec = spec_of(settings)
     progress = Progress()
     try:
         model = load(spec, progress, again=arguments.again)
-        results = contest(spec)
+        results = benchmark_results(spec)
         progress.close()
     except LoadFailed as error:
         stop(str(error), 1)
     if not results:
-        stop(f"{model.name} runs on torch as it is: there was nothing to convert, or keep", 1)
+        stop(
+            f"{model.name} runs on {model.engine.name} as it is: "
+            "there was nothing to convert, or keep",
+            1,
+        )
     if arguments.json:
-        print(to_json([one._asdict() for one in results], indent=2).decode())
+        print(to_json([result._asdict() for result in results], indent=2).decode())
     else:
         print(table(results, model))
     return 0
 
 
-STEPS = 9  # of a model that takes every engine
+# Of a model that every engine can run.
+STEPS = 8
 
 
 class Progress:
@@ -82,11 +87,11 @@ class Progress:
 def table(results: Sequence[Result], model: LoadedModel) -> str:
     rows = [f"{'engine':<10} {'dtype':<10} {'pairs/s':>8} {'ratio':>6} {'tau':>7}"]
     slowest = results[0].pairs_per_second
-    for one in results:
-        chosen = (one.engine, one.dtype) == (model.engine.name, model.engine.dtype)
-        note = " chosen" if chosen else "" if one.faithful else f" tau below {AGREEMENT}"
+    for result in results:
+        chosen = (result.engine, result.dtype) == (model.engine.name, model.engine.dtype)
+        note = " chosen" if chosen else "" if result.faithful else f" tau below {MIN_AGREEMENT}"
         rows.append(
-            f"{one.engine:<10} {one.dtype:<10} {one.pairs_per_second:8.1f} "
-            f"{one.pairs_per_second / slowest:6.2f} {one.agreement:7.4f}{note}"
+            f"{result.engine:<10} {result.dtype:<10} {result.pairs_per_second:8.1f} "
+            f"{result.pairs_per_second / slowest:6.2f} {result.agreement:7.4f}{note}"
         )
     return "\n".join(rows)

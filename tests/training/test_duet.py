@@ -6,8 +6,8 @@ from sentence_transformers import CrossEncoder
 from torch.nn import functional as fn
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from app.engines.evidence import FEATURES, Parts
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import FEATURES, Parts
 from tests.training import tiny
 
 QUERY, TEXT = "the river runs", "a boat sails slow and deep through ten lands"

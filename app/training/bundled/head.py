@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from app.engines.evidence import FEATURES
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import FEATURES
 from app.training.bundled.batches import Group
 from app.training.bundled.data import Source
 from app.training.bundled.recipe import Recipe

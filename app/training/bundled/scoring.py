@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from app.engines.evidence import Parts
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import Parts
 
 Texts = tuple[str, str]
 

@@ -1,7 +1,8 @@
-"""A converted model in a folder of its own: all that is needed to serve it without torch.
+"""A converted model in a folder of its own: all that is needed to serve it without the original.
 
-A folder is written aside and renamed, so that it is whole or not there; what was damaged since is
-noticed by its digests.
+The folder holds a folder for each backend, the tokenizer, a card, and what was measured on each
+kind of processor. It is written aside and renamed, so that it is whole or not there; digests show
+what was damaged since.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import blake2b, file_digest
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
 from app.durable import rename, sync_tree
-from app.engines.contest import Result
+from app.engines.backend import Converter
+from app.engines.backends import BACKENDS
+from app.engines.benchmark import Result
 from app.engines.encoders import SplitEncoder, Template
 from app.engines.layout import Layout
+from app.engines.spec import ModelSpec
 
-FORMAT = 2  # of the folder, and of what is done to a model on its way there
-LIBRARIES = ("openvino", "torch", "transformers", "sentence-transformers", "tokenizers")
-MODEL_FILES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
+# Of the folder, and of what is done to a model on its way there: with another number, each model
+# is converted again.
+FORMAT = 3
+MODEL_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
 TOKENIZER, CARD = "tokenizer.json", "card.json"
 UNFINISHED, REPLACED = ".new-", ".replaced"
-HOUR = 3600
+MAX_UNFINISHED_SECONDS = 3600
 
 
 class Card(BaseModel):
-    """What is known of a converted model."""
+    """What a converted model needs beside its files, and their digests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,20 +58,47 @@ class Damaged(Exception):
     """A file of the folder is not what was written."""
 
 
+def converted_folder(spec: ModelSpec) -> Path | None:
+    """Where the converted model is, or would be; None as long as the model itself is not here."""
+    source = Path(spec.source) if spec.is_folder else snapshot(spec)
+    if source is None or spec.engines is None or spec.trust_remote_code:
+        return None
+    name = spec.name.replace("/", "--") if not spec.is_folder else Path(spec.source).resolve().name
+    return spec.engines / f"{name}-{fingerprint(source)}"
+
+
+def snapshot(spec: ModelSpec) -> Path | None:
+    """A hub model as it was fetched before."""
+    if spec.source.startswith(("/", ".")):
+        return None
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 (takes a while)
+
+    config = try_to_load_from_cache(spec.source, "config.json", revision=spec.revision or None)
+    return Path(config).parent if isinstance(config, str) else None
+
+
 def fingerprint(source: Path) -> str:
-    """Of the model's content, and of the libraries that read and convert it."""
+    """Of the model's content, and of the packages that read, convert and run it."""
     digest = blake2b(digest_size=8)
-    for name in LIBRARIES:
-        digest.update(f"{name} {version(name)} ".encode())
+    packages = [package for backend in BACKENDS.values() for package in backend.packages]
+    for name in (*packages, "tokenizers"):
+        digest.update(f"{name} {installed(name)} ".encode())
     digest.update(f"format {FORMAT}".encode())
     for file in sorted(source.rglob("*")):
-        if file.is_file() and file.suffix in MODEL_FILES:
+        if file.is_file() and file.suffix in MODEL_SUFFIXES:
             digest.update(f"{file.relative_to(source)} {content(file)}".encode())
     return digest.hexdigest()
 
 
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def content(file: Path) -> str:
-    """Its digest; a model hub's cache has it as the name of what a link leads to."""
+    """Its digest, which a model hub's cache uses as the name of a link's target."""
     if file.is_symlink() and file.resolve().parent.name == "blobs":
         return file.resolve().name
     return digest_of(file)
@@ -79,15 +111,15 @@ def digest_of(file: Path) -> str:
 
 @contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
-    """A new folder, which becomes `folder` once all is in it."""
+    """A new folder, which becomes `folder` once everything is in it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_left_over(folder.parent)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as made:
-        aside = Path(made) / folder.name
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as temporary:
+        aside = Path(temporary) / folder.name
         aside.mkdir()
         yield aside
         sync_tree(aside)
-        replaced = Path(made) / REPLACED
+        replaced = Path(temporary) / REPLACED
         with suppress(FileNotFoundError):
             folder.rename(replaced)  # in one step, and removed with what is aside
         try:
@@ -100,7 +132,7 @@ def written_aside(folder: Path) -> Iterator[Path]:
 
 
 def take_over(folder: Path, aside: Path) -> None:
-    """What was converted before, and found on other kinds of processor, if it is whole."""
+    """What was converted before, and measured on other kinds of processor, if it is whole."""
     try:
         card = read_card(folder)
         if card is None:
@@ -114,7 +146,7 @@ def take_over(folder: Path, aside: Path) -> None:
 def remove_left_over(parent: Path) -> None:
     """What a process that was killed could not remove."""
     for folder in parent.glob(f"{UNFINISHED}*"):
-        if time.time() - folder.stat().st_mtime > HOUR:
+        if time.time() - folder.stat().st_mtime > MAX_UNFINISHED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -124,10 +156,10 @@ def write_card(
     architecture: str,
     encoder: SplitEncoder,
     layout: Layout,
-) -> None:
+) -> Card:
     template = encoder.template
     (folder / TOKENIZER).write_text(encoder.tokenizer.to_str())
-    files = sorted(file for file in folder.iterdir() if file.name != CARD)
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
     card = Card(
         architecture=architecture,
         max_tokens=encoder.max_tokens,
@@ -137,9 +169,10 @@ def write_card(
         after=template.after.tolist(),
         second_type_from=template.second_type_from,
         layout=layout,
-        digests={file.name: digest_of(file) for file in files},
+        digests={file.relative_to(folder).as_posix(): digest_of(file) for file in files},
     )
     (folder / CARD).write_text(card.model_dump_json(indent=1))
+    return card
 
 
 def read_card(folder: Path) -> Card | None:
@@ -150,6 +183,12 @@ def read_card(folder: Path) -> Card | None:
         return None
     except ValidationError as error:
         raise Damaged(f"{CARD} cannot be read") from error
+
+
+def names_of(card: Card, backend: Converter, dtype: str) -> list[str]:
+    """The files that were written and that the dtype needs."""
+    names = (f"{backend.name}/{name}" for name in backend.files(dtype))
+    return [name for name in names if name in card.digests]
 
 
 def verify(folder: Path, card: Card, names: Sequence[str]) -> None:
@@ -172,8 +211,8 @@ def encoder_of(folder: Path, card: Card, max_length: int) -> SplitEncoder:
 
 
 def read_results(folder: Path, kind: str) -> list[Result] | None:
-    """What a contest on this kind of processor found, or None where none was held."""
-    file = folder / f"contest-{kind}.json"
+    """What was measured on this kind of processor, or None where nothing was."""
+    file = folder / f"benchmark-{kind}.json"
     try:
         return [Result(**row) for row in json.loads(file.read_text())]
     except (FileNotFoundError, NotADirectoryError):
@@ -184,5 +223,5 @@ def read_results(folder: Path, kind: str) -> list[Result] | None:
 
 def write_results(folder: Path, kind: str, results: Sequence[Result]) -> None:
     """Into a folder that is still written aside."""
-    rows = [one._asdict() for one in results]
-    (folder / f"contest-{kind}.json").write_text(json.dumps(rows, indent=1))
+    rows = [result._asdict() for result in results]
+    (folder / f"benchmark-{kind}.json").write_text(json.dumps(rows, indent=1))
