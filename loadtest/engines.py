@@ -109,7 +109,7 @@ def race(
 def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dict[str, Fidelity]:
     """Each engine's order of the same candidates."""
     judged = read_judged(folder).sample(sample, seed=0)
-    found = candidates(judged, DEPTH, "english", given=False)
+    found = candidates(judged, DEPTH, "english", own_ranks=False)
     logits = {
         name: {
             query: scores(model, text, judged.texts(found[query]))

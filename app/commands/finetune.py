@@ -93,7 +93,9 @@ def tune_and_measure(
 
     with new_folder(arguments.out) as aside:
         train, validation, test = (
-            Task(one, candidates(one, arguments.initial_k, arguments.language, given=one.ranked))
+            Task(
+                one, candidates(one, arguments.initial_k, arguments.language, own_ranks=one.ranked)
+            )
             for one in (parts.train, parts.validation, parts.test)
         )
         before = asyncio.run(measure(settings, test, arguments))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from app.engines.torch.model import TorchModel
 
 
+MAX_REASON_CHARS = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How a converted model is run."""
@@ -80,3 +83,8 @@ class Converter(Backend, Protocol):
     def open(self, folder: Path, layout: Layout, choice: Choice) -> Engine:
         """Raises RuntimeError or MemoryError when the library cannot open the files."""
         ...
+
+
+def reason_of(error: BaseException) -> str:
+    """A library's text as the end of a sentence: on one line, and not too long."""
+    return " ".join(str(error).split())[:MAX_REASON_CHARS]

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from hashlib import blake2b, file_digest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,12 +23,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
 from app.durable import rename, sync_tree
-from app.engines.backend import Converter
-from app.engines.backends import BACKENDS
+from app.engines import LoadedModel, processors
+from app.engines.backend import Converter, reason_of
+from app.engines.backends import BACKENDS, REFERENCE
 from app.engines.benchmark import Result
 from app.engines.encoders import SplitEncoder, Template
 from app.engines.layout import Layout
 from app.engines.spec import ModelSpec
+from app.errors import InvalidSetting, LoadFailed
 
 # Of the folder, and of what is done to a model on its way there: with another number, each model
 # is converted again.
@@ -207,6 +210,33 @@ def encoder_of(folder: Path, card: Card, max_length: int) -> SplitEncoder:
         Template(before, between, after, card.second_type_from),
         max_length or card.max_tokens,
         card.prompt,
+    )
+
+
+def open_result(spec: ModelSpec, folder: Path, card: Card, best: Result) -> LoadedModel:
+    backend = BACKENDS[best.engine]
+    if not isinstance(backend, Converter):
+        return REFERENCE.load(replace(spec, engine=REFERENCE.name, dtype=best.dtype))
+    verify(folder, card, [TOKENIZER, *names_of(card, backend, best.dtype)])
+    if spec.max_length > card.max_tokens:
+        raise InvalidSetting(
+            f"max_length {spec.max_length} exceeds the {card.max_tokens} tokens "
+            f"that {spec.label} can take"
+        )
+    choice = best.choice(spec.threads or processors.available())
+    try:
+        engine = backend.open(folder / backend.name, card.layout, choice)
+    except (RuntimeError, MemoryError) as error:
+        raise LoadFailed(
+            f"model {spec.label} cannot be opened by {backend.name}: {reason_of(error)}"
+        ) from error
+    return LoadedModel(
+        name=spec.label,
+        revision=spec.revision,
+        architecture=card.architecture,
+        engine=engine,
+        encoder=encoder_of(folder, card, spec.max_length),
+        seconds=0.0,
     )
 
 

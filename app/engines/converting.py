@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engines import Engine, LoadedModel, Pair, processors
-from app.engines.backend import Choice, Converter
+from app.engines.backend import Choice, Converter, reason_of
 from app.engines.backends import AUTO, REFERENCE, converters
 from app.engines.benchmark import (
     SLICE_TOKENS,
@@ -26,6 +26,7 @@ from app.engines.benchmark import (
 from app.engines.converted_model import (
     Card,
     converted_folder,
+    open_result,
     read_card,
     take_over,
     write_card,
@@ -34,9 +35,8 @@ from app.engines.converted_model import (
 )
 from app.engines.encoders import SplitEncoder
 from app.engines.layout import Layout
-from app.engines.opening import MAX_REASON_CHARS, open_reference, open_result
 from app.engines.probe import lists
-from app.engines.select import choose
+from app.engines.select import choose, open_reference
 from app.engines.spec import ModelSpec
 from app.errors import InvalidSetting, LoadFailed
 
@@ -139,8 +139,9 @@ def convert_all(
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
-            reason = " ".join(str(error).split())[:MAX_REASON_CHARS]
-            logger.warning("the model cannot be converted for %s: %s", backend.name, reason)
+            logger.warning(
+                "the model cannot be converted for %s: %s", backend.name, reason_of(error)
+            )
             shutil.rmtree(folder / backend.name)
 
 

@@ -9,10 +9,20 @@ from pathlib import Path
 
 from app.engines import LoadedModel, processors
 from app.engines.benchmark import Result
-from app.engines.converted_model import Damaged, converted_folder, read_card, read_results
+from app.engines.converted_model import (
+    Damaged,
+    converted_folder,
+    open_result,
+    read_card,
+    read_results,
+)
 from app.engines.converting import Step, convert_and_open
-from app.engines.opening import open_reference, open_result
-from app.engines.select import choose, converters_for, refuse_contradictions
+from app.engines.select import (
+    choose,
+    converters_for,
+    open_reference,
+    refuse_contradictions,
+)
 from app.engines.spec import ModelSpec
 
 logger = logging.getLogger(__name__)

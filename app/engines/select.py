@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from app.engines import LoadedModel
 from app.engines.backend import Converter
 from app.engines.backends import AUTO, BACKENDS, REFERENCE, converters
 from app.engines.benchmark import MIN_AGREEMENT, Result
@@ -61,6 +63,16 @@ def converters_for(spec: ModelSpec) -> list[Converter]:
         elif spec.engine == backend.name:
             raise InvalidSetting(f"engine {backend.name} cannot run {spec.label}: {reason}")
     return usable
+
+
+def open_reference(spec: ModelSpec) -> LoadedModel:
+    """A model that nothing but the reference can run."""
+    if spec.dtype not in (AUTO, *REFERENCE.all_dtypes):
+        raise InvalidSetting(
+            f"dtype {spec.dtype} is not available for {spec.label}: "
+            f"only engine {REFERENCE.name} can run it, with {', '.join(REFERENCE.all_dtypes)}"
+        )
+    return REFERENCE.load(replace(spec, engine=REFERENCE.name))
 
 
 def choose(spec: ModelSpec, results: Sequence[Result]) -> Result:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +63,16 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(
 ) -> None:
     with pytest.raises(ValidationError, match=f"unknown {setting} '{value}'; known: {names}"):
         Settings.model_validate({setting: value})
+
+
+def test_the_list_of_backends_is_read_without_importing_any_of_their_libraries() -> None:
+    """In a process of its own: this one may have loaded anything by now."""
+    names = ("torch", "openvino", "transformers", "sentence_transformers")
+    program = f"import sys, app.settings; print([n for n in {names} if n in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "[]\n"
 
 
 def test_the_reference_is_listed_and_converts_nothing() -> None:

@@ -15,7 +15,7 @@ from app.engines import Encoded, LoadedModel
 from app.engines.chat import shared
 from app.engines.loading import load
 from app.engines.spec import ModelSpec
-from app.engines.torch.chat_template import QWEN3
+from app.engines.torch.encoder import QWEN3
 from app.rerank.passages import windows_of
 from tests import models
 from tests.engines.ranking import scores

@@ -12,6 +12,7 @@ from transformers.utils.logging import disable_progress_bar
 
 import app.engines.torch.duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.engines import processors
+from app.engines.backend import reason_of
 from app.engines.spec import BUNDLED, ModelSpec
 from app.engines.torch.encoder import encoder_of
 from app.engines.torch.engine import TorchEngine, is_out_of_memory
@@ -19,7 +20,6 @@ from app.engines.torch.model import TorchModel
 from app.errors import InvalidSetting, LoadFailed
 
 HALF_PRECISION = {"cuda": "bfloat16", "mps": "float16"}
-MAX_REASON_CHARS = 300
 
 
 def load_reference(spec: ModelSpec) -> TorchModel:
@@ -104,5 +104,4 @@ def _explain(error: Exception, spec: ModelSpec) -> str:
             "in the local cache (offline)" if spec.offline else "as a folder or on the model hub"
         )
         return f"model {spec.name} was not found {where}"
-    reason = " ".join(str(error).split())[:MAX_REASON_CHARS]
-    return f"model {spec.label} cannot be loaded: {reason}"
+    return f"model {spec.label} cannot be loaded: {reason_of(error)}"
