@@ -1,4 +1,4 @@
-"""A running service, asked over HTTP as any client would."""
+"""A running service, called over HTTP as by any client."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import httpx
 from app.evaluation.problems import ServerFailed
 
 ATTEMPTS = 8
-PAUSE = 0.5  # seconds, doubled each time, where the service does not say when to come back
-LONGEST_PAUSE = 30.0
+# Doubled each time, where the service does not say when to come back.
+PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
 TIMEOUT = httpx.Timeout(300, connect=10)
 BUSY = (429, 503)
 
@@ -36,34 +37,35 @@ class RemoteScorer:
         self.name = ""
         self.facts: dict[str, Any] = {}
         self._client = client
-        self._most = 1
+        self._max_documents = 1
 
     async def greet(self) -> None:
-        """Which model it serves, and how many documents it takes at a time."""
+        """Read which model it serves, and how many documents it takes at a time."""
         self.facts = await self._send("GET", "/info")
         limits = self.facts.get("limits")
-        most = limits.get("documents") if isinstance(limits, dict) else None
-        if not isinstance(most, int) or not isinstance(self.facts.get("model"), str):
+        max_documents = limits.get("documents") if isinstance(limits, dict) else None
+        if not isinstance(max_documents, int) or not isinstance(self.facts.get("model"), str):
             raise ServerFailed(f"{self._client.base_url} is no rerankd, or has no model yet")
-        self.name, self._most = self.facts["model"], most
+        self.name, self._max_documents = self.facts["model"], max_documents
 
     async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         scores: list[float] = []
-        for start in range(0, len(texts), self._most):
-            scores += await self._score(query, texts[start : start + self._most])
+        for start in range(0, len(texts), self._max_documents):
+            scores += await self._score(query, texts[start : start + self._max_documents])
         return scores
 
     async def _score(self, query: str, texts: Sequence[str]) -> list[float]:
         body = {"query": query, "documents": list(texts), "score": "logit"}
         answer = await self._send("POST", "/rerank", json=body)
         try:
-            found = {one["index"]: float(one["relevance_score"]) for one in answer["results"]}
-            return [found[place] for place in range(len(texts))]
+            results = answer["results"]
+            scores = {result["index"]: float(result["relevance_score"]) for result in results}
+            return [scores[index] for index in range(len(texts))]
         except (KeyError, TypeError, ValueError) as error:
             raise ServerFailed(f"{self._client.base_url} gave no score for a document") from error
 
     async def _send(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """Waits as told while the service is busy; gives up on anything else."""
+        """Waits as long as a busy service says; gives up on anything else."""
         for attempt in range(ATTEMPTS):
             try:
                 response = await self._client.request(method, path, **more)
@@ -79,10 +81,10 @@ class RemoteScorer:
 
 def pause(response: httpx.Response, attempt: int) -> float:
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        told = response.headers.get(name, "")
-        if told.isdecimal():
-            return min(int(told) / unit, LONGEST_PAUSE)
-    return min(PAUSE * 2.0**attempt, LONGEST_PAUSE)
+        hint = response.headers.get(name, "")
+        if hint.isdecimal():
+            return min(int(hint) / unit, MAX_PAUSE_SECONDS)
+    return min(PAUSE_SECONDS * 2.0**attempt, MAX_PAUSE_SECONDS)
 
 
 def read_answer(response: httpx.Response) -> dict[str, Any]:
