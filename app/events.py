@@ -106,6 +106,54 @@ class FallbackUsed:
     documents: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoreSearched:
+    """Or an embedder called. `outcome`: ok, failed or timeout."""
+
+    store: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LLMCalled:
+    """`outcome`: ok, failed, timeout, passed_over or client_gone."""
+
+    llm: str
+    outcome: str
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LLMCrowded:
+    """No language model was called: too many questions wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStageDone:
+    """`outcome`: ok, failed or client_gone."""
+
+    stage: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerGiven:
+    """`invented` counts citations without a source, of an answer that is not from the cache."""
+
+    outcome: str
+    cached: bool
+    invented: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackGiven:
+    useful: Literal["up", "down"]
+
+
 Event = (
     RequestStarted
     | RequestEnded
@@ -118,6 +166,12 @@ Event = (
     | Ranked
     | UpstreamCalled
     | FallbackUsed
+    | StoreSearched
+    | LLMCalled
+    | LLMCrowded
+    | AnswerStageDone
+    | AnswerGiven
+    | FeedbackGiven
 )
 Observe = Callable[[Event], None]
 

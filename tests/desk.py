@@ -16,7 +16,7 @@ from httpx import ASGITransport, AsyncClient
 from app.answer.answerer import Retrieves
 from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
-from app.metrics import Metrics
+from app.events import Observe
 from app.server.serving import Server, listen
 from app.settings import Settings, load
 
@@ -38,7 +38,7 @@ class Desk:
             raise error
 
         @asynccontextmanager
-        async def first_stage(_: Settings, __: Metrics) -> AsyncIterator[Retrieves | None]:
+        async def first_stage(_: Settings, __: Observe) -> AsyncIterator[Retrieves | None]:
             yield self.retriever
 
         ours = {"model": str(self.model), "device": "cpu", "engine": "torch", **settings}

@@ -45,10 +45,10 @@ ONLY_IN = {
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},
     # Refusals are listed with the other problems, and the reasons of closing with the metrics.
-    "app.server": {"compose", "commands.serve", "server", "api.problems", "metrics"},
+    "app.server": {"compose", "commands.serve", "server", "api.problems"},
     "app.api": {"compose", "api", "commands"},
-    "app.answer": {"compose", "api", "answer", "service", "metrics"},
-    "app.llm": {"compose", "answer", "llm", "metrics", "api.answer_bodies", "settings"},
+    "app.answer": {"compose", "api", "answer", "service"},
+    "app.llm": {"compose", "answer", "llm", "api.answer_bodies", "settings"},
     "app.retrieval": {"compose", "answer", "ingest", "retrieval", "commands", "api"}
     | {"settings.retrieval"},
     "app.retrieval.stores": {"retrieval.address", "retrieval.opening", "retrieval.stores"}
@@ -58,7 +58,7 @@ ONLY_IN = {
     "app.remote": {"compose", "remote", "commands"},
     "app.compose": {"compose", "commands"},
     "app.service": {"compose", "api", "commands"},
-    "app.metrics": {"compose", "api", "commands", "evaluation"},
+    "app.metrics": {"compose", "api", "metrics"},
     "app.settings": {"compose", "commands", "evaluation", "settings"},
     "app.commands": {"commands"},
 }

@@ -8,11 +8,16 @@ import pytest
 
 from app.events import (
     CLOSE_REASONS,
+    AnswerGiven,
+    AnswerStageDone,
     BatchDone,
     ConnectionClosed,
     EngineTimes,
     Event,
     FallbackUsed,
+    FeedbackGiven,
+    LLMCalled,
+    LLMCrowded,
     LoopLagged,
     ModelLoaded,
     PairsWithdrawn,
@@ -20,6 +25,7 @@ from app.events import (
     RequestEnded,
     RequestRefused,
     RequestStarted,
+    StoreSearched,
     UpstreamCalled,
 )
 from app.metrics import Metrics
@@ -38,6 +44,12 @@ MOVED: dict[Event, str] = {
     Ranked(2, 1, 0, 1, (0.75, 0.25), TIMES): "rerankd_compute_seconds_sum 1.0",
     UpstreamCalled("jina", "ok", 0.5): 'upstream_seconds_sum{outcome="ok",upstream="jina"} 0.5',
     FallbackUsed("sent", 7): 'rerankd_fallback_documents_total{outcome="sent"} 7.0',
+    StoreSearched("sqlite", "ok", 0.5): 'store_seconds_sum{outcome="ok",store="sqlite"} 0.5',
+    LLMCalled("a", "ok", 0.5, 7, 3): 'rerankd_llm_tokens_total{kind="prompt",llm="a"} 7.0',
+    LLMCrowded(): "rerankd_llm_crowded_total 1.0",
+    AnswerStageDone("search", "ok", 0.5): 'stage_seconds_sum{outcome="ok",stage="search"} 0.5',
+    AnswerGiven("answered", cached=False, invented=2): "rerankd_citations_invented_total 2.0",
+    FeedbackGiven("up"): 'rerankd_feedback_total{useful="up"} 1.0',
 }
 
 
@@ -51,6 +63,16 @@ def test_each_event_moves_its_figure(event: Event, line: str) -> None:
     assert line not in metrics.exposition("")[0].decode()
     metrics.observe(event)
     assert line in metrics.exposition("")[0].decode()
+
+
+@pytest.mark.parametrize("outcome", ["passed_over", "failed", "timeout"])
+def test_a_language_model_that_did_not_answer_counts_as_a_fallback(outcome: str) -> None:
+    metrics = Metrics()
+    metrics.observe(LLMCalled("a", outcome, 0.5))
+    text = metrics.exposition("")[0].decode()
+    assert 'rerankd_llm_fallbacks_total{llm="a"} 1.0' in text
+    timed = f'rerankd_llm_seconds_count{{llm="a",outcome="{outcome}"}} 1.0' in text
+    assert timed == (outcome != "passed_over")
 
 
 def test_a_ranking_of_another_service_has_no_times_of_the_engine() -> None:

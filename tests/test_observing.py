@@ -21,8 +21,6 @@ from tests.llm.server import llm_server, says
 
 pytestmark = pytest.mark.anyio
 
-OBSERVERS = ["answer", "llm_called", "observe"]
-
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.__dict__["fields"]["observer"] for one in caplog.records if one.exc_info]
@@ -51,7 +49,7 @@ def test_what_ends_the_process_is_not_held_back() -> None:
         harmless(observe)()
 
 
-@pytest.mark.parametrize("name", [*OBSERVERS, "remember"])
+@pytest.mark.parametrize("name", ["observe", "remember"])
 async def test_an_answer_is_given_whatever_becomes_of_its_observer(
     model: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any, name: str
 ) -> None:

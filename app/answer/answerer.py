@@ -18,7 +18,7 @@ from app.answer.feedback import Feedback
 from app.answer.prompt import NO_ANSWER, BuiltPrompt, build
 from app.answer.question import FilterValue, Question
 from app.answer.result import Answer, Selection, Source
-from app.answer.run import SILENT, Listener, Observe, Run
+from app.answer.run import SILENT, Listener, Run
 from app.answer.tracing import (
     NoTracer,
     Tracer,
@@ -28,6 +28,7 @@ from app.answer.tracing import (
     trace_retrieval,
 )
 from app.errors import UpstreamFailed
+from app.events import AnswerGiven, Observe, ignore
 from app.llm import ChainCompletion
 from app.llm.fallback_chain import AllFailed, FallbackChain
 from app.rerank.query import Document, Query, Ranker, Ranking
@@ -75,7 +76,7 @@ class Answerer:
         *,
         cache: AnswerCache,
         tracer: Tracer | None = None,
-        observe: Observe = lambda event: None,
+        observe: Observe = ignore,
         fence: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._retriever = retriever
@@ -101,7 +102,8 @@ class Answerer:
             times = run.times | {"total": run.elapsed}
             answer = replace(answer, warnings=tuple(run.warnings), times=times)
             trace_answer(root, answer)
-            self._observe(answer)
+            invented = 0 if answer.cached else len(answer.invented)
+            self._observe(AnswerGiven(answer.outcome, answer.cached, invented))
             return answer
 
     async def _select(self, run: Run) -> Selection:

@@ -63,12 +63,3 @@ class Answer:
     cached: bool = False
     warnings: Sequence[str] = ()
     times: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StageDone:
-    """`outcome` is ok, failed or client_gone."""
-
-    stage: str
-    outcome: str
-    seconds: float

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.answer.question import Question
-from app.answer.result import Answer, Selection, StageDone
+from app.answer.result import Selection
 from app.answer.tracing import SpanKind, Tracer, TraceSpan
 from app.errors import DeadlineExceeded, UpstreamTimeout
+from app.events import AnswerStageDone, Observe
 from app.llm import ChainCompletion, OnText, Prompt, TokenUsage
 from app.llm.fallback_chain import FallbackChain
 
-Observe = Callable[[StageDone | Answer], None]
 # Receives the selection, then the answer piece by piece. It takes each at once and cannot wait: a
 # slow reader costs memory for what it has not read, but no slot of a model.
 Listener = Callable[[Selection | str], None]
@@ -82,7 +82,7 @@ class Run:
         finally:
             seconds = self._now() - started
             self.times[name] = self.times.get(name, 0.0) + seconds
-            self._observe(StageDone(name, outcome, seconds))
+            self._observe(AnswerStageDone(name, outcome, seconds))
 
     def within(self) -> asyncio.Timeout:
         return asyncio.timeout_at(self._due)

@@ -48,6 +48,7 @@ def build_api(
     )
     app.state.service = service
     app.state.metrics = metrics
+    app.state.observe = observe
     app.state.limits = limits
     app.state.mark = mark
     app.state.keys = exposure.keys

@@ -25,7 +25,7 @@ from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import as_invalid
-from app.metrics import Metrics
+from app.events import FeedbackGiven, Observe
 from app.service import Service
 
 router = APIRouter(tags=["answer"], dependencies=[Depends(require_key)])
@@ -114,6 +114,6 @@ async def feedback(
     if service.feedback is None:
         raise NoFeedback("feedback is not kept here: feedback_file is not set")
     if await service.feedback.take(answer_id, verdict):
-        metrics: Metrics = request.app.state.metrics
-        metrics.feedback(verdict.useful)
+        observe: Observe = request.app.state.observe
+        observe(FeedbackGiven(verdict.useful))
     return Response(status_code=204)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 import httpx
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from app.answer.cache import AnswerCache, answer_cache
 from app.answer.feedback import Feedback
 from app.answer.tracing import HarmlessTracer, NoTracer, Tracer
 from app.errors import LoadFailed
+from app.events import Observe
 from app.llm.breaker import Breaker
 from app.llm.budget import Budget
 from app.llm.client import Client, LLMOptions
@@ -29,30 +31,33 @@ from app.settings import Settings
 from app.settings.answering import NO_KEY
 from app.upstream.reading import ACCEPTED
 
-OpenFirstStage = Callable[[Settings, Metrics], AbstractAsyncContextManager[Retrieves | None]]
+OpenFirstStage = Callable[[Settings, Observe], AbstractAsyncContextManager[Retrieves | None]]
 
 
 @asynccontextmanager
-async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterator[Retrieves]:
+async def open_first_stage(settings: Settings, observe: Observe) -> AsyncIterator[Retrieves]:
     """The stores that give the candidates for `/answer`."""
-    async with open_retriever(
-        first_stage(settings), observe=harmless(metrics.searched)
-    ) as retriever:
+    async with open_retriever(first_stage(settings), observe=observe) as retriever:
         yield retriever
 
 
 @asynccontextmanager
 async def open_answers(
-    settings: Settings, metrics: Metrics, first_stage: OpenFirstStage, reranker: Ranker
+    settings: Settings,
+    metrics: Metrics,
+    observe: Observe,
+    first_stage: OpenFirstStage,
+    reranker: Ranker,
 ) -> AsyncIterator[AnswerService | None]:
-    async with first_stage(settings, metrics) as retriever:
+    async with first_stage(settings, observe) as retriever:
         if retriever is None:
             yield None
             return
         tracer = open_tracer(settings)
-        chain = open_chain(settings, metrics) if settings.llm else None
+        chain = open_chain(settings, observe) if settings.llm else None
         feedback = open_feedback(settings)
-        metrics.watch_llms(chain)
+        if chain is not None:
+            watch(chain, metrics)
         answerer = Answerer(
             retriever,
             reranker,
@@ -60,7 +65,7 @@ async def open_answers(
             policy_of(settings),
             cache=open_cache(settings),
             tracer=tracer,
-            observe=harmless(metrics.answer),
+            observe=observe,
         )
         try:
             if feedback is None:
@@ -73,6 +78,14 @@ async def open_answers(
             if chain is not None:
                 await chain.close()
             await asyncio.to_thread(tracer.close)
+
+
+def watch(chain: FallbackChain, metrics: Metrics) -> None:
+    metrics.watch_llms(
+        lambda: chain.budget.left,
+        lambda: chain.slots.waiting,
+        {link.llm.name: partial(getattr, link.breaker, "open") for link in chain.links},
+    )
 
 
 def policy_of(settings: Settings) -> AnswerPolicy:
@@ -97,14 +110,14 @@ def open_feedback(settings: Settings) -> Feedback | None:
     return Feedback(settings.feedback_file, clock, settings.feedback_max_mb * 2**20)
 
 
-def open_chain(settings: Settings, metrics: Metrics) -> FallbackChain:
+def open_chain(settings: Settings, observe: Observe) -> FallbackChain:
     clock = asyncio.get_running_loop().time
     return FallbackChain(
         [Link(client, Breaker(clock)) for client in open_clients(settings)],
         Budget(settings.llm_daily_tokens, settings.llm_budget_file),
         Slots(settings.llm_concurrency, settings.llm_queue),
         max_tokens=settings.llm_max_tokens,
-        observe=harmless(metrics.llm_called),
+        observe=observe,
     )
 
 

@@ -44,7 +44,7 @@ def create_app(
     inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
         lambda: open_model(settings, observe, mark),
-        lambda ranker: open_answers(settings, metrics, first_stage, ranker),
+        lambda ranker: open_answers(settings, metrics, observe, first_stage, ranker),
         fatal,
     )
     watch(service, metrics, inflight)

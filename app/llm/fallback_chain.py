@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from app.errors import ServiceError, UpstreamFailed, UpstreamTimeout
+from app.events import LLMCalled, LLMCrowded, Observe, ignore
 from app.llm import LLM, ChainCompletion, OnText, Prompt, TokenUsage, estimate, estimate_prompt
 from app.llm.breaker import Breaker
 from app.llm.budget import Budget, BudgetHold, BudgetSpent
@@ -14,7 +15,6 @@ from app.llm.slots import NoSlot, Slots
 
 # With these the service blames the request, and not itself.
 REQUEST_AT_FAULT = frozenset({400, 413, 422})
-CROWDED = "crowded"
 
 
 class AllFailed(ServiceError):
@@ -23,19 +23,6 @@ class AllFailed(ServiceError):
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
-
-
-@dataclass(frozen=True, slots=True)
-class LLMCalled:
-    """One model was called. `outcome` is ok, failed, timeout, passed_over or client_gone.
-
-    If no model was called because too many questions wait, it is crowded, and `llm` is empty.
-    """
-
-    llm: str
-    outcome: str
-    seconds: float = 0.0
-    tokens: TokenUsage = field(default_factory=TokenUsage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +39,7 @@ class FallbackChain:
         slots: Slots,
         *,
         max_tokens: int,
-        observe: Callable[[LLMCalled], None] = lambda called: None,
+        observe: Observe = ignore,
     ) -> None:
         self.links = links
         self.budget = budget
@@ -79,7 +66,7 @@ class FallbackChain:
             async with self.slots.hold(left):
                 return await self._call_in_order(prompt, on_text, stream)
         except NoSlot as error:
-            self._observe(LLMCalled("", CROWDED))
+            self._observe(LLMCrowded())
             raise AllFailed([str(error)]) from error
 
     async def _call_in_order(
@@ -114,7 +101,7 @@ class Call:
         prompt: Prompt,
         max_tokens: int,
         on_text: OnText,
-        observe: Callable[[LLMCalled], None],
+        observe: Observe,
     ) -> None:
         self.began = False
         self._link = link
@@ -183,4 +170,8 @@ class Call:
         try:
             await self._budget.settle(hold, tokens.total)
         finally:
-            self._observe(LLMCalled(self._link.llm.name, self._outcome, seconds, tokens))
+            self._observe(
+                LLMCalled(
+                    self._link.llm.name, self._outcome, seconds, tokens.prompt, tokens.completion
+                )
+            )

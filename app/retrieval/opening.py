@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from app.errors import LoadFailed
+from app.events import Observe, ignore
 from app.retrieval.address import read_address
 from app.retrieval.embedder import Embedder, RemoteEmbedder, load_embedder
 from app.retrieval.endpoint import Endpoint
-from app.retrieval.retriever import MAX_PASSAGE_CHARS, Observe, Retriever
+from app.retrieval.retriever import MAX_PASSAGE_CHARS, Retriever
 from app.retrieval.store import Store
 from app.retrieval.stores import DEFAULT_STORE, STORES
 from app.retrieval.stores.kind import WRITING_SECONDS, Opening, StoreKind, http_client
@@ -40,7 +41,7 @@ async def open_retriever(
     stage: FirstStage,
     *,
     transport: httpx.AsyncBaseTransport | None = None,
-    observe: Observe = lambda name, outcome, seconds: None,
+    observe: Observe = ignore,
 ) -> AsyncIterator[Retriever]:
     """No store is contacted before the first search: one that is down does not stop the start."""
     embedder = await open_embedder(stage, transport)

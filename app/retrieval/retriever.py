@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
+from app.events import Observe, StoreSearched, ignore
 from app.retrieval.embedder import Embedder
 from app.retrieval.fusion import fuse
 from app.retrieval.store import (
@@ -25,7 +26,6 @@ COLLECTION_NAME = re.compile(COLLECTION)
 MAX_PASSAGE_CHARS = 200_000
 Vectors = asyncio.Task[list[list[float]]]
 # Receives the name of the store or embedder, the outcome and the seconds.
-Observe = Callable[[str, str, float], None]
 Answer = TypeVar("Answer")
 
 
@@ -42,7 +42,7 @@ class Retriever:
         self,
         stores: Sequence[Store],
         embedder: Embedder | None = None,
-        observe: Observe = lambda name, outcome, seconds: None,
+        observe: Observe = ignore,
         *,
         passage_chars: int = MAX_PASSAGE_CHARS,
     ) -> None:
@@ -129,7 +129,7 @@ class Retriever:
             outcome = "timeout"
             raise
         finally:
-            self._observe(name, outcome, now() - started)
+            self._observe(StoreSearched(name, outcome, now() - started))
 
 
 def check(filters: Mapping[str, Any], collection: str | None) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from app.answer.answerer import Answerer, AnswerPolicy
 from app.answer.cache import AnswerCache, answer_cache
 from app.answer.question import Question
-from app.answer.result import Answer, Selection, StageDone
+from app.answer.result import Answer, Selection
 from app.errors import UpstreamFailed
+from app.events import AnswerStageDone, Event
 from app.llm import LLM
 from app.llm.breaker import Breaker
 from app.llm.budget import Budget
@@ -43,7 +44,7 @@ class Room:
         clock = asyncio.get_running_loop().time
         self.retriever = FakeRetriever(*TEXTS)
         self.reranker = OverlapReranker()
-        self.seen: list[Answer | StageDone] = []
+        self.events: list[Event] = []
         links = [Link(llm, Breaker(clock)) for llm in llms]
         budget = Budget(0, None, lambda: date(2026, 11, 23))
         slots = slots or Slots(8, 16)
@@ -53,7 +54,7 @@ class Room:
             FallbackChain(links, budget, slots, max_tokens=50) if llms else None,
             replace(POLICY, **policy),
             cache=answer_cache(cache_seconds, clock, CACHE_BYTES) if cache is None else cache,
-            observe=self.seen.append,
+            observe=self.events.append,
             fence=lambda: "c0de",
         )
 
@@ -68,7 +69,8 @@ class Room:
 
     @property
     def stages(self) -> list[tuple[str, str]]:
-        return [(event.stage, event.outcome) for event in self.seen if isinstance(event, StageDone)]
+        stages = [event for event in self.events if isinstance(event, AnswerStageDone)]
+        return [(stage.stage, stage.outcome) for stage in stages]
 
 
 def ids(answer: Answer) -> list[str]:

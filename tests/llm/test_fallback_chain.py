@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from app.errors import UpstreamFailed, UpstreamTimeout
+from app.events import Event, LLMCalled, LLMCrowded
 from app.llm import LLM, ChainCompletion, Prompt, TokenUsage, Turn, estimate_prompt
 from app.llm.breaker import MAX_FAILURES_IN_A_ROW, REST_SECONDS, Breaker
 from app.llm.budget import Budget
-from app.llm.fallback_chain import CROWDED, AllFailed, FallbackChain, Link, LLMCalled
+from app.llm.fallback_chain import AllFailed, FallbackChain, Link
 from app.llm.slots import Slots
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time, now
@@ -23,15 +24,19 @@ SLOW = UpstreamTimeout("a did not answer in time", upstream="a")
 
 class WatchedChain(FallbackChain):
     def __init__(self, *llms: LLM, limit: int = 0, concurrency: int = 8, queue: int = 16) -> None:
-        self.calls: list[LLMCalled] = []
+        self.events: list[Event] = []
         clock = asyncio.get_running_loop().time
         super().__init__(
             [Link(llm, Breaker(clock)) for llm in llms],
             Budget(limit, None, lambda: date(2026, 11, 23)),
             Slots(concurrency, queue),
             max_tokens=50,
-            observe=self.calls.append,
+            observe=self.events.append,
         )
+
+    @property
+    def calls(self) -> list[LLMCalled]:
+        return [event for event in self.events if isinstance(event, LLMCalled)]
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
@@ -146,7 +151,7 @@ def test_a_prompt_that_was_taken_is_charged_for_and_one_that_was_refused_is_not(
         with pytest.raises(AllFailed):
             await hear(chain)
         assert chain.budget.left == 1000 - charged
-        assert chain.calls[0].tokens == TokenUsage(charged, 0)
+        assert (chain.calls[0].prompt_tokens, chain.calls[0].completion_tokens) == (charged, 0)
 
     test()
 
@@ -172,7 +177,8 @@ async def test_a_call_is_observed_though_its_caller_is_cancelled_again_while_it_
     with pytest.raises(asyncio.CancelledError):
         await call
     assert chain.outcomes == [("a", "client_gone")]
-    assert chain.calls[0].tokens.total == 1000 - chain.budget.left
+    usage = chain.calls[0]
+    assert usage.prompt_tokens + usage.completion_tokens == 1000 - chain.budget.left
 
 
 @in_virtual_time
@@ -186,7 +192,8 @@ async def test_a_question_that_would_wait_in_vain_is_refused_at_once_without_a_c
     assert now() == 1
     await asyncio.gather(*calls)
     assert len(llm.prompts) == 2
-    assert chain.outcomes == [("", CROWDED), ("a", "ok"), ("a", "ok")]
+    assert chain.events[0] == LLMCrowded()
+    assert chain.outcomes == [("a", "ok"), ("a", "ok")]
 
 
 @in_virtual_time

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from math import ceil
 
-from app.llm.fallback_chain import FallbackChain, LLMCalled
+from app.events import Event, LLMCalled
+from app.llm.fallback_chain import FallbackChain
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache
 from app.rerank.reranker import Reranker
@@ -176,9 +177,11 @@ class ChainProbe:
         self._counted: Counter[date] = Counter()
         self._overspent = ""
 
-    def count(self, call: LLMCalled) -> None:
+    def count(self, event: Event) -> None:
+        if not isinstance(event, LLMCalled):
+            return
         page = self._chain.budget._page
-        self._counted[page.day] += call.tokens.total
+        self._counted[page.day] += event.prompt_tokens + event.completion_tokens
         if self._limit and page.tokens > self._limit:
             self._overspent = f"{page.tokens} of {self._limit} tokens are spent or held"
 

@@ -118,7 +118,7 @@ async def open_service(
             budget,
             Slots(LLM_CONCURRENCY, LLM_QUEUE),
             max_tokens=ANSWER_TOKENS,
-            observe=lambda call: ledger.count(call),  # noqa: PLW0108 (it is made below)
+            observe=lambda event: ledger.count(event),  # noqa: PLW0108 (it is made below)
         )
         ledger = ChainProbe(chain, world.daily_tokens)
         answerer = Answerer(

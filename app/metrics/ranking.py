@@ -1,0 +1,61 @@
+"""Rankings and the batches that they are computed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.events import BatchDone, Event, PairsWithdrawn, Ranked
+from app.metrics.family import COUNTS, SECONDS, TOKENS, Family, ScoreHistogram
+
+
+class RankingMetrics:
+    def __init__(self, family: Family) -> None:
+        self._documents = family.histogram("request_documents", "Documents a request", COUNTS)
+        self._tokenize = family.histogram("tokenize_seconds", "Time to tokenize a request", SECONDS)
+        self._queue = family.histogram("queue_seconds", "Time a request waited", SECONDS)
+        self._compute = family.histogram("compute_seconds", "Engine time of a request", SECONDS)
+        self._batch_seconds = family.histogram("batch_seconds", "Engine time of a batch", SECONDS)
+        self._batch_pairs = family.histogram("batch_pairs", "Pairs in a batch", COUNTS)
+        self._batch_tokens = family.histogram("batch_tokens", "Tokens in a batch", TOKENS)
+        self._tokens = family.counter(
+            "tokens", "Tokens computed: text, or padding", ("kind",), ("text", "padding")
+        )
+        self._truncated = family.counter("documents_truncated", "Documents cut to fit the model")
+        self._failed = family.counter("pairs_failed", "Pairs that could not be scored")
+        self._withdrawn = family.counter("pairs_withdrawn", "Pairs given up before compute")
+        self._reused = family.counter(
+            "scores_reused",
+            "Scores not computed again: duplicate or cached",
+            ("source",),
+            ("duplicate", "cache"),
+        )
+        self._scores = ScoreHistogram()
+        family.registry.register(self._scores)
+
+    @property
+    def handlers(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        return {
+            BatchDone: self._on_batch_done,
+            PairsWithdrawn: lambda event: self._withdrawn.inc(event.pairs),
+            Ranked: self._on_ranked,
+        }
+
+    def _on_batch_done(self, event: BatchDone) -> None:
+        self._batch_seconds.observe(event.seconds)
+        self._batch_pairs.observe(event.pairs)
+        self._batch_tokens.observe(event.tokens)
+        self._failed.inc(event.failed)
+        self._tokens.labels("text").inc(event.tokens)
+        self._tokens.labels("padding").inc(event.padding)
+
+    def _on_ranked(self, event: Ranked) -> None:
+        self._documents.observe(event.documents)
+        if event.times is not None:
+            self._tokenize.observe(event.times.tokenize)
+            self._queue.observe(event.times.queue)
+            self._compute.observe(event.times.compute)
+        self._truncated.inc(event.truncated)
+        self._reused.labels("duplicate").inc(event.duplicates)
+        self._reused.labels("cache").inc(event.cached)
+        self._scores.observe(event.probabilities)

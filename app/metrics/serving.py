@@ -1,0 +1,97 @@
+"""Requests, connections, the event loop, the model and the services behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app import __version__
+from app.events import (
+    CLOSE_REASONS,
+    ConnectionClosed,
+    Event,
+    FallbackUsed,
+    LoopLagged,
+    ModelLoaded,
+    RequestEnded,
+    RequestRefused,
+    RequestStarted,
+    UpstreamCalled,
+)
+from app.metrics.family import SECONDS, Family
+
+UPSTREAM_SECONDS = (*SECONDS, 30.0, 60.0)
+BUILD = ("model", "architecture", "engine", "device", "dtype")
+REASONS = (
+    "overloaded",
+    "deadline",
+    "loading",
+    "engine_failed",
+    "draining",
+    "upstream_busy",
+    "upstream_timeout",
+)
+
+
+class ServingMetrics:
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._requests = family.histogram(
+            "request_seconds", "Time from request to answer", SECONDS, ("route", "outcome")
+        )
+        self._in_flight = family.gauge("requests_in_flight", "Requests being answered")
+        self._refusals = family.counter("refusals", "Requests refused", ("reason",), REASONS)
+        self._loop_lag = family.histogram(
+            "loop_lag_seconds", "How late a task wakes: how long the event loop was held", SECONDS
+        )
+        self._load_seconds = family.gauge("model_load_seconds", "Time to load and warm the model")
+        self._upstream = family.histogram(
+            "upstream_seconds",
+            "Time of a call to another service, tries and all",
+            UPSTREAM_SECONDS,
+            ("upstream", "outcome"),
+        )
+        self._closed = family.counter(
+            "connections_closed",
+            "Connections closed for exceeding a limit",
+            ("reason",),
+            CLOSE_REASONS,
+        )
+        self._fallback = family.counter(
+            "fallback_documents",
+            "Documents for the fallback: sent, or refused by the daily limit",
+            ("outcome",),
+            ("sent", "refused"),
+        )
+        self.connections = family.gauge("connections", "Connections open")
+        self.unread = family.gauge("unread_answer_bytes", "Answers that callers have not read yet")
+        self.fallback_left = family.gauge(
+            "fallback_documents_left",
+            "Documents that may go to the fallback today; 0 without a limit",
+        )
+
+    @property
+    def handlers(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        return {
+            RequestStarted: lambda _: self._in_flight.inc(),
+            RequestEnded: self._on_request_ended,
+            RequestRefused: lambda event: self._refusals.labels(event.reason).inc(),
+            ConnectionClosed: lambda event: self._closed.labels(event.reason).inc(),
+            LoopLagged: lambda event: self._loop_lag.observe(event.seconds),
+            ModelLoaded: self._on_model_loaded,
+            UpstreamCalled: self._on_upstream_called,
+            FallbackUsed: lambda event: self._fallback.labels(event.outcome).inc(event.documents),
+        }
+
+    def _on_request_ended(self, event: RequestEnded) -> None:
+        self._in_flight.dec()
+        self._requests.labels(event.route, event.outcome).observe(event.seconds)
+
+    def _on_upstream_called(self, event: UpstreamCalled) -> None:
+        self._upstream.labels(event.upstream, event.outcome).observe(event.seconds)
+
+    def _on_model_loaded(self, event: ModelLoaded) -> None:
+        self._load_seconds.set(event.seconds)
+        labels = {name: str(getattr(event.card, name)) for name in BUILD}
+        build = self._family.info("build", "What is running")
+        build.info(labels | {"version": __version__})
