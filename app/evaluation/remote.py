@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,12 +9,20 @@ from typing import Any
 import httpx
 
 from app.evaluation.problems import ServerFailed
+from app.upstream.retry import RetryPolicy, retried
 
-ATTEMPTS = 8
-PAUSE = 0.5  # seconds, doubled each time, where the service does not say when to come back
-LONGEST_PAUSE = 30.0
 TIMEOUT = httpx.Timeout(300, connect=10)
-BUSY = (429, 503)
+# A measurement waits for a service that is busy, and for nothing else.
+RETRIES = RetryPolicy(
+    attempts=8,
+    statuses=frozenset({429, 503}),
+    connections=False,
+    first_wait=0.5,
+    max_wait=30.0,
+    jitter=0.0,
+    max_hint=30.0,
+    shorten_hints=True,
+)
 
 
 @asynccontextmanager
@@ -57,32 +64,27 @@ class RemoteScorer:
         body = {"query": query, "documents": list(texts), "score": "logit"}
         answer = await self._send("POST", "/rerank", json=body)
         try:
-            found = {one["index"]: float(one["relevance_score"]) for one in answer["results"]}
-            return [found[place] for place in range(len(texts))]
+            results = answer["results"]
+            scores = {result["index"]: float(result["relevance_score"]) for result in results}
+            return [scores[index] for index in range(len(texts))]
         except (KeyError, TypeError, ValueError) as error:
             raise ServerFailed(f"{self._client.base_url} gave no score for a document") from error
 
     async def _send(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """Waits as told while the service is busy; gives up on anything else."""
-        for attempt in range(ATTEMPTS):
-            try:
-                response = await self._client.request(method, path, **more)
-            except httpx.HTTPError as error:
-                reason = str(error) or type(error).__name__
-                raise ServerFailed(f"{self._client.base_url}: {reason}") from error
-            if response.status_code not in BUSY:
-                break
-            if attempt < ATTEMPTS - 1:
-                await asyncio.sleep(pause(response, attempt))
+        async def attempt() -> httpx.Response:
+            response = await self._client.request(method, path, **more)
+            if response.status_code in RETRIES.statuses:
+                response.raise_for_status()
+            return response
+
+        try:
+            response = await retried(attempt, RETRIES)
+        except httpx.HTTPStatusError as error:
+            response = error.response
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise ServerFailed(f"{self._client.base_url}: {reason}") from error
         return read_answer(response)
-
-
-def pause(response: httpx.Response, attempt: int) -> float:
-    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        told = response.headers.get(name, "")
-        if told.isdecimal():
-            return min(int(told) / unit, LONGEST_PAUSE)
-    return min(PAUSE * 2.0**attempt, LONGEST_PAUSE)
 
 
 def read_answer(response: httpx.Response) -> dict[str, Any]:

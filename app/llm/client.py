@@ -15,8 +15,8 @@ from pydantic_core import from_json
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.llm import Ended, OnText, Prompt
 from app.llm.formats.format import Format, Stream
-from app.upstream import call
 from app.upstream.reading import read_pieces
+from app.upstream.retry import RetryPolicy, call
 
 MIN_BYTES = 8_388_608
 BYTES_PER_TOKEN = 1_024  # an event with one token takes 200 to 350
@@ -124,7 +124,8 @@ class Client:
             await response.aclose()
             raise httpx.HTTPStatusError("", request=request, response=response)
 
-        return await call(self.name, attempt, attempts=asking.attempts, patience=asking.first_token)
+        policy = RetryPolicy(asking.attempts, max_hint=asking.first_token)
+        return await call(self.name, attempt, policy)
 
     def _read_bytes(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         return read_pieces(self.name, response, self._asking.max_bytes)

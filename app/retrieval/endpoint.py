@@ -14,10 +14,10 @@ from pydantic_core import to_json
 
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.retrieval.store import Candidate
-from app.upstream import call
 from app.upstream.reading import fetch
+from app.upstream.retry import RetryPolicy, call
 
-ATTEMPTS = 2
+RETRIES = RetryPolicy(attempts=2)
 # Of an answer, unpacked: a thousand passages of 30,000 bytes, or 500 vectors of 3,072 numbers.
 MAX_ANSWER_BYTES = 33_554_432
 REFUSED = {401, 403}
@@ -56,7 +56,7 @@ class Endpoint:
         deadline = asyncio.get_running_loop().time() + self._seconds
         try:
             async with asyncio.timeout_at(deadline):
-                raw = await call(self.name, attempt, attempts=ATTEMPTS, deadline=deadline)
+                raw = await call(self.name, attempt, RETRIES, deadline=deadline)
         except TimeoutError as error:
             raise UpstreamTimeout(
                 f"{self.name} did not answer within {self._seconds * 1000:.0f} ms",

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from app.settings.delegating import HOSTED_NAMES
+
 BUNDLED = "bundled"
 VALUES_A_DOCUMENT = 50
 MIN_JSON_VALUES = 50_000
@@ -31,7 +33,7 @@ class Serving(BaseModel):
         BUNDLED,
         min_length=1,
         description="`bundled`, a local folder, a model hub name, or another service: "
-        "`cohere:MODEL`, `jina:MODEL`, `voyage:MODEL`, or the URL of a rerankd",
+        f"{HOSTED_NAMES}, or the URL of a rerankd",
     )
     model_name: str = Field("", description="Name shown to callers; by default the model's own")
     revision: str = Field("", description="Branch, tag or commit of a hub model")

@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 
-from app.errors import (
-    InvalidRequest,
-)
-from app.remote.providers import WIRES, find_target
-from app.remote.reranking import AT_ONCE, Remote
+from app.errors import InvalidRequest
+from app.remote.providers import HOSTED, PROVIDERS, find_target
+from app.remote.reranking import MAX_CONCURRENT_CALLS, Remote
 from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
-from app.settings.delegating import HOSTED
 from tests.remote.service import EVERY, NAMES, Service, answer, order
 from tests.virtual_time import in_virtual_time
 
 
 def test_each_api_that_a_setting_may_name_is_spoken() -> None:
-    assert set(WIRES) == {*HOSTED, "rerankd"} == set(NAMES)
+    assert set(PROVIDERS) == {*HOSTED, "rerankd"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", list(PROVIDERS))
+def test_the_constant_of_each_file_is_listed_under_the_name_of_the_file(name: str) -> None:
+    assert import_module(f"app.remote.providers.{name}").PROVIDER is PROVIDERS[name]
+
+
+def test_an_unknown_provider_is_an_error_that_lists_the_known_ones() -> None:
+    sentence = "other:m names no known provider; known: cohere:MODEL, jina:MODEL, voyage:MODEL"
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        find_target("other:m")
 
 
 @EVERY
@@ -109,14 +118,18 @@ async def test_more_documents_than_one_request_takes_are_split_and_merged() -> N
 
 @in_virtual_time
 async def test_only_so_many_calls_are_made_at_once_and_the_others_wait_for_room() -> None:
-    service, target = Service(), find_target("cohere:m")
+    limit, service, target = MAX_CONCURRENT_CALLS, Service(), find_target("cohere:m")
     service.seconds = 1
     transport = httpx.MockTransport(service)
     async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
         remote = Remote(target, client, 10)
-        queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * AT_ONCE + 1)]
+        queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * limit + 1)]
         rankings = await asyncio.gather(*map(remote.rank, queries))
-    assert Counter(when for _, when in service.calls) == {0: AT_ONCE, 1: AT_ONCE, 2: 1}
+    assert Counter(when for _, when in service.calls) == {
+        0: limit,
+        1: limit,
+        2: 1,
+    }
     assert (rankings[-1].times.queue, rankings[-1].times.compute) == (2, 1)
 
 
