@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.context import context_of, open_context
 from app.api.problems import on_unforeseen
 from app.metrics import Metrics
 from app.service import Service
@@ -37,14 +38,14 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["request_id"] = request_id(Headers(scope=scope).get("x-request-id", ""))
+        context = open_context(scope, request_id(Headers(scope=scope).get("x-request-id", "")))
         started, status = time.perf_counter(), CLIENT_GONE
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = scope["request_id"]
+                MutableHeaders(scope=message)["X-Request-ID"] = context.id
             await send(message)
 
         self._metrics.request_started()
@@ -52,26 +53,27 @@ class Access:
             with Accepted(self._service, scope, receive) as accepted:
                 await self._app(scope, accepted.receive, send_with_id)
         except Exception:  # the last resort: the process must go on
-            logger.exception("unforeseen", extra={"fields": {"request_id": scope["request_id"]}})
+            logger.exception("unforeseen", extra={"fields": {"request_id": context.id}})
             if status == CLIENT_GONE:
                 await on_unforeseen(Request(scope))(scope, receive, send_with_id)
         finally:
             self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route, outcome = route_of(scope), scope.get("outcome", "ok")
-        status, outcome = scope.get("refused", (status, outcome))  # by the connection
+        route, context = route_of(scope), context_of(scope)
+        # The connection may have refused it: app.server.protocol.
+        status, outcome = scope.get("refused", (status, context.outcome))
         self._metrics.request_ended(route, outcome, seconds)
         if status in (429, 503, 504) and route not in PROBES:
             self._metrics.refused(outcome)
         fields = {
-            "request_id": scope["request_id"],
+            "request_id": context.id,
             "method": scope["method"],
             "route": route,
             "status": status,
             "outcome": outcome,
             "ms": round(seconds * 1000, 1),
-            **scope.get("log_fields", {}),
+            **context.log_fields,
         }
         level = logging.DEBUG if route in PROBES else logging.INFO
         logger.log(level, "request", extra={"fields": fields})

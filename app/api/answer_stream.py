@@ -22,6 +22,7 @@ from app.answer.pipeline import Answering
 from app.answer.question import Question
 from app.api.answer_bodies import render, render_sources
 from app.api.body import write_json
+from app.api.context import context_of
 from app.api.marking import marked
 from app.api.problems import describe
 from app.errors import DeadlineExceeded
@@ -66,7 +67,7 @@ class EventStream(Response):
         except TimeoutError as error:
             if not started:
                 raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
-            self._request.scope["outcome"] = STALLED
+            context_of(self._request).outcome = STALLED
 
     async def _answer(self) -> None:
         put = self._events.put_nowait
@@ -133,7 +134,7 @@ def new_name() -> str:
 
 def note(request: Request, answering: Answering, name: str, answer: Answer) -> None:
     """For the access log, and for a verdict on it later."""
-    request.scope["log_fields"] = request.scope.get("log_fields", {}) | {
+    context_of(request).log_fields |= {
         "answer": answer.outcome,
         "answer_id": name,
         "retrieved": len(answer.found.candidates),

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
+from app.api.context import context_of
 from app.errors import ServiceError
 
 bearer = HTTPBearer(auto_error=False, description="One of the configured API keys")
@@ -80,12 +81,12 @@ async def require_key(request: Request, key: DepSentKey) -> None:
     if keys and not (key and is_known(key, keys)):
         raise Unauthorized("an API key is needed: send it as `Authorization: Bearer KEY`")
     if key and request.app.state.callers_apart:
-        request.scope["caller"] = blake2b(key.encode(), digest_size=16).hexdigest()
+        context_of(request).caller = blake2b(key.encode(), digest_size=16).hexdigest()
 
 
 def caller_of(request: Request) -> str:
     """Whose scores and answers are kept apart from others'; empty where there is one caller."""
-    return str(request.scope.get("caller", ""))
+    return context_of(request).caller
 
 
 async def require_metrics_key(request: Request, key: DepSentKey) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 from pydantic_core import from_json, to_json
 
-from app.api.inflight import Hold
+from app.api.context import context_of
 from app.api.limits import RequestLimits
 from app.api.structure import count_values
 from app.errors import InvalidRequest, MalformedRequest, ServiceError
@@ -39,9 +39,10 @@ async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
     values, most = await count_values(raw, limits.json_values), limits.json_values
     if values > most:
         raise BodyTooLarge(f"the request body holds more than {most} JSON values", most)
-    hold: Hold = request.scope["hold"]
-    hold.cover_values(values)
-    request.scope["body_bytes"] = len(raw)
+    context = context_of(request)
+    if context.hold is not None:
+        context.hold.cover_values(values)
+    context.body_bytes = len(raw)
     try:
         body = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
@@ -78,7 +79,7 @@ async def read_bytes(request: Request, max_bytes: int) -> bytearray:
 
 def is_large(request: Request) -> bool:
     """Whether its body was large; what is made of it is as large, or twice that."""
-    return bool(request.scope.get("body_bytes", 0) > LARGE_BYTES)
+    return context_of(request).body_bytes > LARGE_BYTES
 
 
 async def step(request: Request) -> None:

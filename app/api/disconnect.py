@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.context import context_of
+
 
 class CancelOnDisconnect:
     """Once the body is read, the only thing left to receive is the client's going."""
@@ -27,7 +29,7 @@ class CancelOnDisconnect:
             if not exchange.gone.is_set():  # somebody cancelled us
                 work.cancel()
                 raise
-            scope["outcome"] = "client_gone"
+            context_of(scope).outcome = "client_gone"
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.context import context_of
 from app.errors import QueueFull
 
 # What a value takes in memory beyond its bytes, in bytes of text that take as much: 0013.
@@ -84,7 +85,7 @@ class HoldBodies:
             await self._app(scope, receive, send)
             return
         hold, came = Hold(self._budget), 0
-        scope["hold"] = hold
+        context_of(scope).hold = hold
 
         async def receive_held() -> Message:
             nonlocal came

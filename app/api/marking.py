@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from fastapi import Request
 
+from app.api.context import context_of
+
 
 class Ranked(Protocol):
     @property
@@ -19,7 +21,7 @@ class Ranked(Protocol):
 def marked(request: Request, ranked: Sequence[Ranked]) -> dict[str, str]:
     """The headers; none where nothing was ranked."""
     if others := sorted({one.by for one in ranked if one.by}):
-        request.scope.setdefault("log_fields", {})["reranked_by"] = ", ".join(others)
+        context_of(request).log_fields["reranked_by"] = ", ".join(others)
     scorers = sorted({one.by or one.model for one in ranked} - {""})
     names = ", ".join(quote(name, safe="/:@+=") for name in scorers)
     return {"X-Reranked-By": names} if names else {}

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from app.answer.feedback import FeedbackFinal, FeedbackFull, FeedbackLost, NoFeedback, UnknownAnswer
 from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
+from app.api.context import context_of
 from app.api.dialects.dialect import Dialect, Refusal
 from app.api.dialects.registry import choose
 from app.api.exposure import WrongHost
@@ -108,10 +109,9 @@ class Problem(BaseModel):
 
 def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
     """In the dialect of the request, as far as it is known by now."""
-    request.scope["outcome"] = kind.type
-    dialect: Dialect | None = request.scope.get("dialect")
-    if dialect is None:
-        dialect = choose(request.scope["path"], request.headers, {})
+    context = context_of(request)
+    context.outcome = kind.type
+    dialect = context.dialect or choose(request.scope["path"], request.headers, {})
     if dialect.refuse is None:
         return problem_response(request, kind, detail, **more)
     status = dialect.statuses.get(kind.type, kind.status)
@@ -141,7 +141,7 @@ def make_problem(request: Request, kind: Kind, detail: str, **more: Any) -> Prob
         status=kind.status,
         detail=detail,
         message=detail,
-        request_id=request.scope.get("request_id", ""),
+        request_id=context_of(request).id,
         **more,
     )
 
@@ -156,11 +156,11 @@ def fault_of(error: Exception) -> dict[str, Any]:
 
 def describe(request: Request, error: Exception) -> Problem:
     """For an answer that has begun: what went wrong, in its outcome and as a body."""
-    kind = kind_of(error)
-    request.scope["outcome"] = kind.type
+    kind, context = kind_of(error), context_of(request)
+    context.outcome = kind.type
     if isinstance(error, ServiceError):
         return make_problem(request, kind, str(error) or kind.title, **fault_of(error))
-    fields = {"request_id": request.scope["request_id"]}
+    fields = {"request_id": context.id}
     logger.error("unforeseen", exc_info=error, extra={"fields": fields})
     return make_problem(request, kind, UNFORESEEN)
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app import via
 from app.api.auth import caller_of
 from app.api.body import read_json, step
+from app.api.context import context_of
 from app.api.limits import RequestLimits
 from app.errors import InvalidRequest, LoopDetected
 from app.rerank.query import Query
@@ -38,7 +39,7 @@ async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -
         raise as_invalid(error) from error
     await step(request)
     documents = sum(len(query.documents) for query in queries)
-    request.scope["log_fields"] = {"documents": documents}
+    context_of(request).log_fields["documents"] = documents
     for query in queries:
         limits.check_texts(query)
     caller = caller_of(request)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from app.api.auth import require_key
 from app.api.body import step, write_answer
+from app.api.context import context_of
 from app.api.dialects import examples, score
 from app.api.dialects.cohere import V2
 from app.api.dialects.dialect import Body, Dialect, Label
@@ -38,16 +39,19 @@ async def get_reranker(request: Request) -> Ranker:
     return service.reranker()
 
 
-async def get_query(request: Request) -> Query:
+async def get_query(request: Request) -> tuple[Dialect, Query]:
     limits: RequestLimits = request.app.state.limits
+    dialect = NATIVE
 
     def parse(body: Body) -> Query:
+        nonlocal dialect
         dialect = choose(request.scope["path"], request.headers, body)
-        request.scope["dialect"] = dialect
+        context_of(request).dialect = dialect  # refusals from here on are in its format
         limits.check_counts(body, [dialect.documents])
         return dialect.parse(body)
 
-    return await read_query(request, parse)
+    query = await read_query(request, parse)
+    return dialect, query
 
 
 async def get_queries(request: Request) -> list[Query]:
@@ -61,12 +65,12 @@ async def get_queries(request: Request) -> list[Query]:
 
 
 DepReranker = Annotated[Ranker, Depends(get_reranker)]
-DepQuery = Annotated[Query, Depends(get_query)]
+DepQuery = Annotated[tuple[Dialect, Query], Depends(get_query)]
 DepQueries = Annotated[list[Query], Depends(get_queries)]
 
 
-async def rerank(request: Request, reranker: DepReranker, query: DepQuery) -> Response:
-    dialect: Dialect = request.scope["dialect"]
+async def rerank(request: Request, reranker: DepReranker, parsed: DepQuery) -> Response:
+    dialect, query = parsed
     ranking = await reranker.rank(query)
     await step(request)
     answer = dialect.render(ranking, label(request, ranking))
@@ -92,7 +96,7 @@ async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueri
 
 
 def label(request: Request, ranking: Ranking) -> Label:
-    return Label(request.scope["request_id"], ranking.model, int(time.time()), ranking.by)
+    return Label(context_of(request).id, ranking.model, int(time.time()), ranking.by)
 
 
 async def json_response(request: Request, answer: Any, headers: Mapping[str, str]) -> Response:

@@ -16,6 +16,7 @@ from fastapi import Request
 from app.answer.pipeline import Answering
 from app.answer.question import Question
 from app.api.answer_stream import SEND_SECONDS, STALLED, EventStream
+from app.api.context import context_of, open_context
 from app.errors import DeadlineExceeded, UpstreamFailed
 from app.llm import Prompt
 from app.llm.slots import Slots
@@ -39,7 +40,8 @@ class Caller:
     def __init__(self, room: Room, reads: int = 1000, question: Question = ASKED) -> None:
         self.reads = reads
         self.messages: list[dict[str, Any]] = []
-        self.scope: dict[str, Any] = {"type": "http", "headers": [], "request_id": "r"}
+        self.scope: dict[str, Any] = {"type": "http", "headers": []}
+        open_context(self.scope, "r")
         answering = Answering(room.answerer, None, None)
         self._stream = EventStream(Request(self.scope), answering, question)
 
@@ -90,7 +92,7 @@ def test_eight_that_do_not_read_hold_no_slot_and_the_ninth_is_answered_at_once(r
         assert await ninth.ask() == 2.5
         assert ninth.events[-1][1]["outcome"] == "answered"
         assert await asyncio.gather(*tasks) == [LIMIT + SEND_SECONDS] * 8
-        assert [one.scope["outcome"] for one in deaf] == [STALLED] * 8
+        assert [context_of(one.scope).outcome for one in deaf] == [STALLED] * 8
         assert len(asyncio.all_tasks()) == 1
 
     test()
@@ -133,7 +135,7 @@ async def test_nothing_comes_after_an_error() -> None:
     await caller.ask()
     assert [name for name, _ in caller.events] == ["sources", "text", "error"]
     assert caller.messages[-1]["more_body"] is False
-    assert caller.scope["outcome"] == "upstream_failed"
+    assert context_of(caller.scope).outcome == "upstream_failed"
 
 
 @in_virtual_time
