@@ -12,6 +12,7 @@ from httpx import AsyncClient
 from pydantic_core import PydanticUndefined
 
 from app.api.answer_bodies import AnswerRequest
+from app.api.dialects import DIALECTS
 from app.api.dialects.native import NativeRequest
 from app.api.problems import TYPES
 from app.compose.app import create_app
@@ -21,6 +22,7 @@ from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+CLIENTS = ROOT / "docs" / "clients.md"
 
 
 def shown(default: object) -> str:
@@ -54,27 +56,37 @@ def metrics_table() -> str:
 
 def clients_table() -> str:
     """The tables of the page, whose own test knows which clients are called."""
-    page = (ROOT / "docs" / "clients.md").read_text().split("## Applications")[0]
+    page = CLIENTS.read_text().split("## Applications")[0]
     head, *rows = re.findall(r"^\| (?:client|`).*$", page, re.MULTILINE)
     return "\n".join([head, "|---|---|", *(row for row in rows if row != head)])
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "clients": clients_table,
-    "settings": settings_table,
-    "metrics": metrics_table,
+def dialects_table() -> str:
+    rows = [
+        f"| `{dialect.name}` | {', '.join(f'`{path}`' for path in dialect.paths)} |"
+        for dialect in sorted(DIALECTS, key=lambda dialect: dialect.name)
+    ]
+    return "\n".join(["| dialect | paths |", "|---|---|", *rows])
+
+
+TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
+    "clients": (README, clients_table),
+    "settings": (README, settings_table),
+    "metrics": (README, metrics_table),
+    "dialects": (CLIENTS, dialects_table),
 }
 
 
 def block(name: str, text: str) -> str:
     found = re.search(f"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL)
-    assert found, f"README.md has no block {name}"
+    assert found, f"there is no block {name}"
     return found[1].strip()
 
 
 @pytest.mark.parametrize("name", list(TABLES))
 def test_a_table_is_what_the_code_says(name: str) -> None:
-    assert block(name, README.read_text()) == TABLES[name]()
+    page, table = TABLES[name]
+    assert block(name, page.read_text()) == table()
 
 
 def test_every_field_of_a_request_is_in_the_readme() -> None:
@@ -116,12 +128,11 @@ async def test_the_curl_of_the_readme_is_answered(client: AsyncClient) -> None:
 
 
 def write() -> None:
-    text = README.read_text()
-    for name, table in TABLES.items():
+    for name, (page, table) in TABLES.items():
+        text = page.read_text()
         old = re.search(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", text, re.DOTALL)
         assert old
-        text = text.replace(old[0], f"{old[1]}{table()}\n{old[2]}")
-    README.write_text(text)
+        page.write_text(text.replace(old[0], f"{old[1]}{table()}\n{old[2]}"))
 
 
 if __name__ == "__main__":
