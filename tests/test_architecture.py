@@ -36,6 +36,8 @@ ONLY_IN = {
     "app.retrieval": {"compose", "answer", "ingest", "retrieval", "commands", "api"},
     "app.ingest": {"ingest", "commands"},
     "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"},
+    "app.text": {"text", "rerank", "answer", "ingest"},
+    "app.jsonl": {"ingest.readers.jsonl", "evaluation.data"},
     "app.remote": {"compose", "remote", "settings.delegating"},
     "app.compose": {"compose", "commands"},
     "app.service": {"compose", "api", "commands"},

@@ -10,7 +10,7 @@ from itertools import islice
 from app.answer.citations import Citation
 from app.answer.quoting import quoted
 from app.rerank.query import Document, Query, Ranker
-from app.rerank.spans import sentences
+from app.text.sentences import sentences
 
 MOST = 3  # sentences
 SHARE = 0.5  # of the best one's score, that another needs

@@ -20,6 +20,8 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from app.durable import write_bytes
+
 LOCK_SECONDS = 2.0  # a change takes milliseconds; whoever holds it for longer is stopped or ill
 LOCK_POLL_SECONDS = 0.01
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # by some network file systems
@@ -77,17 +79,7 @@ def read(file: Path) -> Page | None:
 
 def write(file: Path, page: Page) -> None:
     """Under the lock: the name of what is put aside is always the same."""
-    aside = file.with_name(f"{file.name}.new")
-    with aside.open("wb") as out:
-        out.write(to_json({"day": page.day.isoformat(), "tokens": page.tokens}))
-        out.flush()
-        os.fsync(out.fileno())
-    aside.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_bytes(file, to_json({"day": page.day.isoformat(), "tokens": page.tokens}))
 
 
 @contextmanager

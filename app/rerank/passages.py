@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engines import Encoded, Pair, tokens_of
+from app.text.windows import cuts
 
 SHARE = 0.9  # of the room that a window fills: some stretches take more tokens than others
-OVERLAP = 0.2  # of a window, repeated in the next
 LEAST_ROOM = 16  # tokens; with less beside the query, windows say nothing
 
 
@@ -44,21 +44,3 @@ def windows_of(text: str, encoded: Encoded) -> list[str]:
         return []
     size = max(1, int(len(text) * room / encoded.document * SHARE))
     return [text[start:end] for start, end in cuts(text, size)]
-
-
-def cuts(text: str, size: int) -> list[tuple[int, int]]:
-    """Where windows of about `size` characters begin and end: between words, if there are any."""
-    found, start = [], 0
-    while True:
-        end = start + size
-        end = len(text) if end >= len(text) else word_end(text, start + size // 2, end)
-        found.append((start, end))
-        if end == len(text):
-            return found
-        start = word_end(text, start, max(start + 1, end - int(size * OVERLAP)))
-
-
-def word_end(text: str, after: int, near: int) -> int:
-    """The last gap between words from `after` to `near`, or `near` where there is none."""
-    gap = text.rfind(" ", after + 1, near + 1)
-    return gap if gap > after else near

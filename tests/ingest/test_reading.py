@@ -10,7 +10,7 @@ import pytest
 from pypdf import PageObject, PdfWriter
 from pypdf.generic import NameObject
 
-from app.ingest.document import Document, Section, Unreadable
+from app.ingest.document import FileDocument, Section, Unreadable
 from app.ingest.reading import MAX_INDENT, collapsed, read_file
 from tests.ingest.pdf import pdf
 
@@ -124,9 +124,9 @@ def test_rows_of_json_are_documents(tmp_path: Path) -> None:
         '\n{"_id": 7, "text": "two"}\n{"text": "three"}\n'
     )
     assert read_file(written(tmp_path, "a.jsonl", lines)) == [
-        Document("x", [Section("T", "one")], {"year": 2020}),
-        Document("7", [Section("", "two")]),
-        Document("4", [Section("", "three")]),
+        FileDocument("x", [Section("T", "one")], {"year": 2020}),
+        FileDocument("7", [Section("", "two")]),
+        FileDocument("4", [Section("", "three")]),
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
         r'"metadata": {"y\u0000ear": "\u00002020", "n": 1}}'
     )
     assert read_file(written(tmp_path, "a.jsonl", line)) == [
-        Document("x", [Section("T", "ab")], {"year": "2020", "n": 1})
+        FileDocument("x", [Section("T", "ab")], {"year": "2020", "n": 1})
     ]
     assert sections(written(tmp_path, "a.txt", "a\0b")) == [("", "ab")]
 

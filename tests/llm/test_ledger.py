@@ -23,6 +23,7 @@ CRASHES = """
 import json, os, signal, sys
 from datetime import date
 from pathlib import Path
+from app import durable
 from app.llm import ledger
 
 file, found = Path(sys.argv[1]), []
@@ -32,7 +33,7 @@ def change(dies_at):
     lines = 0
     def trace(frame, event, argument):
         nonlocal lines
-        if frame.f_code.co_filename != ledger.__file__:
+        if frame.f_code.co_filename not in (ledger.__file__, durable.__file__):
             return None
         lines += event == "line"
         if lines == dies_at:
