@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from app.api.auth import require_key
 from app.api.body import step, write_answer
 from app.api.context import context_of
-from app.api.dialects import examples, native, score
+from app.api.dialects import native, score
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.registry import Registry
 from app.api.dialects.vllm import SCORE_PATHS
@@ -105,7 +105,7 @@ def takes(request: type[BaseModel]) -> dict[str, Any]:
     """The body of an operation, for the schema: the route itself reads it in its own way."""
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{request.__name__}"}}
     if request is native.DIALECT.request:
-        content["examples"] = examples.NATIVE
+        content["examples"] = native.EXAMPLES
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 

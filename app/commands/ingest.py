@@ -38,7 +38,8 @@ STORE_SETTINGS = (
     "embedder_api_key",
     "embedder_timeout_ms",
 )
-QUERY_TOKENS = 64  # kept free beside a chunk; of a small model a quarter
+# Kept free beside a chunk; of a small model a quarter.
+QUERY_TOKENS = 64
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +111,7 @@ def make_chunking(settings: Settings, tokens: int, overlap: int) -> Chunking:
 
 def lengths(encoder: Encoder, texts: Sequence[str]) -> list[int]:
     frame, *wholes = (
-        one.whole for one in encoder.encode("", ["", *texts], instruction=None, cut="right")
+        encoded.whole for encoded in encoder.encode("", ["", *texts], instruction=None, cut="right")
     )
     return [whole - frame for whole in wholes]
 

@@ -25,7 +25,7 @@ from app.llm.formats import FORMATS
 from app.llm.slots import Slots
 from app.observing import harmless
 from app.rerank.query import Ranker
-from app.upstream.reading import ACCEPTED
+from app.upstream.reading import ACCEPTED_ENCODINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def open_client(
 ) -> Client:
     """The limit on reading is the client's own, by the clock; httpx's would count each piece."""
     http = httpx.AsyncClient(
-        headers=ACCEPTED,
+        headers=ACCEPTED_ENCODINGS,
         timeout=httpx.Timeout(None, connect=plan.connect),
         limits=httpx.Limits(max_connections=None),
         transport=transport,

@@ -26,7 +26,7 @@ from app.remote.providers.provider import Option, ProviderAnswer, ProviderReques
 from app.rerank.cache import Known
 from app.rerank.query import UNSCORED, Query, Ranking, ScoreKind, Times, present
 from app.rerank.ranking import make_ranking
-from app.upstream.reading import ACCEPTED, fetch
+from app.upstream.reading import ACCEPTED_ENCODINGS, fetch
 from app.upstream.retry import RetryPolicy, call
 
 RETRIES = RetryPolicy(attempts=3)
@@ -51,9 +51,10 @@ async def open_client(
     target: Target, key: SecretStr | None, seconds: float
 ) -> AsyncIterator[httpx.AsyncClient]:
     """`seconds` is the limit of one try."""
+    authorization = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
     async with httpx.AsyncClient(
         base_url=target.url,
-        headers=ACCEPTED | ({"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}),
+        headers=ACCEPTED_ENCODINGS | authorization,
         timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
         limits=httpx.Limits(max_connections=None),
     ) as client:

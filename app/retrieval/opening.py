@@ -24,7 +24,7 @@ from app.retrieval.stores.sqlite import SqliteStore, SqliteWriter
 from app.retrieval.stores.sqlite_file import Database
 from app.retrieval.stores.template import TemplateStore, read_template
 from app.retrieval.writer import StoreWriter
-from app.upstream.reading import ACCEPTED
+from app.upstream.reading import ACCEPTED_ENCODINGS
 
 DEFAULT_STORE = "sqlite:rerankd.db"
 WRITING_SECONDS = 120.0  # of one batch; an index may be built meanwhile
@@ -200,7 +200,7 @@ class Opening:
         try:
             return httpx.AsyncClient(
                 base_url=base,
-                headers=ACCEPTED | headers,
+                headers=ACCEPTED_ENCODINGS | headers,
                 auth=login,
                 timeout=WRITING_SECONDS,  # the limit that counts is the endpoint's, for all tries
                 transport=self._transport,

@@ -60,7 +60,7 @@ GAPS = [" ", ". ", "! ", "。 ", "\n", "\n\n", "\n- ", "\n# ", "\n```\n"]
 def test_chunks_fit_and_together_hold_the_whole_text(
     gaps: list[str], most: int, overlap: int
 ) -> None:
-    text = "".join(f"w{place}{gap}" for place, gap in enumerate(gaps))
+    text = "".join(f"w{index}{gap}" for index, gap in enumerate(gaps))
     chunks = list(cut(text, Chunking(count_chars, most, min(overlap, most // 2))))
     words = [re.findall(r"w\d+", chunk) for chunk in chunks]
     assert list(dict.fromkeys(word for some in words for word in some)) == re.findall(r"w\d+", text)
@@ -89,8 +89,8 @@ def test_a_title_as_long_as_a_chunk_is_left_to_the_metadata() -> None:
 
 def test_the_same_content_has_the_same_id_and_any_other_has_another() -> None:
     ids = [
-        one.id
-        for one in (
+        chunk.id
+        for chunk in (
             *chunks("One."),
             *chunks("Two."),
             *chunks("One.", source="b.md"),
@@ -98,7 +98,7 @@ def test_the_same_content_has_the_same_id_and_any_other_has_another() -> None:
         )
     ]
     assert len(set(ids)) == 4
-    assert [one.id for one in chunks("One.")] == ids[:1]
+    assert [chunk.id for chunk in chunks("One.")] == ids[:1]
 
 
 def test_rows_of_one_file_are_documents_of_one_parent() -> None:

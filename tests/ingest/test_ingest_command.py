@@ -87,11 +87,11 @@ def test_a_file_whose_name_is_not_utf_8_is_told_and_stops_no_other(ingest: Run) 
 def test_what_cannot_be_done_is_told_in_one_sentence(
     ingest: Run, words: tuple[str, ...], reason: str
 ) -> None:
-    code, told = ingest(*words)
+    code, output = ingest(*words)
     assert code in (1, 2)
-    assert told.startswith("rerankd: ")
-    assert reason in told
-    assert told.count("\n") == 1
+    assert output.startswith("rerankd: ")
+    assert reason in output
+    assert output.count("\n") == 1
 
 
 def test_a_path_that_is_not_there_is_refused_before_anything_is_written(

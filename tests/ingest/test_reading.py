@@ -32,7 +32,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 
 def sections(path: Path) -> list[tuple[str, str]]:
     (document,) = read_file(path)
-    return [(one.title, one.text) for one in document.sections]
+    return [(section.title, section.text) for section in document.sections]
 
 
 def test_markdown_is_read_by_its_headings(tmp_path: Path) -> None:

@@ -56,9 +56,11 @@ async def test_probabilities_stay_as_they_are_and_logits_are_their_log_odds() ->
     plain = await Service().rank("cohere", "a", "a b c")
     assert [result.score for result in plain.results] == [0.05, 0.01]
     assert plain.warnings == []
-    asked = await Service().rank("cohere", "a", "a b c", score="logit")
-    assert [probability(result.score) for result in asked.results] == pytest.approx([0.05, 0.01])
-    assert asked.warnings == ["cohere:m gives probabilities: logits are their log-odds"]
+    as_logits = await Service().rank("cohere", "a", "a b c", score="logit")
+    assert [probability(result.score) for result in as_logits.results] == pytest.approx(
+        [0.05, 0.01]
+    )
+    assert as_logits.warnings == ["cohere:m gives probabilities: logits are their log-odds"]
 
 
 @in_virtual_time
@@ -75,7 +77,11 @@ async def test_a_score_beyond_0_and_1_keeps_its_rank_and_is_shown_within() -> No
     scores = [{"index": i, "relevance_score": score} for i, score in enumerate([-0.2, 1.5, -0.1])]
     service.before = [httpx.Response(200, json=answer(scores))]
     ranking = await service.rank("jina", "a", "b", "c")
-    assert [(one.index, one.score) for one in ranking.results] == [(1, 1.0), (2, 0.0), (0, 0.0)]
+    assert [(result.index, result.score) for result in ranking.results] == [
+        (1, 1.0),
+        (2, 0.0),
+        (0, 0.0),
+    ]
 
 
 @EVERY
@@ -151,9 +157,9 @@ async def test_another_rerankd_is_told_what_it_understands() -> None:
 @in_virtual_time
 async def test_what_another_rerankd_cut_and_warned_of_is_told() -> None:
     service = Service()
-    told = answer([{"index": i, "relevance_score": 1.0} for i in (0, 1)])
-    told["usage"]["truncated_documents"] = [1]
-    service.before = [httpx.Response(200, json=told | {"warnings": ["so it is"]})]
+    body = answer([{"index": i, "relevance_score": 1.0} for i in (0, 1)])
+    body["usage"]["truncated_documents"] = [1]
+    service.before = [httpx.Response(200, json=body | {"warnings": ["so it is"]})]
     ranking = await service.rank("rerankd", "", "a", "b")
     assert ranking.usage.truncated == [2]
     assert ranking.warnings == ["so it is"]
@@ -165,7 +171,10 @@ async def test_what_another_rerankd_could_not_score_comes_last_and_is_told() -> 
     scores = [{"index": i, "relevance_score": score} for i, score in ((1, 1.0), (0, UNSCORED))]
     service.before = [httpx.Response(200, json=answer(scores))]
     ranking = await service.rank("rerankd", "a", "b")
-    assert [(one.index, one.score) for one in ranking.results] == [(1, probability(1)), (0, 0.0)]
+    assert [(result.index, result.score) for result in ranking.results] == [
+        (1, probability(1)),
+        (0, 0.0),
+    ]
     assert ranking.usage.failed == [0]
 
 
