@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-PERIOD_SECONDS = 0.05  # between two looks; a shorter hold is seen by chance, a longer one always
+from app.events import LoopLagged, Observe
+
+# A shorter hold of the loop is seen by chance, a longer one always.
+PERIOD_SECONDS = 0.05
 
 
 async def pause() -> None:
@@ -19,7 +22,7 @@ async def pause() -> None:
 
 
 @asynccontextmanager
-async def loop_watched(observe: Callable[[float], None]) -> AsyncIterator[None]:
+async def loop_watched(observe: Observe) -> AsyncIterator[None]:
     task = asyncio.create_task(watch_loop(observe), name="loop lag")
     try:
         yield
@@ -28,10 +31,10 @@ async def loop_watched(observe: Callable[[float], None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-async def watch_loop(observe: Callable[[float], None]) -> None:
+async def watch_loop(observe: Observe) -> None:
     """Observe, again and again, how much later than it asked a sleeping task wakes."""
     now = asyncio.get_running_loop().time
     while True:
         due = now() + PERIOD_SECONDS
         await asyncio.sleep(PERIOD_SECONDS)
-        observe(max(0.0, now() - due))
+        observe(LoopLagged(max(0.0, now() - due)))

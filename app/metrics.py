@@ -22,10 +22,22 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.answer.answered import Answer, StageDone
+from app.events import (
+    CLOSE_REASONS,
+    BatchDone,
+    ConnectionClosed,
+    Event,
+    FallbackUsed,
+    LoopLagged,
+    ModelLoaded,
+    PairsWithdrawn,
+    Ranked,
+    RequestEnded,
+    RequestRefused,
+    RequestStarted,
+    UpstreamCalled,
+)
 from app.llm.chain import CROWDED, Called, Chain
-from app.rerank.events import BatchDone, Withdrawn
-from app.rerank.query import Ranking, probability
-from app.server.refusals import CLOSE_REASONS
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -138,6 +150,19 @@ class Metrics:
             self._refusals.labels(reason)
         for reason in CLOSE_REASONS:
             self._closed.labels(reason)
+        self._handlers: Mapping[type[Event], Callable[[Any], None]] = {
+            RequestStarted: self._on_request_started,
+            RequestEnded: self._on_request_ended,
+            RequestRefused: lambda event: self._refusals.labels(event.reason).inc(),
+            ConnectionClosed: lambda event: self._closed.labels(event.reason).inc(),
+            LoopLagged: lambda event: self._loop_lag.observe(event.seconds),
+            ModelLoaded: self._on_model_loaded,
+            BatchDone: self._on_batch_done,
+            PairsWithdrawn: lambda event: self._withdrawn.inc(event.pairs),
+            Ranked: self._on_ranked,
+            UpstreamCalled: self._on_upstream_called,
+            FallbackUsed: lambda event: self._fallback.labels(event.outcome).inc(event.documents),
+        }
 
     def _make_answer_metrics(self) -> None:
         self._stages = self._histogram(
@@ -226,26 +251,17 @@ class Metrics:
         self._connections.set_function(opened)
         self._unread.set_function(unread)
 
-    def connection_closed(self, reason: str) -> None:
-        self._closed.labels(reason).inc()
+    def observe(self, event: Event) -> None:
+        self._handlers[type(event)](event)
 
-    def request_started(self) -> None:
+    def _on_request_started(self, _: RequestStarted) -> None:
         self._in_flight.inc()
 
-    def request_ended(self, route: str, outcome: str, seconds: float) -> None:
+    def _on_request_ended(self, event: RequestEnded) -> None:
         self._in_flight.dec()
-        self._requests.labels(route, outcome).observe(seconds)
+        self._requests.labels(event.route, event.outcome).observe(event.seconds)
 
-    def refused(self, reason: str) -> None:
-        self._refusals.labels(reason).inc()
-
-    def loop_lagged(self, seconds: float) -> None:
-        self._loop_lag.observe(seconds)
-
-    def batch(self, event: BatchDone | Withdrawn) -> None:
-        if isinstance(event, Withdrawn):
-            self._withdrawn.inc(event.pairs)
-            return
+    def _on_batch_done(self, event: BatchDone) -> None:
         self._batch_seconds.observe(event.seconds)
         self._batch_pairs.observe(event.pairs)
         self._batch_tokens.observe(event.tokens)
@@ -253,31 +269,29 @@ class Metrics:
         self._tokens.labels("text").inc(event.tokens)
         self._tokens.labels("padding").inc(event.padding)
 
-    def upstream(self, name: str, outcome: str, seconds: float) -> None:
-        self._upstream.labels(name, outcome).observe(seconds)
-
-    def fallback(self, outcome: str, documents: int) -> None:
-        self._fallback.labels(outcome).inc(documents)
-
     def watch_fallback(self, left: Callable[[], int]) -> None:
         self._fallback_left.set_function(left)
 
-    def ranked(self, ranking: Ranking) -> None:
-        usage, times = ranking.usage, ranking.times
-        self._documents.observe(len(ranking.query.documents))
-        if not ranking.by:
-            self._tokenize.observe(times.tokenize)
-            self._queue.observe(times.queue)
-            self._compute.observe(times.compute)
-        self._truncated.inc(len(usage.truncated))
-        self._reused.labels("duplicate").inc(usage.duplicates)
-        self._reused.labels("cache").inc(usage.cached)
-        self._scores.observe(map(probability, ranking.logits))
+    def _on_upstream_called(self, event: UpstreamCalled) -> None:
+        self._upstream.labels(event.upstream, event.outcome).observe(event.seconds)
 
-    def loaded(self, seconds: float, facts: Mapping[str, Any]) -> None:
-        self._load_seconds.set(seconds)
+    def _on_ranked(self, event: Ranked) -> None:
+        self._documents.observe(event.documents)
+        if event.times is not None:
+            self._tokenize.observe(event.times.tokenize)
+            self._queue.observe(event.times.queue)
+            self._compute.observe(event.times.compute)
+        self._truncated.inc(event.truncated)
+        self._reused.labels("duplicate").inc(event.duplicates)
+        self._reused.labels("cache").inc(event.cached)
+        self._scores.observe(event.probabilities)
+
+    def _on_model_loaded(self, event: ModelLoaded) -> None:
+        self._load_seconds.set(event.seconds)
         build = Info("rerankd_build", "What is running", registry=self.registry)
-        build.info({name: str(facts[name]) for name in BUILD} | {"version": __version__})
+        build.info(
+            {name: str(getattr(event.card, name)) for name in BUILD} | {"version": __version__}
+        )
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape, in the format that the scraper asks for, and its content type."""

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from app.answer.pipeline import Answering
 from app.errors import LoadFailed, NoStore
+from app.model_card import ModelCard
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
 from app.rerank.query import Query, Ranker, Ranking
@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that answers, and what can be told about it."""
+    """A model that ranks, and what is known about it."""
 
     reranker: Ranker
-    batcher: Batcher | None = None  # none where another service scores
+    card: ModelCard
+    batcher: Batcher | None = None  # None where another service scores
+    tokenizing: Tokenizing | None = None  # the same
     memory: Callable[[], int] = lambda: 0  # bytes on the device
-    facts: dict[str, Any] = field(default_factory=dict)
-    tokenizing: Tokenizing | None = None
 
     @property
     def problem(self) -> str | None:
@@ -47,10 +47,9 @@ class Service:
         self._open_model = open_model
         self._open_answers = open_answers
         self._fatal = fatal
-        self._served: Served | None = None
+        self._local: Served | State = STARTING  # the model, or why it is not there
         self._fallback: Served | None = None
         self._answering: Answering | None = None  # none without a first stage
-        self._failure = ""  # why the model cannot be had at all
         self._draining = False
         self._active = 0
         self._idle = asyncio.Event()
@@ -76,12 +75,12 @@ class Service:
                 await self._open(stack)
                 await asyncio.Event().wait()
         finally:
-            self._served = self._answering = None
+            self._local, self._answering = DRAINING, None
 
     async def _open(self, stack: AsyncExitStack) -> None:
         try:
             self._answering = await stack.enter_async_context(self._open_answers(self))
-            self._served = await stack.enter_async_context(self._open_model())
+            self._local = await stack.enter_async_context(self._open_model())
         except LoadFailed as error:
             self._fail(error)
         except Exception as error:
@@ -89,16 +88,16 @@ class Service:
             self._fail(LoadFailed(f"unforeseen: {type(error).__name__}; the log has more"))
         else:
             self._settled.set()
-            logger.info("ready", extra={"fields": self._served.facts})
+            logger.info("ready", extra={"fields": self._local.card.as_fields()})
 
     def _fail(self, error: LoadFailed) -> None:
         """With a fallback the service lives on without its model."""
-        self._failure = str(error)
+        self._local = failed(str(error))
         self._settled.set()
         if self._fallback is None:
             self._fatal(error)
         else:
-            logger.error("only the fallback answers", extra={"fields": {"why": self._failure}})
+            logger.error("only the fallback answers", extra={"fields": {"why": str(error)}})
 
     async def settled(self) -> None:
         await self._settled.wait()
@@ -110,7 +109,7 @@ class Service:
 
     @property
     def served(self) -> Served | None:
-        return self._served or self._fallback
+        return self._local if isinstance(self._local, Served) else self._fallback
 
     @property
     def fallback(self) -> Served | None:
@@ -125,17 +124,15 @@ class Service:
     @property
     def local_state(self) -> State:
         """Of the model itself, whatever stands behind it."""
-        if self._failure:
-            return failed(self._failure)
-        if self._served is None:
-            return STARTING
-        problem = self._served.problem
+        if isinstance(self._local, State):
+            return self._local
+        problem = self._local.problem
         return READY if problem is None else failed(problem)
 
     def answering(self) -> Answering:
         if self._draining:
             raise DRAINING.refusal()
-        if self._answering is None and self._served is None:
+        if self._answering is None and isinstance(self._local, State):
             raise self.local_state.refusal()
         if self._answering is None:
             raise NoStore("no store is configured here", upstream="store")
@@ -154,16 +151,16 @@ class Service:
 
     def _ranker(self) -> Ranker:
         if self._fallback is not None:
-            return Fallback(self._local, self._fallback.reranker)
-        return self._local()
+            return Fallback(self._local_ranker, self._fallback.reranker)
+        return self._local_ranker()
 
-    def _local(self) -> Ranker:
+    def _local_ranker(self) -> Ranker:
         return self._ready().reranker
 
     def _ready(self) -> Served:
-        if self._served is None or self.local_state != READY:
+        if isinstance(self._local, State) or self.local_state != READY:
             raise self.local_state.refusal()
-        return self._served
+        return self._local
 
     @contextmanager
     def busy(self) -> Iterator[None]:

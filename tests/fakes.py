@@ -14,9 +14,12 @@ import numpy as np
 from app.engines import Encoded, OutOfMemory, Pair
 from app.errors import UpstreamFailed
 from app.llm import Ended, OnText, Prompt, Tokens
+from app.model_card import ModelCard
 from app.rerank.query import Query, Ranking, Result, Side
 from app.retrieval.store import Candidate
 from tests.virtual_time import now
+
+CARD = ModelCard(model="fake", engine="fake", takes_instruction=False)
 
 
 def pair(tokens: int, mark: int = 0) -> Pair:

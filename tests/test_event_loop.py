@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from app.event_loop import PERIOD_SECONDS, loop_watched, pause
+from app.events import Event, LoopLagged, Observe
 from tests.desk import Desk
 from tests.virtual_time import VirtualTimeLoop, in_virtual_time
 
@@ -17,10 +18,18 @@ def hold(seconds: float) -> None:
     loop._clock.now += seconds
 
 
+def recorder(lags: list[float]) -> Observe:
+    def observe(event: Event) -> None:
+        assert isinstance(event, LoopLagged)
+        lags.append(event.seconds)
+
+    return observe
+
+
 @in_virtual_time
 async def test_a_loop_that_nobody_holds_is_never_late() -> None:
     seen: list[float] = []
-    async with loop_watched(seen.append):
+    async with loop_watched(recorder(seen)):
         await asyncio.sleep(1)
     assert len(seen) == pytest.approx(1 / PERIOD_SECONDS, abs=1)
     assert max(seen) == pytest.approx(0)
@@ -29,7 +38,7 @@ async def test_a_loop_that_nobody_holds_is_never_late() -> None:
 @in_virtual_time
 async def test_a_step_that_holds_the_loop_is_seen_with_its_length() -> None:
     seen: list[float] = []
-    async with loop_watched(seen.append):
+    async with loop_watched(recorder(seen)):
         await asyncio.sleep(PERIOD_SECONDS / 2)
         hold(0.4)
         await asyncio.sleep(1)
@@ -40,7 +49,7 @@ async def test_a_step_that_holds_the_loop_is_seen_with_its_length() -> None:
 @in_virtual_time
 async def test_the_watch_ends_with_the_service() -> None:
     seen: list[float] = []
-    async with loop_watched(seen.append):
+    async with loop_watched(recorder(seen)):
         await asyncio.sleep(0)
     await asyncio.sleep(1)
     assert seen == []

@@ -14,7 +14,7 @@ from app.errors import EngineFailed, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.query import Document, Query, Ranker
 from app.service import Served, Service
-from tests.fakes import FakeEngine, FakeRetriever, OverlapReranker
+from tests.fakes import CARD, FakeEngine, FakeRetriever, OverlapReranker
 from tests.virtual_time import in_virtual_time
 
 QUESTION = Question("how long is a book lent", initial_k=2, final_k=1)
@@ -38,7 +38,7 @@ class House:
             raise LoadFailed(self.failure)
         async with Batcher(FakeEngine().score, Limits(100, 100)) as batcher:
             self.batcher = batcher
-            yield Served(self.model, batcher)
+            yield Served(self.model, CARD, batcher)
 
     @asynccontextmanager
     async def open_answers(self, ranker: Ranker) -> AsyncIterator[Answering | None]:
@@ -51,7 +51,7 @@ class House:
     @asynccontextmanager
     async def serving(self, fallback: Ranker | None = None) -> AsyncIterator[Service]:
         service = Service(self.open_model, self.open_answers, self.failures.append)
-        service.start(Served(fallback) if fallback else None)
+        service.start(Served(fallback, CARD) if fallback else None)
         await asyncio.sleep(1)
         yield service
         await service.stop()

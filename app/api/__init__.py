@@ -19,6 +19,7 @@ from app.api.head import AnswerHead
 from app.api.hosts import AllowedHosts
 from app.api.inflight import HoldBodies, InflightBytes
 from app.api.limits import RequestLimits
+from app.events import Observe
 from app.metrics import Metrics
 from app.service import Service
 
@@ -28,6 +29,7 @@ DESCRIPTION = "Give it a query and candidate documents; it gives them back in or
 def build_api(
     service: Service,
     metrics: Metrics,
+    observe: Observe,
     limits: RequestLimits,
     *,
     inflight: InflightBytes,
@@ -77,7 +79,7 @@ def build_api(
     if exposure.allowed_hosts:
         app.add_middleware(AllowedHosts, hosts=exposure.allowed_hosts)
     app.add_middleware(AnswerHead)
-    app.add_middleware(Access, service=service, metrics=metrics)
+    app.add_middleware(Access, service=service, observe=observe)
     return app
 
 

@@ -15,24 +15,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.context import context_of, open_context
 from app.api.problems import on_unforeseen
-from app.metrics import Metrics
+from app.events import Observe, RequestEnded, RequestRefused, RequestStarted
 from app.service import Service
 
 logger = logging.getLogger("rerankd.access")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-PROBES = frozenset(  # asked for every few seconds
+# Requested every few seconds.
+PROBES = frozenset(
     {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v1/health/live", "/v1/health/ready"}
 )
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-CLIENT_GONE = 499  # as nginx writes it; nobody is there to receive it
+# As nginx logs it; it is never sent.
+CLIENT_GONE = 499
 
 
 class Access:
-    def __init__(self, app: ASGIApp, service: Service, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, service: Service, observe: Observe) -> None:
         self._app = app
         self._service = service
-        self._metrics = metrics
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,7 +50,7 @@ class Access:
                 MutableHeaders(scope=message)["X-Request-ID"] = context.id
             await send(message)
 
-        self._metrics.request_started()
+        self._observe(RequestStarted())
         try:
             with Accepted(self._service, scope, receive) as accepted:
                 await self._app(scope, accepted.receive, send_with_id)
@@ -63,9 +65,9 @@ class Access:
         route, context = route_of(scope), context_of(scope)
         # The connection may have refused it: app.server.protocol.
         status, outcome = scope.get("refused", (status, context.outcome))
-        self._metrics.request_ended(route, outcome, seconds)
+        self._observe(RequestEnded(route, outcome, seconds))
         if status in (429, 503, 504) and route not in PROBES:
-            self._metrics.refused(outcome)
+            self._observe(RequestRefused(outcome))
         fields = {
             "request_id": context.id,
             "method": scope["method"],
@@ -108,8 +110,8 @@ class Accepted:
             self._busy.__enter__()
 
 
-def request_id(given: str) -> str:
-    return given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+def request_id(sent: str) -> str:
+    return sent if SANE_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 def route_of(scope: Scope) -> str:

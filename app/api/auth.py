@@ -20,7 +20,7 @@ header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same,
 
 
 class Unauthorized(ServiceError):
-    """No API key, or one that is not known."""
+    """No API key, or an unknown key."""
 
 
 class BadKeys(ValueError):
@@ -31,7 +31,7 @@ def read_keys(keys: Sequence[SecretStr], file: Path | None) -> tuple[bytes, ...]
     named = {f"api_keys: key {n}": key.get_secret_value() for n, key in enumerate(keys, 1)}
     if file is not None:
         named |= read_key_file(file)
-    return tuple(encoded(place, key) for place, key in named.items())
+    return tuple(encoded(name, key) for name, key in named.items())
 
 
 def read_key(key: SecretStr | None, name: str) -> bytes | None:
@@ -53,16 +53,16 @@ def read_key_file(file: Path) -> dict[str, str]:
     return named
 
 
-def encoded(place: str, key: str) -> bytes:
+def encoded(name: str, key: str) -> bytes:
     """Clients encode other characters in their headers each in their own way, or not at all."""
     if not (key.isascii() and key.isprintable()):
-        raise BadKeys(f"{place} holds characters that a header cannot carry; use printable ASCII")
+        raise BadKeys(f"{name} holds characters that a header cannot carry; use printable ASCII")
     return key.encode()
 
 
-def is_known(given: str, keys: Sequence[bytes]) -> bool:
-    """Every key is compared, each in constant time, so that timing tells nothing."""
-    matches = [hmac.compare_digest(given.encode(), key) for key in keys]
+def is_valid(key: str, keys: Sequence[bytes]) -> bool:
+    """Every key is compared, each in constant time, so that timing reveals nothing."""
+    matches = [hmac.compare_digest(key.encode(), valid) for valid in keys]
     return any(matches)
 
 
@@ -78,7 +78,7 @@ DepSentKey = Annotated[str | None, Depends(sent_key)]
 
 async def require_key(request: Request, key: DepSentKey) -> None:
     keys: Sequence[bytes] = request.app.state.keys
-    if keys and not (key and is_known(key, keys)):
+    if keys and not (key and is_valid(key, keys)):
         raise Unauthorized("an API key is needed: send it as `Authorization: Bearer KEY`")
     if key and request.app.state.callers_apart:
         context_of(request).caller = blake2b(key.encode(), digest_size=16).hexdigest()
@@ -92,5 +92,5 @@ def caller_of(request: Request) -> str:
 async def require_metrics_key(request: Request, key: DepSentKey) -> None:
     """A key of its own: who scrapes need not be able to ask, nor who asks to scrape."""
     expected: bytes | None = request.app.state.metrics_key
-    if expected is not None and not (key and is_known(key, [expected])):
+    if expected is not None and not (key and is_valid(key, [expected])):
         raise Unauthorized("the metrics key is needed: send it as `Authorization: Bearer KEY`")

@@ -18,8 +18,9 @@ from app.api.structure import count_values
 from app.errors import InvalidRequest, MalformedRequest, ServiceError
 from app.event_loop import pause
 
-LARGE_BYTES = 262_144  # what takes a millisecond or more to parse or to write
-PORTION_BYTES = 1_048_576  # written in one go
+# From here on, parsing or writing takes a millisecond or more.
+LARGE_BYTES = 262_144
+MAX_UNBROKEN_BYTES = 1_048_576
 
 
 class BodyTooLarge(ServiceError):
@@ -101,7 +102,7 @@ async def write_answer(request: Request, body: Any) -> bytes:
     for piece in pieces(body):
         written.append(piece)
         unbroken += len(piece)
-        if unbroken > PORTION_BYTES:
+        if unbroken > MAX_UNBROKEN_BYTES:
             unbroken = 0
             await pause()
     return b"".join(written)
@@ -110,8 +111,8 @@ async def write_answer(request: Request, body: Any) -> bytes:
 def pieces(body: Any) -> Iterator[bytes]:
     """JSON in pieces, none larger than an item of a list or of a list in an object."""
     if isinstance(body, Mapping) and body:
-        for place, (name, value) in enumerate(body.items()):
-            yield (b"," if place else b"{") + write_json(name) + b":"
+        for index, (name, value) in enumerate(body.items()):
+            yield (b"," if index else b"{") + write_json(name) + b":"
             yield from items(value) if isinstance(value, list) else (write_json(value),)
         yield b"}"
     elif isinstance(body, list):

@@ -13,8 +13,10 @@ from app.errors import QueueFull
 
 # What a value takes in memory beyond its bytes, in bytes of text that take as much: 0013.
 VALUE_BYTES = 20
-HALF_LIFE_BYTES = 2**25  # after which what was released counts half in the estimate
-FIRST_GUESS_SECONDS = 1.0  # that a byte is held, before any was released
+# After so many bytes, what was released before counts half in the estimate.
+HALF_LIFE_BYTES = 2**25
+# How long a byte is held, before any was released.
+FIRST_GUESS_SECONDS = 1.0
 
 
 class InflightBytes:

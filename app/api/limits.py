@@ -19,11 +19,11 @@ class RequestLimits:
     json_values: int
 
     def check_counts(self, body: Mapping[str, Any], lists: Iterable[str]) -> None:
-        """Before each document is looked at: of too many that alone would take long."""
+        """Before each document is read: reading too many would take long."""
         for name in lists:
-            given = body.get(name)
-            if isinstance(given, list):
-                self.most(name, len(given), self.documents, "documents")
+            values = body.get(name)
+            if isinstance(values, list):
+                self.most(name, len(values), self.documents, "documents")
 
     def check_texts(self, query: Query) -> None:
         self.most("query", len(query.text), self.query_chars, "characters")

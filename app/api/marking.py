@@ -20,8 +20,8 @@ class Ranked(Protocol):
 
 def marked(request: Request, ranked: Sequence[Ranked]) -> dict[str, str]:
     """The headers; none where nothing was ranked."""
-    if others := sorted({one.by for one in ranked if one.by}):
+    if others := sorted({ranking.by for ranking in ranked if ranking.by}):
         context_of(request).log_fields["reranked_by"] = ", ".join(others)
-    scorers = sorted({one.by or one.model for one in ranked} - {""})
+    scorers = sorted({ranking.by or ranking.model for ranking in ranked} - {""})
     names = ", ".join(quote(name, safe="/:@+=") for name in scorers)
     return {"X-Reranked-By": names} if names else {}

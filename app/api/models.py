@@ -31,29 +31,29 @@ DepServed = Annotated[Served, Depends(get_served)]
 
 
 async def models(served: DepServed) -> dict[str, Any]:
-    return {"object": "list", "data": [card(served)]}
+    return {"object": "list", "data": [as_openai_model(served)]}
 
 
 async def model(served: DepServed) -> dict[str, Any]:
     """Whatever name was asked for: there is one model."""
-    return card(served)
+    return as_openai_model(served)
 
 
-def card(served: Served) -> dict[str, Any]:
+def as_openai_model(served: Served) -> dict[str, Any]:
     """As OpenAI has it, with what Infinity's and Xinference's clients read besides."""
-    batcher, most = served.batcher, served.facts["max_queue_tokens"]
+    batcher, most = served.batcher, served.card.max_queue_tokens
     waiting = batcher.waiting_tokens if batcher else 0
-    name = served.facts["model"]
+    name = served.card.model
     return {
         "id": name,
         "object": "model",
         "created": 0,
         "owned_by": "rerankd",
         "root": name,
-        "max_model_len": served.facts["max_length"],
+        "max_model_len": served.card.max_length,
         "model_name": name,
         "model_type": "rerank",
-        "backend": served.facts["engine"],
+        "backend": served.card.engine,
         "capabilities": ["rerank"],
         "stats": {
             "queue_fraction": waiting / most if most else 0.0,
@@ -80,17 +80,17 @@ async def cluster_auth(request: Request) -> dict[str, bool]:
 
 async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:
     limits: RequestLimits = request.app.state.limits
-    facts = served.facts
+    card = served.card
     label = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     return {
-        "model_id": facts["model"],
-        "model_sha": facts["revision"],
-        "model_dtype": facts["dtype"],
-        "served_model_name": facts["model"],
+        "model_id": card.model,
+        "model_sha": card.revision,
+        "model_dtype": card.dtype,
+        "served_model_name": card.model,
         "model_type": {"reranker": label},
         "max_concurrent_requests": limits.documents,
-        "max_input_length": facts["max_length"] or 0,
-        "max_batch_tokens": facts["max_batch_tokens"],
+        "max_input_length": card.max_length or 0,
+        "max_batch_tokens": card.max_batch_tokens,
         "max_batch_requests": None,
         "max_client_batch_size": limits.documents,
         "auto_truncate": True,

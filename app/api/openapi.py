@@ -38,14 +38,16 @@ def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exp
         return to_json(document)
 
     def scores() -> Scores:
-        return tuple(service.served.facts["scores"]) if service.served is not None else None
+        return tuple(service.served.card.scores) if service.served is not None else None
 
     kept = KeptSchema(build, scores)
 
     async def schema(_: Request) -> Response:
         return Response(await kept.read(), media_type="application/json")
 
-    app.router.routes[:] = [one for one in app.router.routes if getattr(one, "path", "") != path]
+    app.router.routes[:] = [
+        route for route in app.router.routes if getattr(route, "path", "") != path
+    ]
     app.add_route(path, schema, include_in_schema=False)
 
 
@@ -82,7 +84,7 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
         *(dialect.request for dialect in dialects.dialects),
     }
     _, models = models_json_schema(
-        [(Problem, "serialization"), *((one, "validation") for one in requests)],
+        [(Problem, "serialization"), *((request, "validation") for request in requests)],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"] |= models["$defs"]
@@ -119,5 +121,5 @@ def unlock(document: dict[str, Any], exposure: Exposure) -> None:
 def offer(document: dict[str, Any], scores: Sequence[str]) -> None:
     """Only the kinds of score that the loaded model can give."""
     request = document["components"]["schemas"]["NativeRequest"]["properties"]
-    choice = next(one for one in request["score"]["anyOf"] if "enum" in one)
+    choice = next(option for option in request["score"]["anyOf"] if "enum" in option)
     choice["enum"] = list(scores)

@@ -76,7 +76,7 @@ def behind(service: Service) -> dict[str, Any]:
     if service.fallback is None:
         return {}
     return {
-        "fallback": service.fallback.facts["model"],
+        "fallback": service.fallback.card.model,
         "local_status": service.local_state.problem or "ready",
     }
 
@@ -94,7 +94,7 @@ async def info(request: Request, service: DepService) -> dict[str, Any]:
         "version": __version__,
         "state": service.state.name,
         "status": service.state.problem or "ready",
-        **(service.served.facts if service.served else {}),
+        **(service.served.card.as_fields() if service.served else {}),
         **behind(service),
         "limits": {
             "body_bytes": limits.body_bytes,

@@ -20,7 +20,8 @@ from app.rerank.query import Query
 Body = dict[str, Any]
 # Of unions: not names that a caller wrote.
 MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}
-MAX_FIELD_CHARS = 200  # of names that a caller wrote
+# Of names that the caller wrote.
+MAX_FIELD_CHARS = 200
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 

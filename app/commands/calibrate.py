@@ -72,11 +72,11 @@ async def measure(
     from app.evaluation.fitting import collect, fit  # noqa: PLC0415 (needs the extra)
     from app.evaluation.scoring import score_all  # noqa: PLC0415
 
-    judged, found = task
+    judged, orders = task
     async with open_scorer(settings, arguments.url) as scorer:
-        answers = await score_all(scorer, judged, found, arguments.concurrency)
+        answers = await score_all(scorer, judged, orders, arguments.concurrency)
         name = scorer.name
-    labelled = collect(judged, found, answers)
+    labelled = collect(judged, orders, answers)
     method = None if arguments.method == "auto" else arguments.method
     return labelled, fit(labelled, method, name, arguments.seed)
 
@@ -95,10 +95,11 @@ def write(file: Path, picture: Path, labelled: Labelled, fitted: Fit) -> None:
 
 
 def as_text(fitted: Fit) -> str:
-    one = fitted.calibration
+    calibration = fitted.calibration
     return (
-        f"model: {one.model}; curve: {one.kind}\n"
-        f"pairs: {one.pairs} of {one.queries} queries, {one.relevant} relevant\n"
+        f"model: {calibration.model}; curve: {calibration.kind}\n"
+        f"pairs: {calibration.pairs} of {calibration.queries} queries, "
+        f"{calibration.relevant} relevant\n"
         f"expected calibration error on unseen queries: "
-        f"{one.error_before:.4f} before, {one.error_after:.4f} after"
+        f"{calibration.error_before:.4f} before, {calibration.error_after:.4f} after"
     )

@@ -64,10 +64,10 @@ async def measure(arguments: argparse.Namespace, settings: Settings, task: Task)
     from app.evaluation.study import compare  # noqa: PLC0415
 
     async with open_scorer(settings, arguments.url) as scorer:
-        answers = await score_all(scorer, task.judged, task.found, arguments.concurrency)
+        answers = await score_all(scorer, task.judged, task.orders, arguments.concurrency)
         return compare(
             task.judged,
-            task.found,
+            task.orders,
             answers,
             model=scorer.name,
             k=arguments.k,

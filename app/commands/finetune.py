@@ -71,10 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
         judged = read_labelled(arguments.data, arguments.split)
         parts = split(judged, arguments.validation, arguments.test, arguments.seed)
         before, after, checks = tune_and_measure(arguments, settings, parts)
-        found = tuned.as_json(before, after, checks, arguments.seed)
-        write_json(arguments.out / "finetune.json", found)
+        report = tuned.as_json(before, after, checks, arguments.seed)
+        write_json(arguments.out / "finetune.json", report)
         if arguments.json:
-            print(to_json(found, indent=2).decode())
+            print(to_json(report, indent=2).decode())
         else:
             print(tuned.as_text(before, after, arguments.seed))
             print(f"\nTo use it: RERANKD_MODEL={arguments.out}")
@@ -93,8 +93,11 @@ def tune_and_measure(
 
     with new_folder(arguments.out) as aside:
         train, validation, test = (
-            Task(one, candidates(one, arguments.initial_k, arguments.language, given=one.ranked))
-            for one in (parts.train, parts.validation, parts.test)
+            Task(
+                part,
+                candidates(part, arguments.initial_k, arguments.language, given=part.ranked),
+            )
+            for part in (parts.train, parts.validation, parts.test)
         )
         before = asyncio.run(measure(settings, test, arguments))
         checks = tune(arguments, settings, train, validation, aside)
@@ -123,8 +126,8 @@ def tune(
     )
     tuner = Tuner(spec_of(settings), recipe)
     score = tuner.score if arguments.guard else None
-    groups = mine(train.judged, train.found, arguments.negatives, arguments.seed, score)
-    return tuner.tune(groups, validation.judged, validation.found, folder)
+    groups = mine(train.judged, train.orders, arguments.negatives, arguments.seed, score)
+    return tuner.tune(groups, validation.judged, validation.orders, folder)
 
 
 async def measure(settings: Settings, task: Task, arguments: argparse.Namespace) -> Study:
@@ -132,10 +135,10 @@ async def measure(settings: Settings, task: Task, arguments: argparse.Namespace)
     from app.evaluation.study import compare  # noqa: PLC0415
 
     async with open_scorer(settings, None) as scorer:
-        answers = await score_all(scorer, task.judged, task.found)
+        answers = await score_all(scorer, task.judged, task.orders)
         return compare(
             task.judged,
-            task.found,
+            task.orders,
             answers,
             model=scorer.name,
             k=K,

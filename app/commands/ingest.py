@@ -38,7 +38,7 @@ STORE_SETTINGS = (
     "embedder_api_key",
     "embedder_timeout_ms",
 )
-# Kept free beside a chunk; of a small model a quarter.
+# Kept free beside a chunk; a quarter of what a small model takes.
 QUERY_TOKENS = 64
 
 

@@ -14,7 +14,6 @@ from app.commands.rerank import MODEL_SETTINGS
 from app.compose.model import open_model
 from app.errors import ServiceError
 from app.evaluation.problems import BadInput, Problem
-from app.metrics import Metrics
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ EXTRA = (
 
 class Task(NamedTuple):
     judged: Judged
-    found: Orders
+    orders: Orders
 
 
 def add_data_flags(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +99,8 @@ def read_task(arguments: argparse.Namespace, depth: int) -> Task:
     judged = judged.sample(arguments.sample, arguments.seed)
     if arguments.run is not None:
         return Task(judged, read_run(arguments.run, judged, depth))
-    given = arguments.first_stage == "given" or (arguments.first_stage == "auto" and judged.ranked)
-    return Task(judged, candidates(judged, depth, arguments.language, given=given))
+    ranked = arguments.first_stage == "given" or (arguments.first_stage == "auto" and judged.ranked)
+    return Task(judged, candidates(judged, depth, arguments.language, given=ranked))
 
 
 @asynccontextmanager
@@ -116,8 +115,8 @@ async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scor
             yield remote
         return
     unhurried = {"cache_mb": 0, "timeout_ms": DAY_MS, "calibration": None}
-    async with open_model(settings.model_copy(update=unhurried), Metrics()) as served:
-        yield LocalScorer(served.facts["model"], served.reranker)
+    async with open_model(settings.model_copy(update=unhurried)) as served:
+        yield LocalScorer(served.card.model, served.reranker)
 
 
 @contextmanager

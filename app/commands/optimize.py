@@ -53,13 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not results:
         stop(f"{model.name} runs on torch as it is: there was nothing to convert, or keep", 1)
     if arguments.json:
-        print(to_json([one._asdict() for one in results], indent=2).decode())
+        print(to_json([result._asdict() for result in results], indent=2).decode())
     else:
         print(table(results, model))
     return 0
 
 
-STEPS = 9  # of a model that takes every engine
+MAX_STEPS = 9
 
 
 class Progress:
@@ -71,7 +71,7 @@ class Progress:
     def __call__(self, step: str) -> None:
         self._done += 1
         if sys.stderr.isatty():
-            bar = "█" * self._done + "░" * max(0, STEPS - self._done)
+            bar = "█" * self._done + "░" * max(0, MAX_STEPS - self._done)
             print(f"\r\x1b[K{bar} {step}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -82,11 +82,11 @@ class Progress:
 def table(results: Sequence[Result], model: LoadedModel) -> str:
     rows = [f"{'engine':<10} {'dtype':<10} {'pairs/s':>8} {'ratio':>6} {'tau':>7}"]
     slowest = results[0].pairs_per_second
-    for one in results:
-        chosen = (one.engine, one.dtype) == (model.engine.name, model.engine.dtype)
-        note = " chosen" if chosen else "" if one.faithful else f" tau below {AGREEMENT}"
+    for result in results:
+        chosen = (result.engine, result.dtype) == (model.engine.name, model.engine.dtype)
+        note = " chosen" if chosen else "" if result.faithful else f" tau below {AGREEMENT}"
         rows.append(
-            f"{one.engine:<10} {one.dtype:<10} {one.pairs_per_second:8.1f} "
-            f"{one.pairs_per_second / slowest:6.2f} {one.agreement:7.4f}{note}"
+            f"{result.engine:<10} {result.dtype:<10} {result.pairs_per_second:8.1f} "
+            f"{result.pairs_per_second / slowest:6.2f} {result.agreement:7.4f}{note}"
         )
     return "\n".join(rows)

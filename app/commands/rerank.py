@@ -18,7 +18,6 @@ from app.api.reading import as_invalid
 from app.commands.flags import add_flags, settings_from, stop
 from app.compose.model import open_model
 from app.errors import ServiceError
-from app.metrics import Metrics
 from app.rerank.query import Query, Ranking
 from app.settings import Settings
 
@@ -78,37 +77,39 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def rank(settings: Settings, query: Query) -> Ranking:
-    async with open_model(settings, Metrics()) as served:
+    async with open_model(settings) as served:
         return await served.reranker.rank(query)
 
 
 def read_candidates(source: str) -> list[Any]:
-    """One a line; a line that opens with a brace is a JSON object."""
+    """One on each line; a line that opens with a brace is a JSON object."""
     try:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         lines = raw.decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         stop(f"{source} cannot be read as text: {error}", 2)
-    found = [read_line(source, place, line) for place, line in enumerate(lines, 1) if line.strip()]
-    if not found:
+    candidates = [
+        read_line(source, number, line) for number, line in enumerate(lines, 1) if line.strip()
+    ]
+    if not candidates:
         stop(f"{source} holds no candidate", 2)
-    return found
+    return candidates
 
 
-def read_line(source: str, place: int, line: str) -> Any:
+def read_line(source: str, number: int, line: str) -> Any:
     if not line.lstrip().startswith("{"):
         return line
     try:
         return from_json(line)
     except ValueError as error:
-        stop(f"{source}, line {place}: not valid JSON: {error}", 2)
+        stop(f"{source}, line {number}: not valid JSON: {error}", 2)
 
 
 def table(answer: dict[str, Any]) -> str:
     rows = [f"{'rank':>4}  {'score':>9}  {'given':>5}  document"]
-    for place, result in enumerate(answer["results"], 1):
+    for rank, result in enumerate(answer["results"], 1):
         text = " ".join(result["document"]["text"].split())
         shown = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
         score = f"{result['relevance_score']:9.4f}"
-        rows.append(f"{place:>4}  {score}  {result['index'] + 1:>5}  {shown}")
+        rows.append(f"{rank:>4}  {score}  {result['index'] + 1:>5}  {shown}")
     return "\n".join(rows)

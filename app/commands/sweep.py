@@ -81,17 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
 async def measure(arguments: argparse.Namespace, settings: Settings, task: Task) -> list[Point]:
     from app.evaluation.sweep import first_points, measure_model, model_points  # noqa: PLC0415
 
-    judged, found = task
-    points = first_points(judged, found, arguments.final_k, arguments.seed)
+    judged, orders = task
+    points = first_points(judged, orders, arguments.final_k, arguments.seed)
     for model in arguments.models or [settings.model]:
         chosen = settings.model_copy(update={"model": model})
         async with open_scorer(chosen, arguments.url) as scorer:
             answers, latencies = await measure_model(
-                scorer, judged, found, arguments.initial_k, arguments.concurrency
+                scorer, judged, orders, arguments.initial_k, arguments.concurrency
             )
             name = scorer.name
         points += model_points(
-            name, judged, found, answers, latencies, arguments.final_k, arguments.seed
+            name, judged, orders, answers, latencies, arguments.final_k, arguments.seed
         )
     return points
 

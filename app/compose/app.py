@@ -1,4 +1,4 @@
-"""The composition root: the only room that knows everyone."""
+"""The composition root: the whole service, from its settings."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from app.compose.model import open_fallback, open_model
 from app.errors import LoadFailed
 from app.event_loop import loop_watched
 from app.metrics import Metrics
+from app.model_card import ModelCard
+from app.observing import harmless
+from app.rerank.allowance import Allowance
 from app.rerank.batcher import Batcher
 from app.rerank.tokenizing import Tokenizing
 from app.server.exit_limit import ExitLimit
 from app.server.limits import Limits, default_connections
 from app.server.serving import Server
-from app.service import Served, Service
+from app.service import Service
 from app.settings import Settings
 from app.state import READY
 from app.via import new_mark
@@ -37,9 +40,10 @@ def create_app(
 ) -> FastAPI:
     """The whole service. `fatal` is told when the model cannot be served."""
     metrics, mark = Metrics(), new_mark()
+    observe = harmless(metrics.observe)
     inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
-        lambda: open_model(settings, metrics, mark),
+        lambda: open_model(settings, observe, mark),
         lambda ranker: open_answers(settings, metrics, first_stage, ranker),
         fatal,
     )
@@ -48,11 +52,16 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(loop_watched(metrics.loop_lagged))
+            await stack.enter_async_context(loop_watched(observe))
             fallback = None
             if settings.fallback:
-                behind = open_fallback(settings, metrics, mark)
-                fallback = await stack.enter_async_context(behind)
+                allowance = Allowance(
+                    settings.fallback_daily_documents, settings.fallback_budget_file
+                )
+                metrics.watch_fallback(lambda: allowance.left)
+                fallback = await stack.enter_async_context(
+                    open_fallback(settings, allowance, observe, mark)
+                )
             service.start(fallback)
             yield
             await service.stop()
@@ -60,6 +69,7 @@ def create_app(
     return build_api(
         service,
         metrics,
+        observe,
         RequestLimits(
             body_bytes=settings.max_body_bytes,
             documents=settings.max_documents,
@@ -98,7 +108,7 @@ def create_server(
         drain=service.drain,
         drain_seconds=settings.drain_seconds,
         settled=service.settled if lifespan else None,
-        observe=metrics.connection_closed,
+        observe=harmless(metrics.observe),
         exit_limit=exit_limit,
         lifespan=lifespan,
     )
@@ -122,64 +132,79 @@ def connection_limits(settings: Settings, descriptors: int) -> Limits:
 
 
 def watch(service: Service, metrics: Metrics, inflight: InflightBytes) -> None:
-    """Gauges that are read when Prometheus asks, before the model is there too."""
+    """Gauges that are read at each scrape, also before the model is there."""
 
-    def watch_served(name: str, help_text: str, read: Callable[[Served], float]) -> None:
-        metrics.watch(name, help_text, lambda: read(service.served) if service.served else 0.0)
+    def watch_card(name: str, help_text: str, read: Callable[[ModelCard], float]) -> None:
+        metrics.watch(name, help_text, lambda: read(service.served.card) if service.served else 0)
 
     def watch_batcher(name: str, help_text: str, read: Callable[[Batcher], float]) -> None:
-        watch_served(name, help_text, lambda one: read(one.batcher) if one.batcher else 0.0)
+        metrics.watch(
+            name,
+            help_text,
+            lambda: read(batcher) if (batcher := batcher_of(service)) is not None else 0,
+        )
+
+    def watch_tokenizing(name: str, help_text: str, read: Callable[[Tokenizing], float]) -> None:
+        metrics.watch(
+            name,
+            help_text,
+            lambda: read(tokenizing) if (tokenizing := tokenizing_of(service)) is not None else 0,
+        )
 
     metrics.watch_total(
         "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
     )
     metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
-
-    def watch_tokenizing(name: str, help_text: str, read: Callable[[Tokenizing], float]) -> None:
-        watch_served(name, help_text, lambda one: read(one.tokenizing) if one.tokenizing else 0.0)
-
     metrics.watch(
         "inflight_bytes", "Bodies of requests being read or answered", lambda: inflight.held
     )
     metrics.watch("inflight_bytes_limit", "Bytes that such bodies may take", lambda: inflight.limit)
-    watch_batcher("queue_tokens", "Tokens waiting", lambda one: one.waiting_tokens)
-    watch_served(
+    watch_batcher("queue_tokens", "Tokens waiting", lambda batcher: batcher.waiting_tokens)
+    watch_card(
         "queue_tokens_limit",
         "Tokens that may wait; more is refused",
-        lambda one: one.facts["max_queue_tokens"],
+        lambda card: card.max_queue_tokens,
     )
     watch_batcher(
         "batch_tokens_limit",
         "Tokens a batch may hold; falls when memory runs out",
-        lambda one: one.budget,
+        lambda batcher: batcher.budget,
     )
-    watch_served(
+    watch_card(
         "batch_tokens_configured",
         "Tokens a batch might hold at start",
-        lambda one: one.facts["max_batch_tokens"],
+        lambda card: card.max_batch_tokens,
     )
     watch_batcher(
         "tokens_per_second",
         "How fast the engine drains the queue",
-        lambda one: one.pace.tokens_per_second,
+        lambda batcher: batcher.pace.tokens_per_second,
     )
     watch_batcher(
         "batch_age_seconds",
         "How long the engine has been at its oldest batch; 0 while it has none",
-        lambda one: one.calls.age,
+        lambda batcher: batcher.calls.age,
     )
     watch_tokenizing(
         "tokenizer_chars_waiting",
         "Characters waiting to be tokenized",
-        lambda one: one.waiting_chars,
+        lambda tokenizing: tokenizing.waiting_chars,
     )
     watch_tokenizing(
         "tokenizer_chars_per_second",
         "How fast texts are tokenized",
-        lambda one: one.pace.tokens_per_second,
+        lambda tokenizing: tokenizing.pace.tokens_per_second,
     )
-    watch_served(
+    metrics.watch(
         "device_memory_bytes",
         "Memory held on a GPU; 0 on a CPU",
-        lambda one: one.memory(),
+        lambda: service.served.memory() if service.served else 0,
     )
+
+
+def batcher_of(service: Service) -> Batcher | None:
+    return service.served.batcher if service.served else None
+
+
+def tokenizing_of(service: Service) -> Tokenizing | None:
+    return service.served.tokenizing if service.served else None

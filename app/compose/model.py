@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any
 
 from app.engines import Encoder, LoadedModel, Pair
 from app.engines.spec import ModelSpec
-from app.metrics import Metrics
-from app.observing import harmless
+from app.events import ModelLoaded, Observe, ignore
+from app.model_card import ModelCard
 from app.remote.providers import find_target
 from app.remote.reranking import Remote, open_client
 from app.rerank.allowance import Allowance
@@ -30,28 +29,29 @@ from app.settings import Settings, is_remote
 
 logger = logging.getLogger(__name__)
 
-TOKENIZERS = 2  # threads
-LEAST_BATCH_TOKENS = 1_024  # by default; the engine cuts a batch into slices as it likes them
+TOKENIZER_THREADS = 2
+# A GPU or a CPU of few threads computes larger batches no faster.
+MIN_BATCH_TOKENS = 1_024
 
 
 @asynccontextmanager
-async def open_model(settings: Settings, metrics: Metrics, mark: str = "") -> AsyncIterator[Served]:
+async def open_model(
+    settings: Settings, observe: Observe = ignore, mark: str = ""
+) -> AsyncIterator[Served]:
     """The model of this process, or another service."""
-    remote = is_remote(settings.model)
-    opened = (
-        open_remote(settings, settings.model, metrics, settings.model_name, mark=mark)
-        if remote
-        else open_local(settings, metrics)
-    )
+    started = asyncio.get_running_loop().time()
+    if is_remote(settings.model):
+        opened = open_remote(settings, settings.model, observe, settings.model_name, mark=mark)
+    else:
+        opened = open_local(settings, observe)
     async with opened as served:
-        if remote:
-            metrics.loaded(0.0, served.facts)
+        observe(ModelLoaded(asyncio.get_running_loop().time() - started, served.card))
         yield served
 
 
 @asynccontextmanager
 async def open_remote(
-    settings: Settings, model: str, metrics: Metrics, name: str = "", *, mark: str = ""
+    settings: Settings, model: str, observe: Observe, name: str = "", *, mark: str = ""
 ) -> AsyncIterator[Served]:
     async with open_client(
         target := find_target(model, settings.upstream_url),
@@ -59,29 +59,26 @@ async def open_remote(
         settings.upstream_timeout_ms / 1000,
     ) as client:
         limit = settings.timeout_ms / 1000
-        observers = (harmless(metrics.ranked), harmless(metrics.upstream))
-        remote = Remote(target, client, limit, *observers, name=name, mark=mark)
-        yield Served(remote, facts=remote.facts)
+        remote = Remote(target, client, limit, observe, name=name, mark=mark)
+        yield Served(remote, remote.card)
 
 
 @asynccontextmanager
-async def open_fallback(settings: Settings, metrics: Metrics, mark: str) -> AsyncIterator[Served]:
-    """Another service behind the local model, for so many documents a day."""
-    allowance = Allowance(settings.fallback_daily_documents, settings.fallback_budget_file)
-    metrics.watch_fallback(lambda: allowance.left)
-    async with open_remote(settings, settings.fallback, metrics, mark=mark) as served:
-        limited = Limited(served.reranker, allowance, metrics.fallback)
-        yield replace(served, reranker=limited)
+async def open_fallback(
+    settings: Settings, allowance: Allowance, observe: Observe, mark: str
+) -> AsyncIterator[Served]:
+    """Another service behind the local model."""
+    async with open_remote(settings, settings.fallback, observe, mark=mark) as served:
+        yield replace(served, reranker=Limited(served.reranker, allowance, observe))
 
 
 @asynccontextmanager
-async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Served]:
+async def open_local(settings: Settings, observe: Observe) -> AsyncIterator[Served]:
     """Load, warm up, serve. Two threads for the engine, though most use one."""
     loop = asyncio.get_running_loop()
-    started = loop.time()
     with (
         threads(2, "engine") as engine_threads,
-        threads(TOKENIZERS, "tokenizer") as tokenizer_threads,
+        threads(TOKENIZER_THREADS, "tokenizer") as tokenizer_threads,
     ):
         model = await loop.run_in_executor(engine_threads, load_model, settings)
         calibration = load_calibration(settings, model)
@@ -89,19 +86,9 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
 
-        slicing = model.engine.slicing
-        limits = Limits(
-            max_batch_tokens=min(
-                settings.max_batch_tokens
-                or max(LEAST_BATCH_TOKENS, slicing.streams * slicing.tokens),
-                settings.max_queue_tokens,  # more than may wait would not come together
-            ),
-            max_queue_tokens=settings.max_queue_tokens,
-            max_wait=settings.max_wait_ms / 1000,
-            at_once=2 if slicing.streams > 1 else 1,
-        )
+        limits = limits_of(settings, model)
         cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
-        async with Batcher(score, limits, metrics.batch, slicing.cost) as batcher:
+        async with Batcher(score, limits, observe, model.engine.slicing.cost) as batcher:
             reranker = Reranker(
                 model.name,
                 model.encoder,
@@ -109,16 +96,32 @@ async def open_local(settings: Settings, metrics: Metrics) -> AsyncIterator[Serv
                 cache,
                 tokenizer_threads,
                 timeout=settings.timeout_ms / 1000,
-                observe=metrics.ranked,
+                observe=observe,
                 calibration=calibration,
                 windows=WINDOWS[settings.long_documents],
-                tokenizers=TOKENIZERS,
+                tokenizers=TOKENIZER_THREADS,
             )
-            known = await warm_up(model.encoder, batcher)
-            told = facts(model, limits, calibration)
-            metrics.loaded(loop.time() - started, told)
-            async with watched(batcher, known):
-                yield Served(reranker, batcher, model.engine.memory, told, reranker.tokenizing)
+            probe = await warm_up(model.encoder, batcher)
+            async with watched(batcher, probe):
+                yield Served(
+                    reranker,
+                    card_of(model, limits, calibrated=calibration is not None),
+                    batcher,
+                    reranker.tokenizing,
+                    model.engine.memory,
+                )
+
+
+def limits_of(settings: Settings, model: LoadedModel) -> Limits:
+    slicing = model.engine.slicing
+    by_device = max(MIN_BATCH_TOKENS, slicing.streams * slicing.tokens)
+    return Limits(
+        # More than may wait would not come together.
+        min(settings.max_batch_tokens or by_device, settings.max_queue_tokens),
+        settings.max_queue_tokens,
+        settings.max_wait_ms / 1000,
+        at_once=2 if slicing.streams > 1 else 1,
+    )
 
 
 def load_model(settings: Settings) -> LoadedModel:
@@ -173,21 +176,18 @@ def load_calibration(settings: Settings, model: LoadedModel) -> Calibration | No
     return read_calibration(settings.calibration, model.name) if settings.calibration else None
 
 
-def facts(
-    model: LoadedModel, limits: Limits, calibration: Calibration | None = None
-) -> dict[str, Any]:
-    """What `/info` tells of the model."""
-    return {
-        "model": model.name,
-        "revision": model.revision or None,
-        "architecture": model.architecture,
-        "engine": model.engine.name,
-        "device": model.engine.device,
-        "dtype": model.engine.dtype,
-        "max_length": model.encoder.max_tokens,
-        "max_batch_tokens": limits.max_batch_tokens,
-        "max_queue_tokens": limits.max_queue_tokens,
-        "takes_instruction": model.encoder.takes_instruction,
-        "scores": ["probability", "logit", *(["calibrated"] if calibration else [])],
-        "load_seconds": round(model.seconds, 2),
-    }
+def card_of(model: LoadedModel, limits: Limits, *, calibrated: bool) -> ModelCard:
+    return ModelCard(
+        model=model.name,
+        revision=model.revision or None,
+        architecture=model.architecture,
+        engine=model.engine.name,
+        device=model.engine.device,
+        dtype=model.engine.dtype,
+        max_length=model.encoder.max_tokens,
+        max_batch_tokens=limits.max_batch_tokens,
+        max_queue_tokens=limits.max_queue_tokens,
+        takes_instruction=model.encoder.takes_instruction,
+        scores=("probability", "logit", *(["calibrated"] if calibrated else [])),
+        load_seconds=round(model.seconds, 2),
+    )

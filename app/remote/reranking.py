@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
 from app import via
+from app.deadline import Deadline
 from app.errors import (
-    DeadlineExceeded,
     InvalidRequest,
     LoopDetected,
     UpstreamBusy,
     UpstreamFailed,
     UpstreamTimeout,
 )
+from app.events import Observe, UpstreamCalled, ignore
+from app.model_card import ModelCard
 from app.remote.providers import Target
 from app.remote.providers.provider import Option, ProviderAnswer, ProviderRequest
-from app.rerank.cache import Known
+from app.rerank.cache import TextScore
 from app.rerank.query import UNSCORED, Query, Ranking, ScoreKind, Times, present
-from app.rerank.ranking import make_ranking
+from app.rerank.ranking import make_ranking, ranked
 from app.upstream.reading import ACCEPTED_ENCODINGS, fetch
 from app.upstream.retry import RetryPolicy, call
 
@@ -42,8 +43,6 @@ HINTS = {
     403: "check RERANKD_UPSTREAM_API_KEY",
     404: "check the model's name and the address",
 }
-# The provider, the outcome, seconds.
-ObserveCall = Callable[[str, str, float], None]
 
 
 @asynccontextmanager
@@ -67,8 +66,7 @@ class Remote:
         target: Target,
         client: httpx.AsyncClient,
         timeout: float,
-        observe: Callable[[Ranking], None] = lambda ranking: None,
-        observe_call: ObserveCall = lambda provider, outcome, seconds: None,
+        observe: Observe = ignore,
         *,
         name: str = "",
         mark: str = "",
@@ -83,35 +81,23 @@ class Remote:
         self._client = client
         self._timeout = timeout
         self._observe = observe
-        self._observe_call = observe_call
         self._room = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What `/info` shows; None for what only the service knows of its model."""
-        unknown = ("revision", "architecture", "device", "dtype", "max_length")
-        return {
-            "model": self.name,
-            "reranked_by": self.by,
-            "engine": "remote",
-            **dict.fromkeys(unknown),
-            "max_batch_tokens": 0,
-            "max_queue_tokens": 0,
-            "takes_instruction": "instruction" in self._provider.options,
-            "scores": ["probability", "logit"],
-            "load_seconds": 0.0,
-        }
+    def card(self) -> ModelCard:
+        return ModelCard(
+            model=self.name,
+            reranked_by=self.by,
+            engine="remote",
+            takes_instruction="instruction" in self._provider.options,
+        )
 
     async def rank(self, query: Query) -> Ranking:
         self._refuse(query)
-        limit = min(query.timeout or self._timeout, self._timeout)
-        deadline = asyncio.get_running_loop().time() + limit
-        try:
-            async with asyncio.timeout_at(deadline):
-                ranking = await self._rank(query, deadline)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
-        self._observe(ranking)
+        deadline = Deadline.after(min(query.timeout or self._timeout, self._timeout))
+        async with deadline.enforced():
+            ranking = await self._rank(query, deadline)
+        self._observe(ranked(ranking))
         return ranking
 
     def _refuse(self, query: Query) -> None:
@@ -125,20 +111,20 @@ class Remote:
             if wanted:
                 raise InvalidRequest(f"{field}: {self.by} ranks here, and {reason}", field=field)
 
-    async def _rank(self, query: Query, deadline: float) -> Ranking:
+    async def _rank(self, query: Query, deadline: Deadline) -> Ranking:
         now = asyncio.get_running_loop().time
         started, size = now(), self._provider.max_documents
         texts = list(
             dict.fromkeys(document.text for document in query.documents if document.text.strip())
         )
-        scores: dict[str, Known] = {}
+        scores: dict[str, TextScore] = {}
         tokens, waited, warnings = 0, 0.0, self._warnings(query)
         for start in range(0, len(texts), size):
             part = texts[start : start + size]
             arrived = now()
             async with self._room:
                 waited += now() - arrived
-                request = ProviderRequest(self._model, query, part, deadline - now())
+                request = ProviderRequest(self._model, query, part, deadline.remaining)
                 answer = await self._request(request, deadline)
             scores |= scores_of(answer, part)
             tokens += answer.tokens
@@ -177,7 +163,7 @@ class Remote:
             return present(score, kind)
         return log_odds(score) if kind == "logit" else min(max(score, 0.0), 1.0)
 
-    async def _request(self, request: ProviderRequest, deadline: float) -> ProviderAnswer:
+    async def _request(self, request: ProviderRequest, deadline: Deadline) -> ProviderAnswer:
         now = asyncio.get_running_loop().time
         # Abandoned: cancelled by the caller, or by the caller's time limit.
         started, outcome = now(), "abandoned"
@@ -190,9 +176,9 @@ class Remote:
             outcome = outcome_of(error)
             raise
         finally:
-            self._observe_call(self._provider.name, outcome, now() - started)
+            self._observe(UpstreamCalled(self._provider.name, outcome, now() - started))
 
-    async def _call(self, request: ProviderRequest, deadline: float) -> bytes:
+    async def _call(self, request: ProviderRequest, deadline: Deadline) -> bytes:
         body, name = self._provider.write(request), self._provider.name
         marks = [*request.query.via, self._mark] if self._mark else request.query.via
         headers = {via.HEADER: via.write(marks)} if marks else {}
@@ -204,7 +190,7 @@ class Remote:
             return await fetch(name, self._client, sent, MAX_ANSWER_BYTES)
 
         try:
-            return await call(name, attempt, RETRIES, deadline=deadline)
+            return await call(name, attempt, RETRIES, deadline=deadline.at)
         except UpstreamFailed as error:
             clearer = explained(error, name)
             if clearer is None:
@@ -224,11 +210,11 @@ class Remote:
         return answer
 
 
-def scores_of(answer: ProviderAnswer, texts: Sequence[str]) -> dict[str, Known]:
-    """Tokens are known in sum only; a whole longer than its tokens is a text that was cut."""
+def scores_of(answer: ProviderAnswer, texts: Sequence[str]) -> dict[str, TextScore]:
+    """The provider counts tokens in sum only."""
     cut = set(answer.truncated)
     return {
-        texts[index]: Known(score, 0, int(index in cut))
+        texts[index]: TextScore(score, tokens=0, truncated=index in cut)
         for index, score in answer.scores
         if score != UNSCORED  # another rerankd marks what it could not score by the same number
     }

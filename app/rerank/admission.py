@@ -15,8 +15,10 @@ from app.rerank.pace import Pace
 # the longer a large job lets small ones overtake; the head start keeps the smallest in FIFO order.
 HEAD_START = 0.05
 STRETCH = 4.0
-FIRST_HINT = 1.0  # seconds to come back after, before the pace is known
-STALE_SECONDS = 10.0  # without work, after which an estimate is tried and not trusted
+# Before the pace is known.
+FIRST_RETRY_SECONDS = 1.0
+# Without work for so long, an estimate is tested and not trusted.
+STALE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +91,4 @@ class Admission:
             )
 
     def _hint(self, amount: int) -> float:
-        return self.pace.seconds_for(amount) or FIRST_HINT
+        return self.pace.seconds_for(amount) or FIRST_RETRY_SECONDS

@@ -19,7 +19,8 @@ from app.durable import write_bytes
 
 logger = logging.getLogger(__name__)
 
-SPENT = 2**62  # documents, of a file that cannot be read
+# What a file that cannot be read counts as.
+SPENT_DOCUMENTS = 2**62
 
 
 def utc_day() -> date:
@@ -106,7 +107,7 @@ def read(file: Path) -> tuple[date, int]:
 def spent(file: Path, error: Exception) -> tuple[date, int]:
     fields = {"file": str(file), "reason": str(error)[:200]}
     logger.error("the file of the fallback's documents cannot be read", extra={"fields": fields})
-    return utc_day(), SPENT
+    return utc_day(), SPENT_DOCUMENTS
 
 
 def write(file: Path, day: date, used: int) -> None:

@@ -17,13 +17,12 @@ from typing import Self
 from app.engines import OutOfMemory, Pair, checked, tokens_of
 from app.engines.slices import WHOLE
 from app.errors import Draining, EngineFailed, Refused
-from app.observing import harmless
+from app.events import BatchDone, Observe, PairsWithdrawn, ignore
 from app.rerank.admission import Admission, Load
 from app.rerank.calls import Calls
-from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.pace import Pace
 from app.rerank.scheduler import Scheduler, Slot
-from app.rerank.submission import Scored, Submission
+from app.rerank.submission import Submission
 
 Score = Callable[[Sequence[Pair]], Awaitable[Sequence[float]]]
 Batch = Sequence[Slot[Submission]]
@@ -48,7 +47,7 @@ class Batcher:
         self,
         score: Score,
         limits: Limits,
-        observe: Callable[[BatchDone | Withdrawn], None] = lambda event: None,
+        observe: Observe = ignore,
         cost: Callable[[Sequence[Pair]], int] = WHOLE.cost,
     ) -> None:
         self.failing: str | None = None  # the engine, whatever it is given, and how
@@ -58,7 +57,7 @@ class Batcher:
         self._at_once = limits.at_once
         self._admission = Admission(limits.max_queue_tokens)
         self._budget = limits.max_batch_tokens
-        self._observe = harmless(observe)
+        self._observe = observe
         self._cost = cost  # tokens computed for a batch, padding included
         self._scheduler: Scheduler[Submission] = Scheduler()
         self._running: list[Batch] = []
@@ -105,23 +104,25 @@ class Batcher:
     def max_queue_tokens(self) -> int:
         return self._admission.limit
 
-    def refuse_early(self, least: int, priority: int, deadline: float) -> None:
-        """Before a job is tokenized: `least` is what it holds at any rate."""
-        self._refuse_if_closed()
-        self._admission.refuse_if_never(least)
-        now = asyncio.get_running_loop().time()
-        due = self._admission.due(now, least, priority, deadline)
-        self._admission.refuse_if_late(deadline - now, self._ahead(due), 0, self._load)
-
     @contextmanager
-    def expecting(self, tokens: int, delay: float = 0.0) -> Iterator[None]:
+    def expecting(
+        self,
+        tokens: int,
+        delay: float = 0.0,
+        *,
+        at_least: int = 0,
+        priority: int = 0,
+        deadline: float | None = None,
+    ) -> Iterator[None]:
         """Hold room for a job still being tokenized, so that overload is refused before that.
 
-        A guess of its tokens may be too high, so no job is refused for good by it. `delay`:
-        seconds until what is being tokenized now has come to the queue.
+        `tokens` is a guess and may be too high, so no job is refused for good by it; `at_least` is
+        certain. `delay`: seconds until what is being tokenized now has come to the queue.
         """
-        held = min(tokens, self.max_queue_tokens)
         self._refuse_if_closed()
+        if deadline is not None:
+            self._refuse_hopeless(at_least, priority, deadline)
+        held = min(tokens, self.max_queue_tokens)
         self._refuse_if_full(held, delay)
         self._expected += held
         try:
@@ -138,17 +139,19 @@ class Batcher:
 
     async def submit(
         self, pairs: Sequence[Pair], *, priority: int = 0, deadline: float | None = None
-    ) -> Scored:
+    ) -> Submission:
         """Score `pairs`. Cancelling the caller withdraws those that have not run yet."""
         if not pairs:
-            return Scored([], 0.0, 0.0)
+            loop = asyncio.get_running_loop()
+            return Submission(pairs, loop.time(), loop.time(), loop.create_future())
         job = self._admit(pairs, priority, deadline)
         self._changed.set()
         try:
-            return await job.future
+            await job.future
         finally:
             if withdrawn := self._scheduler.remove(job):
-                self._observe(Withdrawn(withdrawn))
+                self._observe(PairsWithdrawn(withdrawn))
+        return job
 
     def _admit(self, pairs: Sequence[Pair], priority: int, deadline: float | None) -> Submission:
         self._refuse_if_closed()
@@ -165,6 +168,12 @@ class Batcher:
     def _refuse_if_closed(self) -> None:
         if self._closed or self._hanging:
             raise self._refusal()
+
+    def _refuse_hopeless(self, at_least: int, priority: int, deadline: float) -> None:
+        self._admission.refuse_if_never(at_least)
+        now = asyncio.get_running_loop().time()
+        due = self._admission.due(now, at_least, priority, deadline)
+        self._admission.refuse_if_late(deadline - now, self._ahead(due), 0, self._load)
 
     def _refuse_if_full(self, tokens: int, delay: float = 0.0) -> None:
         queued = self._scheduler.tokens

@@ -1,4 +1,5 @@
-"""Known scores: bounded by bytes, least recently used goes first, nothing outlives its time."""
+"""Scores already computed: bounded in bytes, least recently used out first, each for a limited
+time."""
 
 from __future__ import annotations
 
@@ -7,24 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-ENTRY_BYTES = 400  # a key, a Known and their place in the table, measured
+# Measured: a key, a TextScore and their slots in the table.
+ENTRY_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TextScore:
+    """What one text scored for one query, whatever document it belongs to."""
+
     logit: float
-    tokens: int  # as computed
-    whole: int  # before truncation
+    tokens: int  # computed, the query included
+    truncated: bool
 
 
 class Cache:
-    """Pair key to score. A capacity of 0 makes it forget everything at once."""
+    """Pair key to score. With a capacity of 0 it keeps nothing."""
 
     def __init__(self, max_bytes: int, ttl: float, clock: Callable[[], float]) -> None:
         self._capacity = max_bytes // ENTRY_BYTES
         self._ttl = ttl
         self._clock = clock
-        self._entries: OrderedDict[bytes, tuple[float, Known]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[float, TextScore]] = OrderedDict()
 
     @property
     def on(self) -> bool:
@@ -33,21 +37,21 @@ class Cache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> Known | None:
+    def get(self, key: bytes) -> TextScore | None:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        expires, known = entry
+        expires, score = entry
         if expires <= self._clock():
             del self._entries[key]
             return None
         self._entries.move_to_end(key)
-        return known
+        return score
 
-    def put(self, key: bytes, known: Known) -> None:
+    def put(self, key: bytes, score: TextScore) -> None:
         if not self._capacity:
             return
-        self._entries[key] = (self._clock() + self._ttl, known)
+        self._entries[key] = (self._clock() + self._ttl, score)
         self._entries.move_to_end(key)
         if len(self._entries) > self._capacity:
             self._entries.popitem(last=False)

@@ -90,8 +90,8 @@ def read_calibration(path: Path, model: str) -> Calibration:
         raise LoadFailed(f"calibration {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = f"{field}: {first['msg']}" if field else first["msg"]
         raise LoadFailed(f"calibration {path} is not valid: {reason}") from error
     if calibration.model != model:
         raise LoadFailed(

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from app.rerank.pace import Pace
 
-LEAST_SECONDS = 30.0  # that any call may take
-SLOWER = 20  # times what is expected of a call, from which on it counts as hanging
+MIN_LIMIT_SECONDS = 30.0
+# A call hangs when it takes so many times longer than expected.
+HANGING_FACTOR = 20
 
 
 class Calls:
@@ -31,7 +32,7 @@ class Calls:
 
     def limit(self, tokens: int) -> float:
         """Seconds within which the engine answers, unless it hangs."""
-        return max(LEAST_SECONDS, SLOWER * self._pace.seconds_for(tokens))
+        return max(MIN_LIMIT_SECONDS, HANGING_FACTOR * self._pace.seconds_for(tokens))
 
     @property
     def age(self) -> float:

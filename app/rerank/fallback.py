@@ -17,6 +17,7 @@ from app.errors import (
     ServiceError,
     UpstreamFailed,
 )
+from app.events import FallbackUsed, Observe, ignore
 from app.rerank.allowance import Allowance
 from app.rerank.query import Query, Ranker, Ranking
 
@@ -36,7 +37,7 @@ class Limited:
         self,
         other: Ranker,
         allowance: Allowance,
-        observe: Callable[[str, int], None] = lambda outcome, documents: None,
+        observe: Observe = ignore,
     ) -> None:
         self._other = other
         self._allowance = allowance
@@ -46,9 +47,9 @@ class Limited:
         """What was sent counts, also when it fails there: it may have been paid for."""
         documents = len(query.documents)
         if not await self._allowance.take(documents):
-            self._observe("refused", documents)
+            self._observe(FallbackUsed("refused", documents))
             raise FallbackSpent("the fallback's documents for today are spent")
-        self._observe("sent", documents)
+        self._observe(FallbackUsed("sent", documents))
         return await self._other.rank(query)
 
 

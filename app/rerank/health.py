@@ -10,14 +10,14 @@ from app.engines import Pair
 from app.errors import Refused
 from app.rerank.batcher import Batcher
 
-PROBE_EVERY = 5.0  # seconds
-COUNT_EVERY = 1.0  # seconds, while the engine hangs
+PROBE_SECONDS = 5.0
+HANGING_REPORT_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def watched(batcher: Batcher, known: Pair) -> AsyncIterator[None]:
+async def watched(batcher: Batcher, probe: Pair) -> AsyncIterator[None]:
     tasks = [
-        asyncio.create_task(watch_scores(batcher, known), name="watch scores"),
+        asyncio.create_task(watch_scores(batcher, probe), name="watch scores"),
         asyncio.create_task(watch_calls(batcher), name="watch calls"),
     ]
     try:
@@ -28,7 +28,7 @@ async def watched(batcher: Batcher, known: Pair) -> AsyncIterator[None]:
         await asyncio.wait(tasks)
 
 
-async def watch_scores(batcher: Batcher, known: Pair) -> None:
+async def watch_scores(batcher: Batcher, probe: Pair) -> None:
     """Once suspected, the engine is asked for a score that it gave before, until it gives it.
 
     Without this it would stay unready for ever: no requests come that could show it works again.
@@ -36,13 +36,13 @@ async def watch_scores(batcher: Batcher, known: Pair) -> None:
     while True:
         await batcher.suspected.wait()
         with suppress(Refused):  # for now
-            (logit,) = (await batcher.submit([known])).logits
+            (logit,) = (await batcher.submit([probe])).logits
             if logit is None:
                 batcher.failing = "the engine fails every batch"
             else:
                 batcher.failing = None
                 batcher.suspected.clear()
-        await asyncio.sleep(PROBE_EVERY)
+        await asyncio.sleep(PROBE_SECONDS)
 
 
 async def watch_calls(batcher: Batcher) -> None:
@@ -55,7 +55,7 @@ async def watch_calls(batcher: Batcher) -> None:
         calls.changed.clear()
         if calls.overdue:
             batcher.hold_back(f"the engine has not answered a batch for {calls.age:.0f} s")
-            until: float | None = asyncio.get_running_loop().time() + COUNT_EVERY
+            until: float | None = asyncio.get_running_loop().time() + HANGING_REPORT_SECONDS
         else:
             batcher.hold_back(None)
             until = calls.next_overdue

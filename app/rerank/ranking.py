@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from app.rerank.cache import Known
+from app.events import EngineTimes, Ranked
+from app.rerank.cache import TextScore
 from app.rerank.query import (
     UNSCORED,
     Query,
@@ -14,37 +15,52 @@ from app.rerank.query import (
     Times,
     Usage,
     present,
+    probability,
 )
 from app.rerank.texts import is_blank
 
 
 def make_ranking(
     query: Query,
-    known: Mapping[str, Known],
+    scores: Mapping[str, TextScore],
     cached: int,
     times: Times,
     show: Callable[[float, ScoreKind], float] = present,
 ) -> Ranking:
-    """Best first, ties in the order given, what has no score last."""
-    found = [known.get(document.text) for document in query.documents]
-    logits = [one.logit if one is not None else UNSCORED for one in found]
+    """Best first, ties in the order of the request, documents without a score last."""
+    by_document = [scores.get(document.text) for document in query.documents]
+    logits = [score.logit if score is not None else UNSCORED for score in by_document]
     order = sorted(range(len(logits)), key=lambda index: -logits[index])
     results = [Result(index, show(logits[index], query.score)) for index in order]
     if query.min_score is not None:
         results = [result for result in results if result.score >= query.min_score]
-    return Ranking(query, results[: query.top_n], logits, make_usage(query, found, cached), times)
+    usage = make_usage(query, by_document, cached)
+    return Ranking(query, results[: query.top_n], logits, usage, times)
 
 
-def make_usage(query: Query, found: list[Known | None], cached: int) -> Usage:
+def make_usage(query: Query, scores: Sequence[TextScore | None], cached: int) -> Usage:
     texts = [document.text for document in query.documents]
     empty = [index for index, text in enumerate(texts) if is_blank(text)]
     blank = set(empty)
     filled = {text for index, text in enumerate(texts) if index not in blank}
     return Usage(
-        tokens=sum(one.tokens for one in found if one is not None),
-        truncated=[i for i, one in enumerate(found) if one is not None and one.whole > one.tokens],
+        tokens=sum(score.tokens for score in scores if score is not None),
+        truncated=[i for i, score in enumerate(scores) if score is not None and score.truncated],
         empty=empty,
-        failed=[i for i, one in enumerate(found) if one is None and i not in blank],
+        failed=[i for i, score in enumerate(scores) if score is None and i not in blank],
         duplicates=len(texts) - len(empty) - len(filled),
         cached=cached,
+    )
+
+
+def ranked(ranking: Ranking) -> Ranked:
+    """The event that says so."""
+    usage, times = ranking.usage, ranking.times
+    return Ranked(
+        len(ranking.query.documents),
+        len(usage.truncated),
+        usage.duplicates,
+        usage.cached,
+        [probability(logit) for logit in ranking.logits],
+        None if ranking.by else EngineTimes(times.tokenize, times.queue, times.compute),
     )

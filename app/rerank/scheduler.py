@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from app.engines import Pair, tokens_of
 
-WIDENING = 1.25  # a pair this much longer than the batch may still join it
+# A pair this much longer than the batch may still join it.
+MAX_WIDENING = 1.25
 
 
 @dataclass(eq=False, slots=True)
@@ -98,7 +99,7 @@ class Scheduler(Generic[J]):
                 room = budget // (len(batch) + 1)
                 if batch and width > room:
                     return batch
-                widest = min(room, int(width * WIDENING))
+                widest = min(room, int(width * MAX_WIDENING))
                 fitting = bisect_right(job.waiting, widest, key=job.length)
                 if batch and not fitting:
                     break

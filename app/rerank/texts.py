@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from app.event_loop import pause
 from app.rerank.query import Document
 
-PORTION_CHARS = 1_048_576  # hashed in one go: some milliseconds
-TEXT_CHARS = 500  # that a text costs besides its own
+# Hashing so many takes some milliseconds.
+MAX_UNBROKEN_CHARS = 1_048_576
+TEXT_OVERHEAD_CHARS = 500
 
 
 def is_blank(text: str) -> bool:
@@ -20,8 +21,8 @@ async def keys_of(documents: Sequence[Document], key: Callable[[str], bytes]) ->
     keys: dict[str, bytes] = {}
     unbroken = 0
     for document in documents:
-        unbroken += TEXT_CHARS + len(document.text)
-        if unbroken > PORTION_CHARS:
+        unbroken += TEXT_OVERHEAD_CHARS + len(document.text)
+        if unbroken > MAX_UNBROKEN_CHARS:
             unbroken = 0
             await pause()
         if document.text not in keys and not is_blank(document.text):

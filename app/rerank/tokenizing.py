@@ -18,7 +18,8 @@ from app.rerank.pace import Pace
 from app.rerank.turns import Portion, Turns, Work
 
 Encode = Callable[[Sequence[str]], Sequence[Encoded]]
-FIRST_PACE = 1e6  # characters a second, about as fast as one processor
+# About as fast as a single processor.
+FIRST_CHARS_PER_SECOND = 1e6
 CLOSED = "the service is shutting down"
 
 
@@ -44,7 +45,7 @@ class Tokenizing:
     def __init__(self, threads: Executor, max_chars: int, at_once: int = 1) -> None:
         self._threads = threads
         self._at_once = at_once
-        self._admission = Admission(max_chars, "characters", "tokenizing", FIRST_PACE)
+        self._admission = Admission(max_chars, "characters", "tokenizing", FIRST_CHARS_PER_SECOND)
         self._turns: Turns[Request] = Turns()
         self._running: dict[object, int] = {}  # characters of each portion under way
         self._last_ended = 0.0
@@ -84,7 +85,7 @@ class Tokenizing:
             await request.future
         finally:
             self._turns.remove(request)
-        return [one for portion in portions for one in request.done[portion.start]]
+        return [encoded for portion in portions for encoded in request.done[portion.start]]
 
     def _refuse(self, chars: int, due: float, left: float) -> None:
         running = sum(self._running.values())

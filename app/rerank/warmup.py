@@ -16,7 +16,8 @@ logger = logging.getLogger(__name__)
 QUERY = "what is the capital of France"
 ANSWER = "Paris is the capital of France."
 ASIDE = "Bananas are rich in potassium."
-ROUNDS = 2  # the first call of a shape is slower than those that follow
+# The first call of a shape is slower than those that follow.
+ROUNDS = 2
 
 
 async def warm_up(encoder: Encoder, batcher: Batcher) -> Pair:
@@ -25,7 +26,7 @@ async def warm_up(encoder: Encoder, batcher: Batcher) -> Pair:
     Returns a pair that can be scored.
     """
     encoded = encoder.encode(QUERY, [ANSWER, ASIDE], instruction=None, cut="right")
-    answer, aside = (one.pair for one in encoded)
+    answer, aside = (item.pair for item in encoded)
     right, wrong = await score(batcher, [answer, aside])
     for _ in range(ROUNDS):
         width = min(encoder.max_tokens, batcher.budget)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from itertools import chain
 from typing import Protocol
 
+from app.events import ConnectionClosed, Observe
 from app.server.limits import Limits
 from app.server.outlet import Outlet
 
@@ -47,9 +47,9 @@ class Unread:
 
 
 class Connections:
-    def __init__(self, limits: Limits, observe: Callable[[str], None]) -> None:
+    def __init__(self, limits: Limits, observe: Observe) -> None:
         self.limits = limits
-        self.observe = observe
+        self._observe = observe
         self.draining = False
         self.unread_bytes = 0
         self._open: set[Connection] = set()
@@ -101,6 +101,9 @@ class Connections:
         self._measure(connection, now)
         if self.unread_bytes > self.limits.unread_bytes:
             self._bound_unread(now)
+
+    def report_closing(self, reason: str) -> None:
+        self._observe(ConnectionClosed(reason))
 
     def drain(self) -> None:
         """From now on every answer is the last one of its connection."""
@@ -188,7 +191,10 @@ class Connections:
         while self.unread_bytes > self.limits.unread_bytes and len(self._unread) > 1:
             victim = min(
                 self._unread,
-                key=lambda one: (self._unread[one].progress_at, -self._unread[one].size),
+                key=lambda connection: (
+                    self._unread[connection].progress_at,
+                    -self._unread[connection].size,
+                ),
             )
             self._forget_unread(victim)
             victim.drop("unread")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 MAX_CONNECTIONS = 4096
 MAX_HEADERS = 100
 MAX_RESERVE = 32
-MAX_DESCRIPTORS = 1 << 20  # some systems have no hard limit, and refuse "unlimited" as a soft one
+# Some systems have no hard limit, and refuse "unlimited".
+MAX_DESCRIPTORS = 1 << 20
 MAX_SWEEP_SECONDS = 1.0
 
 

@@ -24,8 +24,10 @@ from app.server.refusals import (
     write_refusal,
 )
 
-BLANK_LINES = b"\r\n"  # may follow a request (RFC 9112, 2.2)
-HTTP_VERSIONS = ("1.1", "1.0")  # the parser knows 0.9 as well, which has no headers
+# May follow a request (RFC 9112, 2.2).
+BLANK_LINES = b"\r\n"
+# The parser also accepts 0.9, which has no headers.
+HTTP_VERSIONS = ("1.1", "1.0")
 
 
 class Phase(Enum):
@@ -289,7 +291,7 @@ class LimitedProtocol(HttpToolsProtocol):
         limits, seconds = self.limits, now - self._since
         match self.phase:
             case Phase.SILENT if seconds >= limits.header_seconds:
-                self._registry.observe("header_timeout")
+                self._registry.report_closing("header_timeout")
                 self.outlet.close_now()
             case Phase.HEAD if seconds >= limits.header_seconds:
                 detail = f"the headers did not arrive within {limits.header_seconds:g} s"
@@ -317,7 +319,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self.cycle.response_started:
                 self.drop(reason or refusal.type)
                 return
-        self._registry.observe(reason or refusal.type)
+        self._registry.report_closing(reason or refusal.type)
         self.outlet.linger = self.phase is not Phase.SILENT
         if self.phase is not Phase.BODY or not self._answered():  # else it has its answer
             response = write_refusal(refusal, detail, self.server_state.default_headers)
@@ -336,11 +338,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self.refuse(TOO_MANY_CONNECTIONS, "all connections are busy (max_connections)")
 
     def evict(self) -> None:
-        self._registry.observe("evicted")
+        self._registry.report_closing("evicted")
         self.outlet.close_now()
 
     def drop(self, reason: str) -> None:
-        self._registry.observe(reason)
+        self._registry.report_closing(reason)
         self.outlet.abort()
 
     def close_after_answer(self) -> None:

@@ -23,20 +23,6 @@ DRAINING = Refusal(503, "draining", "The service is shutting down")
 
 REFUSALS = (HEADER_TOO_LARGE, REQUEST_TIMEOUT, TOO_MANY_CONNECTIONS, MALFORMED_HTTP, DRAINING)
 
-# Why a connection was closed, where neither side had asked for it.
-CLOSE_REASONS = (
-    "header_too_large",
-    "header_timeout",
-    "body_timeout",
-    "write_stall",
-    "unread",
-    "evicted",
-    "too_many_connections",
-    "malformed_http",
-    "pipelined",
-    "draining",
-)
-
 
 def write_refusal(
     refusal: Refusal, detail: str, default_headers: Iterable[tuple[bytes, bytes]] = ()

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from app.events import Observe, ignore
 from app.server.connections import Connections
 from app.server.exit_limit import ExitLimit
 from app.server.limits import Limits
@@ -22,7 +23,8 @@ from app.server.protocol import LimitedProtocol
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
-ACCEPTED_AT_ONCE = 32  # asyncio opens as many before any is counted
+# asyncio accepts so many connections before any is counted.
+ACCEPTED_AT_ONCE = 32
 GRACE_SECONDS = 5
 
 
@@ -42,7 +44,7 @@ class Server(uvicorn.Server):
         drain_seconds: float,
         settled: Callable[[], Awaitable[None]] | None = None,
         grace_seconds: float = GRACE_SECONDS,
-        observe: Callable[[str], None] = lambda reason: None,
+        observe: Observe = ignore,
         exit_limit: ExitLimit | None = None,
         lifespan: bool = True,
     ) -> None:

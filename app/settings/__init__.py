@@ -66,10 +66,10 @@ class UnknownSetting(ValueError):
 
 def load(environ: Mapping[str, str], **flags: Any) -> Settings:
     """Settings from flags, then environment; a misspelt RERANKD_ variable is refused."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+        if name.upper().startswith(PREFIX) and name.upper() not in names:
+            nearest = difflib.get_close_matches(name.upper(), sorted(names), n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise UnknownSetting(f"unknown setting {name}{hint}")
     return Settings(**flags)

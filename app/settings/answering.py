@@ -21,18 +21,18 @@ class NamedLLM(NamedTuple):
     model: str
 
 
-def read_llm(text: str, place: int) -> NamedLLM:
-    """Named by its place when it is wrong: it may hold a password."""
-    found = NAMED.fullmatch(text)
-    if found is None:
+def read_llm(text: str, number: int) -> NamedLLM:
+    """An error names its number and not its text, which may hold a password."""
+    match = NAMED.fullmatch(text)
+    if match is None:
         raise ValueError(
-            f"llm: number {place} is not a URL and a model, "
+            f"llm: number {number} is not a URL and a model, "
             "as in http://localhost:8080/v1#my-model or anthropic:https://host/v1#model"
         )
-    name = found[1] or DEFAULT.name
+    name = match[1] or DEFAULT.name
     if name not in FORMATS:
-        raise ValueError(f"llm: number {place} has no known format; known: {', '.join(FORMATS)}")
-    return NamedLLM(name, found[2], found[3])
+        raise ValueError(f"llm: number {number} has no known format; known: {', '.join(FORMATS)}")
+    return NamedLLM(name, match[2], match[3])
 
 
 def _none_if_empty(value: object) -> object:
@@ -96,7 +96,7 @@ class Answering(BaseModel):
 
     @property
     def named_llms(self) -> list[NamedLLM]:
-        return [read_llm(one, place) for place, one in enumerate(self.llm, 1)]
+        return [read_llm(text, number) for number, text in enumerate(self.llm, 1)]
 
     @model_validator(mode="after")
     def _llms_can_be_asked(self) -> Self:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import QueueFull
+from app.state import STARTING
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
 
@@ -76,6 +77,6 @@ async def test_a_fallback_that_fails_too_leaves_the_local_refusal(room: Desk) ->
 
 async def test_without_a_fallback_a_model_that_is_not_there_answers_nothing(room: Desk) -> None:
     async with room.open() as client:
-        room.app.state.service._served = None
+        room.app.state.service._local = STARTING
         refused = await client.post("/answer", json=ASKED)
     assert (refused.status_code, refused.json()["type"]) == (503, "loading")

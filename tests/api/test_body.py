@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from app.api.body import LARGE_BYTES, PORTION_BYTES, write_answer, write_json
+from app.api.body import LARGE_BYTES, MAX_UNBROKEN_BYTES, write_answer, write_json
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ async def test_in_portions_or_not_it_is_the_same_json(body: Any, size: int) -> N
 
 @pytest.mark.parametrize("wrapped", [lambda items: items, lambda items: {"results": items}])
 async def test_others_run_between_the_portions_of_a_large_answer(wrapped: Any) -> None:
-    body = wrapped([{"text": "x" * (PORTION_BYTES // 2)} for _ in range(12)])
+    body = wrapped([{"text": "x" * (MAX_UNBROKEN_BYTES // 2)} for _ in range(12)])
     assert await turns_while_writing(LARGE_BYTES + 1, body) >= 4
 
 

@@ -6,7 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import __version__
 from app.api.problems import TYPES
-from app.service import Service
+from app.service import Served, Service
+from app.state import STARTING
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -34,11 +35,11 @@ def put_into(service: Service, state: str) -> str:
         service._draining = True
         return "the service is shutting down"
     if state == "failed":
-        assert service._served is not None
-        assert service._served.batcher is not None
-        service._served.batcher.failing = "the engine does not respond"
+        assert isinstance(service._local, Served)
+        assert service._local.batcher is not None
+        service._local.batcher.failing = "the engine does not respond"
         return "the engine does not respond"
-    service._served = service._answering = None
+    service._local, service._answering = STARTING, None
     return "the model is loading"
 
 

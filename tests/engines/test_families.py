@@ -15,7 +15,7 @@ from app.engines import Encoded, LoadedModel
 from app.engines.chat import QWEN3, shared
 from app.engines.loading import load
 from app.engines.spec import ModelSpec
-from app.rerank.passages import windows_of
+from app.rerank.windows import windows_of
 from tests import models
 from tests.engines.ranking import scores
 

@@ -14,7 +14,6 @@ from app.evaluation.data.judged import Judged
 from app.evaluation.local import LocalScorer
 from app.evaluation.measures.measures import measure
 from app.evaluation.scoring import reorder, score_all
-from app.metrics import Metrics
 from app.settings import load
 
 K = 10
@@ -78,8 +77,8 @@ async def test_eval_agrees_with_the_evaluator_of_sentence_transformers(handbook:
     judged = Judged("binary", judged.queries, judged.corpus, grades)
     every = list(judged.corpus)
     found = {query: sorted({*judged.relevant(query), *every[::3]}) for query in judged.queries}
-    async with open_model(load({}, device="cpu"), Metrics()) as served:
-        scorer = LocalScorer(served.facts["model"], served.reranker)
+    async with open_model(load({}, device="cpu")) as served:
+        scorer = LocalScorer(served.card.model, served.reranker)
         answers = await score_all(scorer, judged, found)
     ours = measure(judged, reorder(found, answers), K).means
     samples: list[dict[str, str | list[str]]] = [

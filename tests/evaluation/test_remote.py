@@ -15,7 +15,6 @@ from app.errors import LoadFailed
 from app.evaluation.local import LocalScorer
 from app.evaluation.problems import ServerFailed
 from app.evaluation.remote import RemoteScorer, open_remote
-from app.metrics import Metrics
 from app.settings import load
 from tests.virtual_time import in_virtual_time, now
 
@@ -169,8 +168,8 @@ async def test_the_service_and_the_engine_here_give_the_same_scores(small_model:
             scorer = RemoteScorer(client)
             await scorer.greet()
             remote = await scorer.score("which river", TEXTS)
-    async with open_model(settings, Metrics()) as served:
-        here = LocalScorer(served.facts["model"], served.reranker)
+    async with open_model(settings) as served:
+        here = LocalScorer(served.card.model, served.reranker)
         local = await here.score("which river", TEXTS)
     assert scorer.name == "small-bert"
     assert remote == pytest.approx(local, abs=1e-6)

@@ -36,7 +36,7 @@ def test_a_check_that_always_fails_is_noticed() -> None:
 
 
 def test_a_check_sees_the_mutant_and_not_the_tree() -> None:
-    shown = ("-c", "from app.rerank.scheduler import WIDENING; assert WIDENING == 1.25")
-    mutant = Mutant("wide", "rerank/scheduler.py", "WIDENING = 1.25", "WIDENING = 9", shown)
+    shown = ("-c", "from app.rerank.scheduler import MAX_WIDENING; assert MAX_WIDENING == 1.25")
+    mutant = Mutant("wide", "rerank/scheduler.py", "MAX_WIDENING = 1.25", "MAX_WIDENING = 9", shown)
     assert failing_without_mutant([shown]) == []
     assert try_mutant(mutant)[0] == "killed"

@@ -7,12 +7,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.rerank.admission import Admission
-from app.rerank.cache import Cache, Known
+from app.rerank.cache import Cache, TextScore
 from tests.reliability.simulate.__main__ import main
 from tests.reliability.simulate.hints import check_hints
 from tests.reliability.simulate.loop import Violation
@@ -59,9 +60,9 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
 def test_a_score_under_another_key_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     get = Cache.get
 
-    def forgetful(cache: Cache, key: bytes) -> Known | None:
-        known = get(cache, key)
-        return known and Known(known.logit + 1, known.tokens, known.whole)
+    def forgetful(cache: Cache, key: bytes) -> TextScore | None:
+        score = get(cache, key)
+        return score and replace(score, logit=score.logit + 1)
 
     monkeypatch.setattr(Cache, "get", forgetful)
     with pytest.raises(Violation, match="wrong score"):

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.events import Event, UpstreamCalled
 from app.remote.providers import find_target
 from app.remote.reranking import Remote
 from app.rerank.query import Document, Query, Ranking
@@ -26,8 +27,12 @@ class Service:
         self.seconds = 0.0
         self.bodies: list[dict[str, Any]] = []
         self.calls: list[tuple[str, float]] = []
-        self.outcomes: list[tuple[str, str, float]] = []
-        self.seen: list[Ranking] = []
+        self.events: list[Event] = []
+
+    @property
+    def outcomes(self) -> list[tuple[str, str, float]]:
+        calls = [event for event in self.events if isinstance(event, UpstreamCalled)]
+        return [(call.upstream, call.outcome, call.seconds) for call in calls]
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         self.calls.append((str(request.url), now()))
@@ -47,8 +52,7 @@ class Service:
         target = find_target(NAMES[api])
         transport = httpx.MockTransport(self)
         async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
-            observe_call = lambda *event: self.outcomes.append(event)  # noqa: E731
-            return await Remote(target, client, limit, self.seen.append, observe_call).rank(query)
+            return await Remote(target, client, limit, self.events.append).rank(query)
 
 
 def answer(scores: Any, tokens: int = 7) -> dict[str, Any]:

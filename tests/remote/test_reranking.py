@@ -17,6 +17,7 @@ from app.errors import InvalidRequest
 from app.remote.providers import HOSTED, PROVIDERS, find_target
 from app.remote.reranking import MAX_CONCURRENT_CALLS, Remote
 from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
+from app.rerank.ranking import ranked
 from tests.remote.service import EVERY, NAMES, Service, answer, order
 from tests.virtual_time import in_virtual_time
 
@@ -45,7 +46,7 @@ def test_the_order_is_that_of_the_service_and_it_is_named(api: str) -> None:
         assert order(ranking) == [1, 2, 0]
         assert ranking.usage.tokens == 7
         assert ranking.by == ranking.model == ("rerankd" if api == "rerankd" else f"{api}:m")
-        assert service.seen == [ranking]
+        assert ranked(ranking) in service.events
         assert [outcome for _, outcome, _ in service.outcomes] == ["ok"]
 
     test()

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.engines import Pair
+from app.events import Event, ignore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
-from app.rerank.events import BatchDone, Withdrawn
 from app.rerank.query import Document, Query, Ranking
 from app.rerank.reranker import Reranker
 from tests.fakes import FakeEngine, WordEncoder, pair
@@ -23,14 +23,14 @@ def pairs(*marks: int, tokens: int = 10) -> list[Pair]:
 
 def batcher(
     engine: FakeEngine,
-    events: list[BatchDone | Withdrawn] | None = None,
+    events: list[Event] | None = None,
     *,
     batch: int = 40,
     queue: int = 1000,
     max_wait: float = 0.0,
     at_once: int = 1,
 ) -> Batcher:
-    observe = events.append if events is not None else lambda event: None
+    observe = events.append if events is not None else ignore
     return Batcher(engine.score, Limits(batch, queue, max_wait, at_once), observe)
 
 
@@ -44,7 +44,7 @@ class Bench:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.encoder = WordEncoder()
-        self.seen: list[Ranking] = []
+        self.events: list[Event] = []
 
     @asynccontextmanager
     async def open(self, limit: float = 10, cache_bytes: int = 0) -> AsyncIterator[Reranker]:
@@ -58,7 +58,7 @@ class Bench:
                     Cache(cache_bytes, 60, clock),
                     threads,
                     limit,
-                    self.seen.append,
+                    self.events.append,
                 )
 
     async def rank(self, *texts: str, **asked: Any) -> Ranking:

@@ -3,8 +3,15 @@ from __future__ import annotations
 import pytest
 
 from app.errors import DeadlineExceeded, QueueFull
-from app.rerank.admission import FIRST_HINT, HEAD_START, STALE_SECONDS, STRETCH, Admission, Load
-from app.rerank.pace import HALF_LIFE, Pace
+from app.rerank.admission import (
+    FIRST_RETRY_SECONDS,
+    HEAD_START,
+    STALE_SECONDS,
+    STRETCH,
+    Admission,
+    Load,
+)
+from app.rerank.pace import HALF_LIFE_SECONDS, Pace
 
 
 def admission(tokens_per_second: int = 100, room: int = 1000) -> Admission:
@@ -98,7 +105,7 @@ def test_room_that_is_held_by_what_is_still_tokenized_comes_later() -> None:
 def test_before_the_pace_is_known_nobody_is_told_to_come_back_at_once() -> None:
     with pytest.raises(QueueFull) as full:
         Admission(100).refuse_if_full(waiting=100, amount=1, load=Load(0, 50))
-    assert full.value.retry_after == FIRST_HINT
+    assert full.value.retry_after == FIRST_RETRY_SECONDS
 
 
 def test_after_a_pause_an_estimate_is_tried_and_not_trusted() -> None:
@@ -151,7 +158,7 @@ def test_a_short_batch_counts_once_however_short_it_is() -> None:
     pace = Pace()
     pace.observe(1000, 0.5)
     pace.observe(10, 0.5)
-    kept = 0.5 ** (0.5 / HALF_LIFE)
+    kept = 0.5 ** (0.5 / HALF_LIFE_SECONDS)
     assert pace.tokens_per_second == pytest.approx((1000 * kept + 10) / (0.5 * kept + 0.5))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import QueueFull
+from app.events import Event, FallbackUsed
 from app.rerank.allowance import Allowance
 from app.rerank.fallback import Fallback, FallbackSpent, Limited
 from app.rerank.query import Document, Query, Ranking
@@ -147,8 +148,8 @@ def query(documents: int) -> Query:
 async def test_when_the_day_is_spent_the_local_refusal_stands(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other, seen = Other(), list[tuple[str, int]]()
-    limited = Limited(other, Allowance(5, None, Days()), lambda *event: seen.append(event))
+    other, events = Other(), list[Event]()
+    limited = Limited(other, Allowance(5, None, Days()), events.append)
     fallback = Fallback(Full, limited)
     caplog.set_level(logging.WARNING)
     assert (await fallback.rank(query(5))).model == "other"
@@ -158,7 +159,7 @@ async def test_when_the_day_is_spent_the_local_refusal_stands(
         assert refusal.value.retry_after == 7.0
         assert isinstance(refusal.value.__cause__, FallbackSpent)
     assert len(other.asked) == 1
-    assert seen == [("sent", 5), *[("refused", 1)] * 3]
+    assert events == [FallbackUsed("sent", 5), *[FallbackUsed("refused", 1)] * 3]
     assert [record.message for record in caplog.records] == [
         "the fallback's documents for today are spent"
     ]

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from app.errors import Draining
+from app.events import BatchDone, Event, PairsWithdrawn
 from app.rerank.batcher import Batcher, Limits
-from app.rerank.events import BatchDone, Withdrawn
-from app.rerank.submission import Scored
 from tests.fakes import FakeEngine, after, pair
 from tests.rerank.bench import batcher, learn_pace, pairs
 from tests.virtual_time import in_virtual_time, now
@@ -38,7 +37,8 @@ async def test_a_batch_is_not_held_unless_that_is_asked_for() -> None:
 @in_virtual_time
 async def test_no_pairs_have_no_scores_and_take_no_time() -> None:
     async with batcher(FakeEngine()) as one:
-        assert await one.submit([]) == Scored([], 0.0, 0.0)
+        job = await one.submit([])
+    assert (job.logits, job.queue, job.compute) == ([], 0.0, 0.0)
 
 
 @in_virtual_time
@@ -56,7 +56,7 @@ async def test_what_arrives_while_a_batch_computes_is_the_next_batch() -> None:
 
 @in_virtual_time
 async def test_an_engine_of_several_streams_is_given_a_second_batch_while_the_first_runs() -> None:
-    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    engine, events = FakeEngine(seconds=1.0), list[Event]()
     async with batcher(engine, events, batch=20, at_once=2) as one:
         answers = await asyncio.gather(
             one.submit(pairs(1)),
@@ -186,7 +186,7 @@ async def test_waiting_and_computing_are_told_apart() -> None:
 
 @in_virtual_time
 async def test_a_batch_reports_its_size_and_its_padding() -> None:
-    events: list[BatchDone | Withdrawn] = []
+    events: list[Event] = []
     async with batcher(FakeEngine(seconds=0.5), events, batch=100) as one:
         await one.submit([pair(30, 1), pair(10, 2)])
     assert events == [BatchDone(pairs=2, tokens=40, padding=20, seconds=0.5, failed=0, budget=100)]
@@ -202,11 +202,11 @@ async def test_the_pace_is_learnt_from_what_batches_took() -> None:
 
 @in_virtual_time
 async def test_what_a_deadline_overtakes_is_withdrawn_and_counted() -> None:
-    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    engine, events = FakeEngine(seconds=1.0), list[Event]()
     async with batcher(engine, events, batch=10) as one:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await one.submit(pairs(1, 2, 3))
         await asyncio.sleep(1)
     assert len(engine.calls) == 1
-    assert Withdrawn(2) in events
+    assert PairsWithdrawn(2) in events

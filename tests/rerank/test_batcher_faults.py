@@ -9,6 +9,7 @@ import pytest
 
 from app.engines import Pair
 from app.errors import DeadlineExceeded, Draining, EngineFailed
+from app.observing import harmless
 from app.rerank.admission import STALE_SECONDS
 from app.rerank.batcher import Batcher, Limits
 from tests.fakes import FakeEngine
@@ -116,7 +117,8 @@ async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixt
     def observe(event: object) -> None:
         raise ZeroDivisionError
 
-    async with Batcher(FakeEngine(seconds=1.0).score, Limits(10, 1000), observe) as one:
+    score = FakeEngine(seconds=1.0).score
+    async with Batcher(score, Limits(10, 1000), harmless(observe)) as one:
         gone = asyncio.create_task(one.submit(pairs(1, 2)))
         await asyncio.sleep(0.5)
         gone.cancel()

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from app.errors import DeadlineExceeded, Draining, InvalidRequest, QueueFull
+from app.events import Event, PairsWithdrawn
 from app.rerank.admission import STALE_SECONDS
 from app.rerank.batcher import Batcher
-from app.rerank.events import BatchDone, Withdrawn
-from app.rerank.submission import Scored
+from app.rerank.submission import Submission
 from tests.fakes import FakeEngine, after
 from tests.rerank.bench import batcher, learn_pace, pairs
 from tests.virtual_time import in_virtual_time, now
@@ -18,7 +18,13 @@ from tests.virtual_time import in_virtual_time, now
 pytestmark = pytest.mark.anyio
 
 
-async def two_batches(one: Batcher) -> list[asyncio.Task[Scored]]:
+def refuse_early(one: Batcher, at_least: int, deadline: float) -> None:
+    """As before tokenizing, with a guess that never matters."""
+    with one.expecting(0, at_least=at_least, deadline=deadline):
+        pass
+
+
+async def two_batches(one: Batcher) -> list[asyncio.Task[Submission]]:
     """Of 40 tokens each: one runs, one waits."""
     queued = []
     for _ in range(2):
@@ -166,9 +172,9 @@ async def test_an_engine_of_several_streams_takes_as_many_batches_before_there_i
 @in_virtual_time
 async def test_a_job_that_may_never_wait_is_refused_before_it_is_tokenized() -> None:
     async with batcher(FakeEngine(), queue=30) as one:
-        one.refuse_early(30, 0, now() + 10)
+        refuse_early(one, 30, now() + 10)
         with pytest.raises(InvalidRequest, match="31 tokens, more than the 30"):
-            one.refuse_early(31, 0, now() + 10)
+            refuse_early(one, 31, now() + 10)
 
 
 @in_virtual_time
@@ -179,9 +185,9 @@ async def test_a_job_behind_a_queue_too_long_for_it_is_refused_before_it_is_toke
         large = asyncio.create_task(one.submit(pairs(*range(4))))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        one.refuse_early(1, 0, now() + 0.405)  # its own tokens are only guessed, and do not count
+        refuse_early(one, 1, now() + 0.405)  # its own tokens are only guessed, and do not count
         with pytest.raises(QueueFull, match=r"about 0\.4 s long, too long for the 0\.3 s"):
-            one.refuse_early(1, 0, now() + 0.3)
+            refuse_early(one, 1, now() + 0.3)
         await large
 
 
@@ -193,7 +199,7 @@ async def test_a_job_that_falls_due_first_does_not_wait_for_the_queue_before_it_
         await learn_pace(one)
         large = asyncio.create_task(one.submit(pairs(*range(50)), priority=9))
         await asyncio.sleep(0)
-        one.refuse_early(1, 0, now() + 1.0)
+        refuse_early(one, 1, now() + 1.0)
         await large
 
 
@@ -286,7 +292,7 @@ async def test_a_service_that_stalled_once_serves_again() -> None:
 
 @in_virtual_time
 async def test_a_cancelled_job_is_withdrawn_and_its_room_is_freed() -> None:
-    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    engine, events = FakeEngine(seconds=1.0), list[Event]()
     async with batcher(engine, events) as one:
         running = asyncio.create_task(one.submit(pairs(1)))
         gone = asyncio.create_task(after(0.1, one.submit(pairs(2, 3))))
@@ -296,7 +302,7 @@ async def test_a_cancelled_job_is_withdrawn_and_its_room_is_freed() -> None:
         assert one.waiting_tokens == 0
         await running
     assert engine.batches == [[1]]
-    assert Withdrawn(2) in events
+    assert PairsWithdrawn(2) in events
 
 
 @in_virtual_time
@@ -312,11 +318,11 @@ async def test_cancelling_one_caller_mid_batch_leaves_neighbours_and_successors_
 
 @in_virtual_time
 async def test_only_the_slices_not_yet_run_are_withdrawn() -> None:
-    engine, events = FakeEngine(seconds=1.0), list[BatchDone | Withdrawn]()
+    engine, events = FakeEngine(seconds=1.0), list[Event]()
     async with batcher(engine, events, batch=20) as one:
         gone = asyncio.create_task(one.submit(pairs(1, 2, 3, 4, 5)))
         await asyncio.sleep(0.5)
         gone.cancel()
         await asyncio.sleep(1.0)
     assert len(engine.calls) == 1
-    assert Withdrawn(3) in events
+    assert PairsWithdrawn(3) in events

@@ -98,7 +98,7 @@ def test_every_request_ends_and_nothing_is_left_behind(seed: int) -> None:
             assert (batcher.waiting_tokens, batcher._running_tokens, batcher._expected) == (0, 0, 0)
             assert (batcher._running, batcher.calls.age, batcher._hanging) == ([], 0.0, None)
             assert (tokenizing.waiting_chars, tokenizing._running) == (0, {})
-            assert reranker._flights._flights == {}
+            assert len(reranker._in_flight) == 0
 
     run()
 

@@ -6,6 +6,7 @@ import pytest
 
 from app.errors import DeadlineExceeded, ScoringFailed, TooLong
 from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
+from app.rerank.ranking import ranked
 from tests.rerank.bench import Bench, order, query
 
 pytestmark = pytest.mark.anyio
@@ -156,7 +157,7 @@ async def test_each_warning_is_told_beside_the_others(monkeypatch: pytest.Monkey
 async def test_each_ranking_is_told_to_the_observer() -> None:
     bench = Bench()
     ranking = await bench.rank("a")
-    assert bench.seen == [ranking]
+    assert bench.events == [ranked(ranking)]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.engines import Encoded, Pair
 from app.rerank.query import Side
-from app.rerank.turns import PORTION, portions
+from app.rerank.turns import PORTION_CHARS, portions
 from tests.fakes import WordEncoder
 from tests.rerank.bench import Bench, order, query
 
@@ -96,7 +96,7 @@ def test_portions_hold_every_text_once_and_no_more_than_they_may(
     found = [portion.texts for portion in portions(texts, around, most=100)]
     assert [text for portion in found for text in portion] == texts
     for portion in found:
-        assert len(portion) <= 1 or sum(around + len(text) for text in portion) <= PORTION
+        assert len(portion) <= 1 or sum(around + len(text) for text in portion) <= PORTION_CHARS
 
 
 async def test_the_best_window_of_a_long_document_counts() -> None:

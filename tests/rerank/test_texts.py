@@ -6,7 +6,7 @@ import pytest
 
 from app.rerank.cache import pair_key
 from app.rerank.query import Document
-from app.rerank.texts import PORTION_CHARS, TEXT_CHARS, is_blank, keys_of
+from app.rerank.texts import MAX_UNBROKEN_CHARS, TEXT_OVERHEAD_CHARS, is_blank, keys_of
 
 pytestmark = pytest.mark.anyio
 
@@ -26,10 +26,10 @@ def test_blank_is_what_stripping_leaves_nothing_of(text: str) -> None:
     assert is_blank(text) == (not text.strip())
 
 
-@pytest.mark.parametrize("size", [PORTION_CHARS, 1])
+@pytest.mark.parametrize("size", [MAX_UNBROKEN_CHARS, 1])
 async def test_others_run_between_the_portions(size: int) -> None:
     """Of few large texts as of many small ones."""
-    count = 4 if size > 1 else 4 * PORTION_CHARS // TEXT_CHARS
+    count = 4 if size > 1 else 4 * MAX_UNBROKEN_CHARS // TEXT_OVERHEAD_CHARS
     turns = 0
 
     async def others() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rerank.turns import PORTION, Portion, Turns, Work, portions
+from app.rerank.turns import PORTION_CHARS, Portion, Turns, Work, portions
 
 
 def work(due: float, *chars: int) -> Work:
@@ -90,13 +90,13 @@ def sizes(found: Sequence[Portion]) -> list[tuple[int, int, int]]:
 
 
 def test_a_portion_counts_what_is_likely_and_is_made_for_the_worst_case() -> None:
-    long = ["x" * PORTION, "y" * PORTION, "z"]
+    long = ["x" * PORTION_CHARS, "y" * PORTION_CHARS, "z"]
     assert sizes(list(portions(long, 10, most=100))) == [(0, 1, 110), (1, 1, 110), (2, 1, 11)]
     assert sizes(list(portions(["ab", "c"], 10, most=100))) == [(0, 2, 23)]
 
 
 def test_a_portion_is_filled_to_the_brim() -> None:
-    half = "x" * (PORTION // 2)
+    half = "x" * (PORTION_CHARS // 2)
     assert [(start, count) for start, count, _ in sizes(list(portions([half] * 4, 0, most=9)))] == [
         (0, 2),
         (2, 2),

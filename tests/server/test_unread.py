@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.wire import GET, App, House, connected, exchange, serving
+from tests.server.wire import GET, App, House, connected, exchange, on_closing, serving
 from tests.virtual_time import in_virtual_time
 
 MEGABYTE = 1 << 20
@@ -162,7 +162,7 @@ async def test_a_caller_that_reads_nothing_is_cut_off_over_a_real_socket() -> No
     closed: asyncio.Queue[str] = asyncio.Queue()
     async with (
         asyncio.timeout(20),
-        serving(App(), closed.put_nowait, write_stall_seconds=0.3) as (server, address),
+        serving(App(), on_closing(closed.put_nowait), write_stall_seconds=0.3) as (server, address),
         connected(address, receive_buffer=4096) as (reader, writer),
     ):
         writer.transport.pause_reading()  # type: ignore[attr-defined]

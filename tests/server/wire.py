@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from uvicorn.server import ServerState
 
+from app.events import ConnectionClosed, Event, Observe, ignore
 from app.server.connections import Connections
 from app.server.limits import Limits
 from app.server.protocol import LimitedProtocol
@@ -191,13 +192,23 @@ class Wire(asyncio.Transport):
         self.reading = not self._closing
 
 
+def on_closing(report: Callable[[str], None]) -> Observe:
+    """An observer that reports why a connection is closed."""
+
+    def observe(event: Event) -> None:
+        assert isinstance(event, ConnectionClosed)
+        report(event.reason)
+
+    return observe
+
+
 class House:
     """A server without sockets: connections are opened by hand, and time is virtual."""
 
     def __init__(self, app: Any = None, **limits: Any) -> None:
         self.app: Any = app or App()
         self.reasons: list[str] = []
-        self.connections = Connections(make_limits(**limits), self.reasons.append)
+        self.connections = Connections(make_limits(**limits), on_closing(self.reasons.append))
         self._config = make_config(self.app, self.connections, lifespan=False)
         self._config.load()
         self._state = ServerState()
@@ -223,7 +234,7 @@ async def settle() -> None:
 @asynccontextmanager
 async def serving(
     app: Any,
-    observe: Callable[[str], None] = lambda reason: None,
+    observe: Observe = ignore,
     drain: Callable[[float], Awaitable[None]] | None = None,
     **limits: Any,
 ) -> AsyncIterator[tuple[Server, tuple[str, int]]]:

@@ -21,7 +21,7 @@ FILES = (
     "batcher.py",
     "cache.py",
     "calls.py",
-    "flights.py",
+    "in_flight.py",
     "pace.py",
     "scheduler.py",
     "submission.py",

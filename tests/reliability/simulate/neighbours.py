@@ -13,7 +13,7 @@ from zlib import crc32
 
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.llm import Ended, OnText, Prompt, Tokens, estimate_prompt
-from app.rerank.cache import Known
+from app.rerank.cache import TextScore
 from app.rerank.query import Query, Ranking, Times
 from app.rerank.ranking import make_ranking
 from app.retrieval.store import Candidate
@@ -51,13 +51,15 @@ class SimulatedRemote:
             raise InjectedTimeout("remote is late", upstream=REMOTE)
         if self._rng.random() < self.rate:
             raise InjectedFailure("remote failed", upstream=REMOTE, status=500)
-        context, known = context_of(query), dict[str, Known]()
+        context, scores = context_of(query), dict[str, TextScore]()
         for document in query.documents:
             if (text := document.text).strip():
                 item = self._reference.encode(context, text)
                 mark = self._reference.mark(query, item, text)
-                known[text] = Known(logit_of(mark), item.tokens, item.whole)
-        ranking = make_ranking(query, known, 0, Times())
+                scores[text] = TextScore(
+                    logit_of(mark), item.tokens, truncated=item.whole > item.tokens
+                )
+        ranking = make_ranking(query, scores, 0, Times())
         return Ranking(
             query, ranking.results, ranking.logits, ranking.usage, model=REMOTE, by=REMOTE
         )

@@ -31,7 +31,7 @@ class Probe:
     def __init__(self, batcher: Batcher, reranker: Reranker, cache: Cache) -> None:
         self._batcher = batcher
         self._scheduler = batcher._scheduler
-        self._flights = reranker._flights._flights
+        self._in_flight = reranker._in_flight
         self._tokenizing = reranker.tokenizing
         self._cache = cache
         self._now = asyncio.get_running_loop().time
@@ -103,7 +103,7 @@ class Probe:
             "waiting tokens": batcher.waiting_tokens,
             "expected tokens": batcher._expected,
             "running tokens": batcher._running_tokens,
-            "flights": len(self._flights),
+            "in flight": len(self._in_flight),
             "waiting characters": self._tokenizing.waiting_chars,
             "portions": len(self._tokenizing._running),
             "calls": batcher.calls.age,

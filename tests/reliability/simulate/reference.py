@@ -9,8 +9,8 @@ from zlib import crc32
 import numpy as np
 
 from app.engines import Encoded, Pair
-from app.rerank.passages import LEAST_ROOM
 from app.rerank.query import Query, Side
+from app.rerank.windows import MIN_ROOM_TOKENS
 
 LONG = "§"  # starts each word of a long document: its score is that of its best word
 
@@ -81,7 +81,7 @@ class Reference:
         return mark
 
     def in_windows(self, query: Query, encoded: Encoded) -> bool:
-        return bool(query.windows) and LEAST_ROOM <= encoded.kept < encoded.document
+        return bool(query.windows) and MIN_ROOM_TOKENS <= encoded.kept < encoded.document
 
 
 def own_mark(context: Context, text: str) -> int:

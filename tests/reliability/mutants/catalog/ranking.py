@@ -1,4 +1,4 @@
-"""Reranker, cache, flights, admission, scheduler and batcher."""
+"""Reranker, cache, scores in flight, admission, scheduler and batcher."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ MUTANTS = [
     ),
     Mutant(
         "a score that is not a number is accepted",
-        "rerank/engine/__init__.py",
+        "engines/__init__.py",
         "if not all(map(math.isfinite, logits)):",
         "if False:",
         SIMULATE,
     ),
     Mutant(
         "too many scores are accepted and shift",
-        "rerank/engine/__init__.py",
+        "engines/__init__.py",
         "if len(logits) != pairs:",
         "if len(logits) < pairs:",
         SIMULATE,
@@ -86,8 +86,8 @@ MUTANTS = [
     ),
     Mutant(
         "the time limit of a request is ignored",
-        "rerank/reranker.py",
-        "async with asyncio.timeout_at(deadline):",
+        "deadline.py",
+        "async with asyncio.timeout_at(self.at):",
         "async with asyncio.timeout_at(None):",
         SIMULATE,
     ),
@@ -205,15 +205,15 @@ MUTANTS = [
     ),
     Mutant(
         "whoever waits for a score waits for ever when it fails",
-        "rerank/flights.py",
-        "                if not flight.landed.done():\n"
-        "                    flight.landed.set_result(None)",
+        "rerank/in_flight.py",
+        "                if not pending.score.done():\n"
+        "                    pending.score.set_result(None)",
         "                pass",
         SIMULATE,
     ),
     Mutant(
         "a score that is being computed stays announced when its request fails",
-        "rerank/flights.py",
+        "rerank/in_flight.py",
         "        try:\n            yield\n        finally:\n            for key",
         "        yield\n        if True:\n            for key",
         SIMULATE,
@@ -221,15 +221,15 @@ MUTANTS = [
     Mutant(
         "a caller who goes away takes those with him who wait for the same score",
         "rerank/reranker.py",
-        "await asyncio.shield(flight.landed)",
-        "await flight.landed",
+        "await asyncio.shield(pending.score)",
+        "await pending.score",
         SIMULATE,
     ),
     Mutant(
         "duplicates are scored as if they were one document less",
         "rerank/ranking.py",
-        "known.get(document.text) for document in query.documents",
-        "known.get(document.text) for document in dict.fromkeys(query.documents)",
+        "scores.get(document.text) for document in query.documents",
+        "scores.get(document.text) for document in dict.fromkeys(query.documents)",
         SIMULATE,
     ),
     Mutant(

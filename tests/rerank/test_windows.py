@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from app.rerank.passages import read_in_windows, windows_of
+from app.rerank.windows import in_windows, windows_of
 from tests.fakes import WordEncoder
 
 TEXT = " ".join(f"w{number:03}" for number in range(300))
@@ -36,5 +36,5 @@ def test_beside_a_query_that_leaves_hardly_any_room_there_are_no_windows() -> No
 
 def test_what_windows_leave_out_counts_as_cut() -> None:
     encoded = WordEncoder().encode("q", ["a b", "c d"], instruction=None, cut="right")
-    assert read_in_windows(9, encoded, complete=True).whole == 6
-    assert read_in_windows(9, encoded, complete=False).whole == 9
+    assert in_windows(9, encoded, complete=True).untruncated_tokens == 6
+    assert in_windows(9, encoded, complete=False).untruncated_tokens == 9
