@@ -34,7 +34,7 @@ class ReaderOutOfMemory(Unreadable):
 def main() -> None:
     max_mb, seconds, memory_mb = (int(word) for word in sys.argv[1:])
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints is not an answer
     logging.disable()  # pypdf warns of each oddity of a broken file; the reason comes as the answer
     bound_memory(memory_mb * 2**20)
     for path in paths(sys.stdin.buffer):

@@ -79,7 +79,7 @@ def metadata_of(source: str, document: FileDocument, section: Section) -> dict[s
 
 
 def titled(section: Section, chunking: Chunking) -> Iterator[str]:
-    """Each chunk under its title, whose words are often what a question asks for."""
+    """Each chunk under its title, whose words are often those of the question."""
     (title_tokens,) = chunking.measure([section.title])
     if not section.title or title_tokens > chunking.tokens // 2:
         yield from cut(section.text, chunking)

@@ -43,7 +43,7 @@ def check_file(path: Path, max_mb: int) -> None:
     """Before it is opened: a pipe would wait for its writer."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise Unreadable(path, "is no regular file")
+        raise Unreadable(path, "is not a regular file")
     if status.st_size > max_mb * 2**20:
         size = status.st_size / 2**20
         raise Unreadable(path, f"has {size:.1f} MB, more than {max_mb} (--max-file-mb)")

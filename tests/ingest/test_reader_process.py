@@ -42,7 +42,9 @@ def test_what_is_read_is_what_this_process_would_have_read(tmp_path: Path) -> No
         ]
 
 
-def test_what_cannot_be_read_is_told_with_its_line(tmp_path: Path, reader: ReaderProcess) -> None:
+def test_what_cannot_be_read_is_reported_with_its_line(
+    tmp_path: Path, reader: ReaderProcess
+) -> None:
     with pytest.raises(Unreadable, match=r"a\.jsonl, line 2: is not valid JSON"):
         reader.read(written(tmp_path / "a.jsonl", '{"text": "x"}\n{'))
     with pytest.raises(Unreadable, match=r"none\.txt: No such file"):
@@ -122,7 +124,7 @@ def test_a_file_of_too_much_text_is_refused(tmp_path: Path) -> None:
         ]
 
 
-def test_a_process_that_dies_is_told_of_the_file_it_read(
+def test_a_process_that_dies_is_reported_with_the_file_it_read(
     tmp_path: Path, reader: ReaderProcess
 ) -> None:
     path = written(tmp_path / "a.txt", "x")

@@ -86,7 +86,7 @@ async def test_what_others_put_there_stays_whatever_it_says_of_its_source(
     assert {"x", "y"} <= {chunk.id for chunk in await writer.held()}
 
 
-async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_what_was_known(
+async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path
 ) -> None:
     await sync(writer, notes)
@@ -98,7 +98,7 @@ async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_what_was_
     assert await sources(writer) == {"a.md", "b.txt", "c.txt"}
 
 
-async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_known(
+async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for a user without the right to; whoever runs the tests may be root."""
@@ -120,7 +120,7 @@ async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_kno
     assert await sources(writer) == {"a.md", "c.txt"}
 
 
-async def test_a_file_that_cannot_be_looked_at_is_reported_and_keeps_what_was_known(
+async def test_a_file_without_a_status_is_reported_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a folder that may be listed and not entered."""
@@ -155,7 +155,7 @@ async def test_what_a_link_out_of_the_folder_leads_to_is_reported_and_goes_from_
     assert await sources(writer) == {"a.md"}
 
 
-async def test_a_file_of_too_many_chunks_is_reported_and_keeps_what_was_known(
+async def test_a_file_of_too_many_chunks_is_reported_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path
 ) -> None:
     await sync(writer, notes)

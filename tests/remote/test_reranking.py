@@ -101,7 +101,7 @@ def test_empty_documents_are_not_sent_and_equal_ones_once(api: str) -> None:
 
 
 @in_virtual_time
-async def test_nothing_is_asked_about_nothing() -> None:
+async def test_without_texts_there_is_no_call() -> None:
     service = Service()
     await service.rank("cohere", "", " ")
     assert service.calls == []
@@ -141,7 +141,7 @@ async def test_only_so_many_calls_are_made_at_once_and_the_others_wait_for_room(
 
 
 @in_virtual_time
-async def test_another_rerankd_is_told_what_it_understands() -> None:
+async def test_another_rerankd_gets_the_options_that_it_takes() -> None:
     service = Service()
     wishes: dict[str, Any] = {"instruction": "i", "cut": "left", "windows": 9, "priority": 3}
     ranking = await service.rank("rerankd", "a", limit=2, **wishes)
@@ -156,7 +156,7 @@ async def test_another_rerankd_is_told_what_it_understands() -> None:
 
 
 @in_virtual_time
-async def test_what_another_rerankd_cut_and_warned_of_is_told() -> None:
+async def test_what_another_rerankd_cut_and_warned_of_is_in_the_ranking() -> None:
     service = Service()
     body = answer([{"index": i, "relevance_score": 1.0} for i in (0, 1)])
     body["usage"]["truncated_documents"] = [1]
@@ -167,7 +167,7 @@ async def test_what_another_rerankd_cut_and_warned_of_is_told() -> None:
 
 
 @in_virtual_time
-async def test_what_another_rerankd_could_not_score_comes_last_and_is_told() -> None:
+async def test_what_another_rerankd_could_not_score_comes_last_and_is_named() -> None:
     service = Service()
     scores = [{"index": i, "relevance_score": score} for i, score in ((1, 1.0), (0, UNSCORED))]
     service.before = [httpx.Response(200, json=answer(scores))]
@@ -201,7 +201,7 @@ async def test_what_a_hosted_api_leaves_out_is_a_warning() -> None:
         ({"truncate": False}, "truncate"),
     ],
 )
-def test_what_would_be_answered_wrongly_is_refused_unasked(
+def test_what_would_get_a_wrong_answer_is_refused_without_a_call(
     api: str, wish: dict[str, Any], field: str
 ) -> None:
     @in_virtual_time

@@ -93,7 +93,7 @@ async def test_a_caller_may_be_less_patient() -> None:
 
 
 @in_virtual_time
-async def test_the_last_failure_is_told_without_what_was_sent() -> None:
+async def test_the_error_of_the_last_failure_does_not_name_what_was_sent() -> None:
     flaky = Flaky([status(500)] * 3)
     with pytest.raises(UpstreamFailed) as caught:
         await call("the store", flaky, THRICE)

@@ -16,7 +16,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What an answer is marked with besides its content."""
+    """What an answer has besides the ranking."""
 
     id: str
     model: str
@@ -35,7 +35,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What tells the dialect of a request where several share a path."""
+    """By these a request's dialect is recognised where several share a path."""
 
     path: str
     # The name and version that the client sends, in lower case.

@@ -41,7 +41,7 @@ def read(path: Path) -> list[FileDocument]:
 
 def row(value: Any, number: int) -> FileDocument:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise BadRow('is no object with a "text"')
+        raise BadRow('is not an object with a "text"')
     title, name = value.get("title") or "", value.get("id", value.get("_id", number))
     if not isinstance(title, str) or not isinstance(name, str | int) or isinstance(name, bool):
         raise BadRow("title must be a text, and id a text or a number")

@@ -23,7 +23,7 @@ def read(path: Path) -> list[FileDocument]:
         raise
     except Exception as error:  # a PDF can contain anything, and pypdf raises errors of any kind
         reason = shorten(f"{type(error).__name__}: {error}", 200)
-        raise Unreadable(path, f"is no PDF that can be read ({reason})") from error
+        raise Unreadable(path, f"is not a PDF that can be read ({reason})") from error
     if count > MAX_PAGES:
         raise Unreadable(path, f"has {count} pages, more than {MAX_PAGES}: split it")
     sections = [Section(f"page {number}", text) for number, text in enumerate(pages, 1)]

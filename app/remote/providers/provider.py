@@ -1,4 +1,4 @@
-"""What a provider is: how it is asked to rank, and how its answer is read. No network."""
+"""What a provider is: how a request is written, and how its answer is read. No network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, FiniteFloat
 from app.rerank.query import Query
 
 Body = dict[str, Any]
-# What a query may ask for besides a ranking.
+# What a query may want besides a ranking.
 Option = Literal["cut", "windows", "document_tokens", "instruction"]
 
 

@@ -33,7 +33,7 @@ async def test_cohere_bills_a_unit_for_each_hundred_documents(client: AsyncClien
     assert answer["meta"]["billed_units"]["search_units"] == 2
 
 
-async def test_cohere_1_ranks_by_the_fields_it_is_told(client: AsyncClient) -> None:
+async def test_cohere_1_ranks_by_the_fields_that_the_request_names(client: AsyncClient) -> None:
     rows = [{"title": "Rules", "body": text, "page": 3} for text in TEXTS]
     body = {"query": QUERY, "documents": rows, "return_documents": True}
     by_body = await post(client, "/v1/rerank", body | {"rank_fields": ["body"]})
@@ -59,7 +59,7 @@ async def test_what_was_cut_is_among_cohere_s_warnings(client: AsyncClient) -> N
 # --- Jina, Voyage -------------------------------------------------------------------------
 
 
-async def test_jina_echoes_documents_as_objects_unless_told_not_to(
+async def test_jina_echoes_documents_as_objects_by_default(
     client: AsyncClient, order: list[int]
 ) -> None:
     body = {"query": {"text": QUERY}, "documents": [{"text": text} for text in TEXTS]}
@@ -73,7 +73,7 @@ async def test_jina_echoes_documents_as_objects_unless_told_not_to(
     assert all("document" not in result for result in bare["results"])
 
 
-async def test_a_body_that_could_be_anybodys_is_answered_to_everybody(
+async def test_a_body_of_no_single_dialect_gets_an_answer_for_clients_of_all(
     client: AsyncClient, order: list[int]
 ) -> None:
     answer = await post(client, "/v1/rerank", BODY | {"top_n": 2})

@@ -54,7 +54,7 @@ async def test_documents_are_shortened_to_max_tokens_per_doc(
     assert whole["results"][0]["relevance_score"] != short["results"][0]["relevance_score"]
 
 
-async def test_cohere_2_tells_which_sentences_made_a_document_score(client: AsyncClient) -> None:
+async def test_cohere_2_gives_the_sentences_that_made_a_document_score(client: AsyncClient) -> None:
     document = f"Dies ist ein Bücherregal. {TEXTS[1]} {TEXTS[2]}"
     body = {"query": QUERY, "documents": [document, TEXTS[0], ""]}
     plain = await post(client, "/v2/rerank", body)
@@ -77,7 +77,7 @@ async def test_cohere_2_tells_which_sentences_made_a_document_score(client: Asyn
     assert "relevant_spans" not in off["results"][0]
 
 
-async def test_by_setting_long_documents_are_read_in_windows_for_everybody(desk: Desk) -> None:
+async def test_by_setting_long_documents_are_read_in_windows_in_every_dialect(desk: Desk) -> None:
     body = {"query": QUERY, "documents": [LONG, "a"]}
     async with desk.open(long_documents="windows") as client:
         usage = (await post(client, "/rerank", body | {"truncate": False}))["usage"]

@@ -49,7 +49,7 @@ async def test_among_equals_the_last_comes_first_for_tei_alone(client: AsyncClie
     assert indices(same["results"]) == [0, 1, 2]
 
 
-async def test_tei_cuts_on_the_side_it_is_told(client: AsyncClient) -> None:
+async def test_tei_cuts_on_the_side_that_the_request_names(client: AsyncClient) -> None:
     body = {"query": "q", "texts": [TEXTS[1] + " river" * 99, "a"], "truncation_direction": "Left"}
     left = await post(client, "/rerank", body)
     right = await post(client, "/rerank", body | {"truncation_direction": "right"})
@@ -96,7 +96,7 @@ async def test_vllm_always_echoes_documents(
 )
 @pytest.mark.parametrize("path", ["/score", "/v1/score", "/vllm/score"])
 @pytest.mark.parametrize("activation", ["use_activation", "activation"])
-async def test_vllm_s_score_keeps_the_order_given(
+async def test_vllm_s_score_keeps_the_order_of_the_request(
     client: AsyncClient, logits: list[float], path: str, body: dict[str, Any], activation: str
 ) -> None:
     answer = await post(client, path, body | {activation: False})
