@@ -25,7 +25,7 @@ class Once:
     def failed(self, error: Exception) -> None:
         if not self._failed:
             fields = {"observer": self._name}
-            logger.error("an observer failed", exc_info=error, extra={"fields": fields})
+            logger.error("observer_failed", exc_info=error, extra={"fields": fields})
         self._failed = True
 
 

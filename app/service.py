@@ -84,8 +84,8 @@ class Service:
         except LoadFailed as error:
             self._fail(error)
         except Exception as error:
-            logger.exception("the model could not be opened")
-            self._fail(LoadFailed(f"unforeseen: {type(error).__name__}; the log has more"))
+            logger.exception("model_failed")
+            self._fail(LoadFailed(f"unexpected {type(error).__name__}: the log has the traceback"))
         else:
             self._settled.set()
             logger.info("ready", extra={"fields": self._local.card.as_fields()})
@@ -97,7 +97,7 @@ class Service:
         if self._fallback is None:
             self._fatal(error)
         else:
-            logger.error("only the fallback answers", extra={"fields": {"why": str(error)}})
+            logger.error("fallback_only", extra={"fields": {"reason": str(error)}})
 
     async def settled(self) -> None:
         await self._settled.wait()

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.context import context_of, open_context
-from app.api.problems import on_unforeseen
+from app.api.problems import on_unexpected
 from app.events import Observe, RequestEnded, RequestRefused, RequestStarted
 from app.service import Service
 
@@ -55,9 +55,9 @@ class Access:
             with Accepted(self._service, scope, receive) as accepted:
                 await self._app(scope, accepted.receive, send_with_id)
         except Exception:  # the last resort: the process must go on
-            logger.exception("unforeseen", extra={"fields": {"request_id": context.id}})
+            logger.exception("unexpected_error", extra={"fields": {"request_id": context.id}})
             if status == CLIENT_GONE:
-                await on_unforeseen(Request(scope))(scope, receive, send_with_id)
+                await on_unexpected(Request(scope))(scope, receive, send_with_id)
         finally:
             self._record(scope, status, time.perf_counter() - started)
 

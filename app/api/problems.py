@@ -1,6 +1,7 @@
-"""Errors as callers see them: one table, one shape (RFC 9457, with what other APIs' clients read).
+"""Errors as callers see them: one table, one shape (RFC 9457, with the fields that clients of other
+APIs read).
 
-Nobody is shown the text of something unforeseen: that goes to the log, under the request id.
+The text of an unexpected error is never shown: it is in the log, under the request id.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from app.server.refusals import REFUSALS
 
 MEDIA_TYPE = "application/problem+json"
 MAX_RETRY_AFTER_MS = 86_400_000
-UNFORESEEN = "an unforeseen error; the log has it by request id"
+UNEXPECTED = "an unexpected error; the log has it under the request id"
 
 logger = logging.getLogger(__name__)
 
@@ -162,8 +163,8 @@ def describe(request: Request, error: Exception) -> Problem:
     if isinstance(error, ServiceError):
         return make_problem(request, kind, str(error) or kind.title, **fault_of(error))
     fields = {"request_id": context.id}
-    logger.error("unforeseen", exc_info=error, extra={"fields": fields})
-    return make_problem(request, kind, UNFORESEEN)
+    logger.error("unexpected_error", exc_info=error, extra={"fields": fields})
+    return make_problem(request, kind, UNEXPECTED)
 
 
 def on_service_error(request: Request, error: Exception) -> Response:
@@ -199,8 +200,8 @@ def on_http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-def on_unforeseen(request: Request) -> Response:
-    return refuse(request, INTERNAL, UNFORESEEN)
+def on_unexpected(request: Request) -> Response:
+    return refuse(request, INTERNAL, UNEXPECTED)
 
 
 def install(app: FastAPI) -> None:

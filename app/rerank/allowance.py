@@ -54,7 +54,7 @@ class Allowance:
         if not taken and self._told != self._day:
             self._told = self._day
             fields = {"limit": self._limit, "used": self._used}
-            logger.warning("the fallback's documents for today are spent", extra={"fields": fields})
+            logger.warning("fallback_documents_spent", extra={"fields": fields})
         return taken
 
     def _take(self, documents: int) -> bool:
@@ -78,7 +78,7 @@ class Allowance:
                     write(file, self._day, self._used)
         except OSError as error:
             fields = {"file": str(file), "reason": error.strerror}
-            logger.error("the fallback's documents are not kept", extra={"fields": fields})
+            logger.error("fallback_file_not_written", extra={"fields": fields})
         return self._take(documents) if taken is None else taken
 
 
@@ -106,7 +106,7 @@ def read(file: Path) -> tuple[date, int]:
 
 def spent(file: Path, error: Exception) -> tuple[date, int]:
     fields = {"file": str(file), "reason": str(error)[:200]}
-    logger.error("the file of the fallback's documents cannot be read", extra={"fields": fields})
+    logger.error("fallback_file_unreadable", extra={"fields": fields})
     return utc_day(), SPENT_DOCUMENTS
 
 

@@ -200,8 +200,8 @@ class Batcher:
                         self._running_tokens += tokens_of(slot.pair for slot in batch)
                         tasks.create_task(self._compute(batch))
         except ExceptionGroup as group:
-            logger.exception("the batcher died")
-            self._crash = f"the batcher died: {type(group.exceptions[0]).__name__}"
+            logger.exception("batcher_crashed")
+            self._crash = f"the batcher crashed: {type(group.exceptions[0]).__name__}"
         finally:
             self._close()
             for slot in chain.from_iterable(self._running):
@@ -261,13 +261,14 @@ class Batcher:
                 return checked(await self._score(pairs), len(pairs))
         except OutOfMemory:
             self._budget = min(self._budget, max(MIN_BATCH_TOKENS, tokens // 2))
-            logger.warning("out of memory: batches are now at most %d tokens", self._budget)
+            fields = {"max_batch_tokens": self._budget}
+            logger.warning("out_of_memory", extra={"fields": fields})
         except asyncio.CancelledError:
             if cancelled():
                 raise
-            logger.exception("scoring %d pairs was cancelled by the engine", len(pairs))
+            logger.exception("scoring_cancelled", extra={"fields": {"pairs": len(pairs)}})
         except Exception:
-            logger.exception("scoring %d pairs failed", len(pairs))
+            logger.exception("scoring_failed", extra={"fields": {"pairs": len(pairs)}})
         if len(pairs) == 1:
             return await self._attempt(pairs) if again else [None]
         half = len(pairs) // 2

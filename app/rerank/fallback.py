@@ -78,5 +78,5 @@ class Fallback:
         except FallbackSpent as error:
             raise refusal from error
         except (InvalidRequest, UpstreamFailed) as error:
-            logger.warning("the fallback failed too", extra={"fields": {"why": str(error)}})
+            logger.warning("fallback_failed", extra={"fields": {"reason": str(error)}})
             raise refusal from error

@@ -33,13 +33,8 @@ async def warm_up(encoder: Encoder, batcher: Batcher) -> Pair:
         wide = Pair(np.resize(answer.ids, width), answer.split)  # its tokens over and over
         await score(batcher, [wide] * (batcher.budget // width))
     if right <= wrong:
-        logger.warning(
-            "self-check: the model finds %r no better an answer than %r to %r; "
-            "is it a reranker, and is its template right?",
-            ANSWER,
-            ASIDE,
-            QUERY,
-        )
+        hint = "the wrong answer scores higher: is this a reranker, and is its template right?"
+        logger.warning("self_check_failed", extra={"fields": {"query": QUERY, "hint": hint}})
     return answer
 
 

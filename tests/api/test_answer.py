@@ -172,7 +172,7 @@ async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
     assert events[-1][0] == "error"
     assert (events[-1][1]["type"], events[-1][1]["status"]) == ("internal", 500)
     assert "secret" not in str(events)
-    assert [one.getMessage() for one in caplog.records if one.exc_info] == ["unforeseen"]
+    assert [one.getMessage() for one in caplog.records if one.exc_info] == ["unexpected_error"]
 
 
 async def test_what_is_answered_is_what_the_schema_says(room: Desk) -> None:

@@ -128,7 +128,7 @@ async def test_an_unforeseen_error_is_a_500_that_tells_nothing(
         response = await client.post("/rerank", json=BODY)
     assert (response.status_code, response.json()["type"]) == (500, "internal")
     assert "secret" not in response.text
-    (record,) = [record for record in caplog.records if record.getMessage() == "unforeseen"]
+    (record,) = [record for record in caplog.records if record.getMessage() == "unexpected_error"]
     assert record.__dict__["fields"]["request_id"] == response.json()["request_id"]
 
 

@@ -206,7 +206,7 @@ def test_once_the_local_model_has_failed_the_fallback_ranks(there: LiveService) 
         assert httpx.get(f"{service.url}/readyz").status_code == 200
         assert ask(service).headers["X-Reranked-By"] == "rerankd"
         assert service.stop() == 0
-    assert "only the fallback answers" in [entry["event"] for entry in service.log]
+    assert "fallback_only" in [entry["event"] for entry in service.log]
 
 
 def test_a_full_queue_goes_to_the_fallback_and_the_rest_stays(there: LiveService) -> None:

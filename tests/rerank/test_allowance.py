@@ -95,7 +95,7 @@ async def test_where_the_file_cannot_be_written_this_process_counts_alone(
 ) -> None:
     allowance = Allowance(10, tmp_path / "nowhere" / "documents.json", Days())
     assert [await allowance.take(count) for count in (8, 3, 2)] == [True, False, True]
-    assert "are not kept" in caplog.text
+    assert "fallback_file_not_written" in caplog.text
 
 
 async def test_a_file_that_cannot_be_read_for_a_moment_does_not_spend_the_day(
@@ -160,6 +160,4 @@ async def test_when_the_day_is_spent_the_local_refusal_stands(
         assert isinstance(refusal.value.__cause__, FallbackSpent)
     assert len(other.asked) == 1
     assert events == [FallbackUsed("sent", 5), *[FallbackUsed("refused", 1)] * 3]
-    assert [record.message for record in caplog.records] == [
-        "the fallback's documents for today are spent"
-    ]
+    assert [record.message for record in caplog.records] == ["fallback_documents_spent"]

@@ -105,7 +105,7 @@ async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
         await asyncio.sleep(0.5)
         waiting = asyncio.create_task(one.submit(pairs(2)))
         await first
-        with pytest.raises(EngineFailed, match="the batcher died: ZeroDivisionError"):
+        with pytest.raises(EngineFailed, match="the batcher crashed: ZeroDivisionError"):
             await waiting
         assert one.problem is not None
         with pytest.raises(EngineFailed):
@@ -126,7 +126,7 @@ async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixt
         with pytest.raises(asyncio.CancelledError):
             await gone
     assert one.waiting_tokens == 0
-    assert caplog.records[-1].message == "an observer failed"
+    assert caplog.records[-1].message == "observer_failed"
 
 
 @in_virtual_time

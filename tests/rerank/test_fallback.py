@@ -22,7 +22,7 @@ from tests.virtual_time import in_virtual_time
 
 LOADING = Loading("the model is loading", retry_after=1.0)
 FULL = QueueFull("no room", retry_after=0.5)
-CRASHED = EngineFailed("the batcher died")
+CRASHED = EngineFailed("the batcher crashed")
 FAILED = ScoringFailed("the model could not score any document")
 
 

@@ -74,5 +74,5 @@ def test_a_model_that_ranks_a_known_pair_the_wrong_way_round_is_warned_of(
         run(WordEncoder())
         assert caplog.records == []
         run(Reversed())
-    assert "self-check" in caplog.text
+    assert "self_check_failed" in caplog.text
     assert len(ANSWER.split()) > len(ASIDE.split())

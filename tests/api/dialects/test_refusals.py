@@ -202,7 +202,7 @@ async def test_an_unforeseen_error_is_written_in_the_dialect_too(
         response = await client.post("/v2/rerank", json=DOCUMENTS)
     assert response.status_code == 500
     assert "secret" not in response.text
-    assert "unforeseen" in response.json()["message"]
+    assert "unexpected" in response.json()["message"]
 
 
 @pytest.mark.parametrize(
