@@ -47,7 +47,7 @@ def write(name: str, what: str, packages: Sequence[str]) -> None:
 
 
 def main() -> None:
-    runtime = blocks(compile_lock(".[ingest,postgres]\n", "--no-emit-package", "rerankd"))
+    runtime = blocks(compile_lock(".[faiss,ingest,postgres]\n", "--no-emit-package", "rerankd"))
     others = [block for block in runtime if not CUDA.match(block)]
     write("requirements.lock", "what the service runs on, but for torch", others)
     cuda = [block for block in runtime if CUDA.match(block)]

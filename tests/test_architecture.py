@@ -25,7 +25,8 @@ ONLY_IN = {
         "retrieval.stores.sqlite_file",
         "retrieval.stores.sqlite_journal",
     },
-    "psycopg": {"retrieval.stores.pgvector"},
+    "faiss": {"retrieval.stores.faiss", "retrieval.stores.faiss_collection"},
+    "psycopg": {"retrieval.stores.pgvector_table"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},
     # Refusals are listed with the other problems, and the reasons of closing with the metrics.
@@ -33,7 +34,10 @@ ONLY_IN = {
     "app.api": {"compose", "api", "commands"},
     "app.answer": {"compose", "api", "answer", "commands", "service", "metrics"},
     "app.llm": {"compose", "answer", "llm", "metrics", "api.answer_bodies", "settings"},
-    "app.retrieval": {"compose", "answer", "ingest", "retrieval", "commands", "api"},
+    "app.retrieval": {"compose", "answer", "ingest", "retrieval", "commands", "api"}
+    | {"settings.retrieval"},
+    "app.retrieval.stores": {"retrieval.address", "retrieval.opening", "retrieval.stores"}
+    | {"compose.answer", "settings.retrieval"},
     "app.ingest": {"ingest", "commands"},
     "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"},
     "app.text": {"text", "rerank", "answer", "ingest"},

@@ -1,4 +1,6 @@
-"""The README's tables say what the code says. `python -m tests.test_readme` writes them anew."""
+"""Tables of the README and of docs/ say what the code says. `python -m tests.test_readme` writes
+them anew.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,13 @@ from app.api.problems import TYPES
 from app.compose.app import create_app
 from app.errors import LoadFailed
 from app.metrics import Metrics
+from app.retrieval.stores import STORES
 from app.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CLIENTS = ROOT / "docs" / "clients.md"
+STORES_PAGE = ROOT / "docs" / "stores.md"
 
 
 def shown(default: object) -> str:
@@ -69,11 +73,24 @@ def dialects_table() -> str:
     return "\n".join(["| dialect | paths |", "|---|---|", *rows])
 
 
+def stores_table() -> str:
+    rows = [
+        f"| [{kind.title}](#{kind.title.lower().replace(' ', '-')}) "
+        f"| {', '.join(f'`{example}`' for example in kind.examples)} "
+        f"| {kind.reads} | {'no' if isinstance(kind.open_writer, str) else 'yes'} "
+        f"| {f'`{kind.extra}`' if kind.extra else ''} | {kind.tested_against} |"
+        for kind in dict.fromkeys(STORES.values())
+    ]
+    head = "| store | URL | reads | `rerankd ingest` fills it | needs the extra | tested against |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "clients": (README, clients_table),
     "settings": (README, settings_table),
     "metrics": (README, metrics_table),
     "dialects": (CLIENTS, dialects_table),
+    "stores": (STORES_PAGE, stores_table),
 }
 
 
@@ -87,6 +104,11 @@ def block(name: str, text: str) -> str:
 def test_a_table_is_what_the_code_says(name: str) -> None:
     page, table = TABLES[name]
     assert block(name, page.read_text()) == table()
+
+
+def test_every_store_has_a_section_of_its_own() -> None:
+    headings = STORES_PAGE.read_text().splitlines()
+    assert [kind.title for kind in STORES.values() if f"## {kind.title}" not in headings] == []
 
 
 def test_every_field_of_a_request_is_in_the_readme() -> None:

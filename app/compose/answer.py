@@ -16,7 +16,8 @@ from app.llm.client import Asking
 from app.metrics import Metrics
 from app.observing import harmless
 from app.rerank.query import Ranker
-from app.retrieval.opening import DEFAULT_STORE, FirstStage, open_retriever
+from app.retrieval.opening import FirstStage, open_retriever
+from app.retrieval.stores import DEFAULT_STORE
 from app.settings import Settings
 from app.settings.answering import NO_KEY
 

@@ -1,1 +1,1 @@
-"""Candidates for a question: stores, embedders, and their lists fused."""
+"""Candidates for a query: stores, embedders, and the fusion of lists."""

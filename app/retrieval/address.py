@@ -1,50 +1,35 @@
-"""Where a store is: `chroma+https://host:8000/name?text=body`, read once."""
+"""Reads the address of a store, such as `chroma+https://host:8000/name?text=body`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from app.errors import LoadFailed
+from app.retrieval.stores import STORES
+from app.retrieval.stores.kind import Address
 
-PORTS = {"chroma": 8000, "qdrant": 6333, "elasticsearch": 9200, "opensearch": 9200}
-KINDS = ("sqlite", "chroma", "postgresql", "qdrant", "elasticsearch", "opensearch", "template")
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Everything but `kind` may hold a password, so nothing else is shown."""
-
-    kind: str
-    path: str = field(repr=False)
-    options: Mapping[str, str] = field(repr=False)
-    base: str = field(default="", repr=False)  # of a store over HTTP, without credentials
-    login: tuple[str, str] | None = field(default=None, repr=False)
-    url: str = field(default="", repr=False)  # as given, of a store that is not over HTTP
+TRANSPORTS = ("", "http", "https")
 
 
 def read_address(text: str) -> Address:
+    """The text of a ValueError never holds the address, which may hold a password."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise LoadFailed("setting store: not a URL") from error
-    kind, _, transport = parts.scheme.partition("+")
-    kind = "postgresql" if kind == "postgres" else kind
-    if kind not in KINDS or transport not in ("", "http", "https"):
-        raise LoadFailed(f"setting store: a URL begins with one of {', '.join(KINDS)}")
+        raise ValueError("not a URL") from error
+    scheme, _, transport = parts.scheme.partition("+")
+    if scheme not in STORES or transport not in TRANSPORTS:
+        raise ValueError(f"a URL begins with one of {', '.join(STORES)}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if kind in ("sqlite", "template", "postgresql"):
-        place = text.partition(":")[2]
-        path = place.partition("?")[0]
-        path = path.removeprefix("//") if kind != "postgresql" else path
-        if not path:
-            raise LoadFailed(f"setting store: {kind}: names no file")
-        return Address(kind, path, options, url=f"{kind}:{place}")
+    default_port = STORES[scheme].default_port
+    if default_port is None:
+        path = text.partition(":")[2].partition("?")[0].removeprefix("//")
+        if not path and not options:
+            raise ValueError(f"{scheme}: names no file or database")
+        return Address(scheme, path, options, text)
     if not parts.hostname:
-        raise LoadFailed(f"setting store: {kind}:// names no host")
+        raise ValueError(f"{scheme}:// names no host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    base = f"{transport or 'http'}://{host}:{port or PORTS[kind]}"
-    return Address(kind, parts.path.strip("/"), options, base, login)
+    base = f"{transport or 'http'}://{host}:{port or default_port}"
+    return Address(scheme, parts.path.strip("/"), options, text, base, login)

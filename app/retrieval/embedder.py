@@ -1,4 +1,4 @@
-"""Questions and passages to vectors: a local model, or an OpenAI-compatible endpoint."""
+"""Turns queries and passages into vectors: a local model, or an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from app.retrieval.endpoint import Endpoint, as_number, reading
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-AT_ONCE = 32  # texts
-LARGEST = 3.4e38  # that four bytes hold
+BATCH_TEXTS = 32
+# Stores keep numbers in four bytes.
+MAX_FLOAT32 = 3.4e38
 
 
 class Embedder(Protocol):
-    """Fails with UpstreamFailed or UpstreamTimeout, and nothing else."""
+    """Raises only UpstreamFailed or UpstreamTimeout."""
 
     name: str
 
@@ -30,7 +31,7 @@ class Embedder(Protocol):
 
 
 class LocalEmbedder:
-    """A sentence-transformers model on a thread of its own, with the model's own prompts."""
+    """A sentence-transformers model on its own thread, with the model's own prompts."""
 
     name = "embedder"
 
@@ -48,7 +49,7 @@ class LocalEmbedder:
         def work() -> list[list[float]]:
             vectors = encode(
                 list(texts),
-                batch_size=AT_ONCE,
+                batch_size=BATCH_TEXTS,
                 show_progress_bar=False,
                 normalize_embeddings=True,
             )
@@ -94,10 +95,10 @@ class RemoteEmbedder:
         return await self.embed_passages(texts)
 
     async def embed_passages(self, texts: Sequence[str]) -> list[list[float]]:
-        found: list[list[float]] = []
-        for start in range(0, len(texts), AT_ONCE):
-            found += await self._embed(texts[start : start + AT_ONCE])
-        return found
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), BATCH_TEXTS):
+            vectors += await self._embed(texts[start : start + BATCH_TEXTS])
+        return vectors
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
@@ -107,9 +108,9 @@ class RemoteEmbedder:
         with reading(self.name):
             rows = sorted(answer["data"], key=lambda row: int(row["index"]))
             vectors = [[as_number(number) for number in row["embedding"]] for row in rows]
-            if any(abs(number) > LARGEST for vector in vectors for number in vector):
+            if any(abs(number) > MAX_FLOAT32 for vector in vectors for number in vector):
                 raise ValueError("more than stores can hold")
-            if len(vectors) != len(texts) or len({len(one) for one in vectors}) != 1:
+            if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) != 1:
                 raise ValueError("not a vector for each text")
             return vectors
 

@@ -1,4 +1,4 @@
-"""The first stage as one: all stores with all queries at once, fused."""
+"""The first stage: all stores search for all queries at once, and their lists are fused."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from app.retrieval.store import (
     Store,
 )
 
-NAMED = re.compile(COLLECTION)
+COLLECTION_NAME = re.compile(COLLECTION)
 MAX_PASSAGE_CHARS = 200_000
 Vectors = asyncio.Task[list[list[float]]]
-Observe = Callable[[str, str, float], None]  # who was asked, the outcome, seconds
+# Receives the name of the store or embedder, the outcome and the seconds.
+Observe = Callable[[str, str, float], None]
 Answer = TypeVar("Answer")
 
 
@@ -63,30 +64,32 @@ class Retriever:
         vectors = self._embed(queries)
         outcomes = await asyncio.gather(
             *(
-                self._search(store, search, place, vectors)
+                self._search(store, search, position, vectors)
                 for store in self._stores
-                for place, search in enumerate(searches)
+                for position, search in enumerate(searches)
             )
         )
         for outcome in outcomes:
             if isinstance(outcome, InvalidRequest):
                 raise outcome
-        lists = [one for one in outcomes if isinstance(one, list)]
-        failures = [one for one in outcomes if isinstance(one, UpstreamFailed)]
+        lists = [outcome for outcome in outcomes if isinstance(outcome, list)]
+        failures = [outcome for outcome in outcomes if isinstance(outcome, UpstreamFailed)]
         if failures and not lists:
             raise failures[0]
-        warnings = dict.fromkeys(f"{one}: its candidates are missing" for one in failures)
+        warnings = dict.fromkeys(f"{failure}: its candidates are missing" for failure in failures)
         return self._bounded(fuse(lists, k), list(warnings))
 
     def _bounded(self, candidates: Sequence[Candidate], warnings: list[str]) -> Retrieved:
-        """What a store holds is nobody's promise: a book in one passage would hold up everybody."""
-        most = self._passage_chars
+        """Stores may hold passages of any length: a whole book would delay all requests."""
+        limit = self._passage_chars
         kept = [
-            replace(each, text=each.text[:most]) if len(each.text) > most else each
-            for each in candidates
+            replace(candidate, text=candidate.text[:limit])
+            if len(candidate.text) > limit
+            else candidate
+            for candidate in candidates
         ]
-        if cut := sum(len(each.text) > most for each in candidates):
-            warnings.append(f"{cut} passages were cut to {most} characters (max_document_chars)")
+        if cut := sum(len(candidate.text) > limit for candidate in candidates):
+            warnings.append(f"{cut} passages were cut to {limit} characters (max_document_chars)")
         return Retrieved(kept, tuple(warnings))
 
     async def close(self) -> None:
@@ -106,11 +109,11 @@ class Retriever:
         return asyncio.create_task(call, name="embed")
 
     async def _search(
-        self, store: Store, search: Search, place: int, vectors: Vectors | None
+        self, store: Store, search: Search, position: int, vectors: Vectors | None
     ) -> list[Candidate] | UpstreamFailed | InvalidRequest:
         try:
             if store.reads == "vector" and vectors is not None:
-                search = replace(search, vector=(await vectors)[place])
+                search = replace(search, vector=(await vectors)[position])
             return await self._timed(store.name, store.search(search))
         except (UpstreamFailed, InvalidRequest) as error:
             return error
@@ -130,8 +133,8 @@ class Retriever:
 
 
 def check(filters: Mapping[str, Any], collection: str | None) -> None:
-    """Names go into addresses and statements of stores; values are compared as they are."""
-    if collection is not None and not NAMED.fullmatch(collection):
+    """Names become part of addresses and statements of stores; values are only compared."""
+    if collection is not None and not COLLECTION_NAME.fullmatch(collection):
         raise InvalidRequest(
             "collection: at most 128 letters, digits, dots, hyphens and underscores, the first a "
             "letter or digit",
@@ -150,7 +153,7 @@ def check(filters: Mapping[str, Any], collection: str | None) -> None:
 
 
 def check_name(name: str) -> None:
-    """`$` begins an operator in many languages of queries, and in none a name."""
+    """In many query languages `$` begins an operator; in none it begins a name."""
     if len(name) > MAX_FILTER_NAME:
         raise InvalidRequest(
             f"filters: a name holds {len(name)} characters, more than the limit of "
@@ -180,7 +183,7 @@ def check_value(field: str, value: Any) -> None:
 
 
 def comparable(value: Any) -> bool:
-    """What JSON and every store's own language can say."""
+    """Whether JSON and the query language of every store can express the value."""
     if isinstance(value, int | float):
         return -(2**63) <= value < 2**63
     return isinstance(value, str) and "\0" not in value

@@ -1,4 +1,4 @@
-"""What a first stage is asked for and what it gives back."""
+"""What a store receives and what it returns."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from typing import Any, Literal, Protocol
 
 COLLECTION = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 MAX_FILTERS = 32
-MAX_FILTER_NAME = 128  # characters
-MAX_FILTER_TEXT = 4096  # characters
+MAX_FILTER_NAME = 128
+MAX_FILTER_TEXT = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage as a store holds it. `metadata` may have source, section, doc_id and more."""
+    """A passage of a store. `metadata` may have source, section, doc_id and more.
+
+    `score` is the store's own: higher is better, and the scale may be any.
+    """
 
     id: str
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    score: float | None = None  # the store's own; higher is better, whatever its scale
+    score: float | None = None
 
     @property
     def body(self) -> str:
-        """The text without the titles of its section, which `rerankd ingest` puts above it."""
+        """The text without the headings of its section, which `rerankd ingest` puts above it."""
         return self.text.removeprefix(f"{self.metadata.get('section', '')}\n\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """`vector` is there for stores that read vectors. Filters ask for equal metadata values."""
+    """Only stores that read vectors receive `vector`. Filters require equal metadata values."""
 
     text: str
     k: int
@@ -39,10 +42,10 @@ class Search:
 
 
 class Store(Protocol):
-    """One first stage.
+    """Finds candidates.
 
-    Fails with UpstreamFailed or UpstreamTimeout, or with InvalidRequest for a search that it cannot
-    put into words, and nothing else.
+    Raises only UpstreamFailed or UpstreamTimeout, or InvalidRequest for a search that it cannot
+    express.
     """
 
     name: str

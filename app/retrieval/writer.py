@@ -1,4 +1,4 @@
-"""A store as `rerankd ingest` writes it."""
+"""A store as `rerankd ingest` fills it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from uuid import UUID
 from app.errors import UpstreamFailed
 from app.retrieval.store import Candidate
 
-CHUNK_NAMESPACE = UUID("7b1e62c0-5c0f-4d43-9b0e-6f2f3d2c9a11")  # ids of chunks are made in it
+# Ids of chunks are UUIDs of this namespace.
+CHUNK_NAMESPACE = UUID("7b1e62c0-5c0f-4d43-9b0e-6f2f3d2c9a11")
 
 
 class Held(NamedTuple):
-    """A chunk that a store has. Without both names it is not from `rerankd ingest`."""
+    """A chunk in a store. `rerankd ingest` writes both names; other programs may not."""
 
     id: str
     source: str | None
@@ -21,7 +22,7 @@ class Held(NamedTuple):
 
 
 def held_as(name: str, facts: Mapping[str, Any]) -> Held:
-    """What others wrote may have values of any type under these names."""
+    """What other programs wrote may have values of any type under these names."""
     source, parent = facts.get("source"), facts.get("parent_doc_id")
     return Held(
         name,
@@ -30,17 +31,17 @@ def held_as(name: str, facts: Mapping[str, Any]) -> Held:
     )
 
 
-def check_size(store: str, held: int, given: int) -> None:
-    if held != given:
+def check_size(store: str, held: int, received: int) -> None:
+    if held != received:
         raise UpstreamFailed(
-            f"{store} has vectors of another embedder, of {held} numbers and not {given}: set "
+            f"{store} has vectors of another embedder, of {held} numbers and not {received}: set "
             "that one as RERANKD_EMBEDDER, or another RERANKD_COLLECTION",
             upstream=store,
         )
 
 
 class StoreWriter(Protocol):
-    """One collection. Fails as a store does."""
+    """A collection that can be written. Raises the same errors as a store."""
 
     name: str
     wants_vectors: bool
@@ -48,7 +49,7 @@ class StoreWriter(Protocol):
     async def held(self) -> list[Held]: ...
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
-        """`vectors` is empty where none are wanted. A chunk with a known id is replaced."""
+        """`vectors` is empty if none are wanted. A chunk that has the id of another replaces it."""
         ...
 
     async def remove(self, ids: Sequence[str]) -> None: ...

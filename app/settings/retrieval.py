@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from typing import Annotated
 
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+from app.retrieval.address import read_address
+from app.retrieval.store import COLLECTION
+from app.retrieval.stores import DEFAULT_STORE
 from app.settings.serving import Secrets
 
 
+def check_addresses(stores: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for store in stores:
+        read_address(store.get_secret_value())
+    return stores
+
+
 class Retrieval(BaseModel):
-    store: Secrets = Field(
+    store: Annotated[Secrets, AfterValidator(check_addresses)] = Field(
         (),
         description="Where candidates come from: one URL, or several, comma-separated, whose "
-        "lists are fused; none: `sqlite:rerankd.db`",
+        f"lists are fused; none: `{DEFAULT_STORE}`",
     )
-    store_api_key: SecretStr | None = Field(None, description="Key that stores over HTTP ask for")
+    store_api_key: SecretStr | None = Field(None, description="Key for stores over HTTP")
     store_timeout_ms: int = Field(5000, ge=1, description="Time limit of one search in a store")
     collection: str = Field(
         "rerankd",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$",
+        pattern=COLLECTION,
         description="Collection, table or index that is searched, unless a caller names another",
     )
     embedder: str = Field(
         "",
-        description="What turns questions into vectors: a sentence-transformers folder or hub "
+        description="What turns queries into vectors: a sentence-transformers folder or hub "
         "name, or an OpenAI-compatible URL that ends in /v1; none: words only",
     )
-    embedder_model: str = Field("", description="Model that an embedder by URL is asked for")
+    embedder_model: str = Field("", description="Model of an embedder by URL")
     embedder_api_key: SecretStr | None = Field(None, description="Key of an embedder by URL")
     embedder_timeout_ms: int = Field(
         10_000, ge=1, description="Time limit of one call to an embedder by URL"

@@ -82,7 +82,7 @@ def test_a_file_that_makes_no_sense_spends_the_day_and_says_so(
     file.write_bytes(content)
     allowance = Allowance(10, file)
     assert not asyncio.run(allowance.take(1))
-    assert "cannot be read" in caplog.text
+    assert "fallback_file_unreadable" in caplog.text
 
 
 def test_an_empty_file_is_a_new_one(file: Path) -> None:

@@ -101,7 +101,7 @@ def test_if_neither_can_the_local_refusal_holds_and_the_log_says_why(
             await Fallback(lambda: Fake("local", FULL), Fake("other", error)).rank(query())
         assert caught.value.retry_after == 0.5
         (record,) = caplog.records
-        assert vars(record)["fields"] == {"why": str(error)}
+        assert vars(record)["fields"] == {"reason": str(error)}
 
     test()
 

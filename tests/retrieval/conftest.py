@@ -75,6 +75,6 @@ def store_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def store_url(store_kind: str) -> Iterator[str]:
-    """A server of our own in the place of a store that cannot be had here."""
+    """A server of our own, because the real store is not available here."""
     with serving(MAKERS[store_kind]()) as port:
         yield f"{store_kind}://127.0.0.1:{port}"

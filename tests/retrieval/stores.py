@@ -28,7 +28,7 @@ async def fill(stage: FirstStage, passages: Sequence[Candidate] = PASSAGES) -> N
         await writer.held()
         vectors = []
         if embedder is not None:
-            vectors = await embedder.embed_passages([one.text for one in passages])
+            vectors = await embedder.embed_passages([passage.text for passage in passages])
         await writer.put(passages, vectors)
 
 
@@ -42,5 +42,5 @@ async def filled(
 
 
 async def ids(retriever: Retriever, query: str, k: int = 2, **filters: Any) -> list[str]:
-    found = await retriever.retrieve([query], k=k, filters=filters, collection=None)
-    return [one.id for one in found.candidates]
+    result = await retriever.retrieve([query], k=k, filters=filters, collection=None)
+    return [candidate.id for candidate in result.candidates]

@@ -31,15 +31,15 @@ async def test_a_model_that_is_not_there_is_refused_at_start(tmp_path: Path) -> 
         await load_embedder(str(tmp_path / "none"), offline=True)
 
 
-async def test_an_endpoint_is_asked_in_batches_and_its_order_is_ours() -> None:
+async def test_an_endpoint_gets_batches_and_its_vectors_are_in_the_order_of_the_texts() -> None:
     bodies = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         bodies.append(json.loads(request.content))
         assert request.url == "http://embedder.test/v1/embeddings"
         rows = [
-            {"index": place, "embedding": [float(text), 0]}
-            for place, text in enumerate(bodies[-1]["input"])
+            {"index": position, "embedding": [float(text), 0]}
+            for position, text in enumerate(bodies[-1]["input"])
         ]
         return httpx.Response(200, json={"data": rows[::-1], "model": "m"})
 

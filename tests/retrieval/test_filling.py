@@ -1,4 +1,4 @@
-"""Qdrant, Elasticsearch and OpenSearch filled by `rerankd ingest`, by a server in their place."""
+"""`rerankd ingest` fills Qdrant, Elasticsearch and OpenSearch, each replaced by our own server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from app.retrieval.writer import Held
 from tests.retrieval.stand_ins.filling import (
     TLS,
     Embedding,
-    found,
     put,
+    search,
     stage_of,
     with_vectors,
     writer_at,
@@ -29,8 +29,8 @@ from tests.retrieval.stand_ins.filling import (
 pytestmark = pytest.mark.anyio
 
 
-def rows(number: int) -> list[Candidate]:
-    return [Candidate(f"row {place}", f"cats {place}", {"n": place}) for place in range(number)]
+def rows(count: int) -> list[Candidate]:
+    return [Candidate(f"row {number}", f"cats {number}", {"n": number}) for number in range(count)]
 
 
 async def test_all_pages_are_listed(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,11 +39,11 @@ async def test_all_pages_are_listed(store_url: str, monkeypatch: pytest.MonkeyPa
     async with writer_at(with_vectors(store_url)) as writer:
         for number in (3, 7):
             await put(writer, *rows(number))
-            assert {one.id for one in await writer.held()} == {one.id for one in rows(number)}
-        await writer.remove([one.id for one in rows(5)])
-        assert {one.id for one in await writer.held()} == {"row 5", "row 6"}
+            assert {held.id for held in await writer.held()} == {held.id for held in rows(number)}
+        await writer.remove([held.id for held in rows(5)])
+        assert {held.id for held in await writer.held()} == {"row 5", "row 6"}
         await writer.remove(["row 5", "never there"])
-        assert [one.id for one in await writer.held()] == ["row 6"]
+        assert [held.id for held in await writer.held()] == ["row 6"]
 
 
 async def test_passages_lie_where_the_address_says(store_url: str) -> None:
@@ -52,14 +52,14 @@ async def test_passages_lie_where_the_address_says(store_url: str) -> None:
     async with writer_at(at) as writer:
         await put(writer, Candidate("x", "Cats purr.", facts))
         assert await writer.held() == [Held("x", "a.md", "p")]
-    (cat,) = await found(at, year=2020)
+    (cat,) = await search(at, year=2020)
     assert (cat.id, cat.text, cat.metadata) == ("x", "Cats purr.", facts)
-    assert await found(at, year=2021) == []
+    assert await search(at, year=2021) == []
 
 
 async def test_metadata_that_would_hide_the_passage_are_refused(store_url: str) -> None:
     async with writer_at(with_vectors(store_url)) as writer:
-        with pytest.raises(UpstreamFailed, match=r"in the field text .* with \?metadata="):
+        with pytest.raises(UpstreamFailed, match=r"in the field text, .* with \?metadata="):
             await put(writer, Candidate("x", "Cats purr.", {"text": "other"}))
         assert await writer.held() == []
 
@@ -73,16 +73,16 @@ async def test_filters_know_every_kind_of_value(store_url: str, value: Any, othe
         await put(
             writer, Candidate("x", "cats", {"v": value}), Candidate("y", "cats", {"v": other})
         )
-    assert [one.id for one in await found(at, v=value)] == ["x"]
-    assert [one.metadata for one in await found(at, v=other)] == [{"v": other}]
+    assert [candidate.id for candidate in await search(at, v=value)] == ["x"]
+    assert [candidate.metadata for candidate in await search(at, v=other)] == [{"v": other}]
 
 
 async def test_one_name_may_have_values_of_several_kinds(store_url: str) -> None:
     at = with_vectors(store_url)
     async with writer_at(at) as writer:
         await put(writer, Candidate("x", "cats", {"v": 2020}), Candidate("y", "cats", {"v": "old"}))
-    assert [one.id for one in await found(at, v=2020)] == ["x"]
-    assert [one.id for one in await found(at, v="old")] == ["y"]
+    assert [candidate.id for candidate in await search(at, v=2020)] == ["x"]
+    assert [candidate.id for candidate in await search(at, v="old")] == ["y"]
 
 
 async def test_a_store_that_has_no_such_vectors_says_how_to_name_them(store_url: str) -> None:
@@ -99,15 +99,13 @@ async def test_vectors_of_another_length_name_the_setting(store_url: str) -> Non
     async with writer_at(with_vectors(store_url)) as writer:
         with pytest.raises(UpstreamFailed, match="of 2 numbers and not 3: set that one as RERANKD"):
             await writer.put([Candidate("y", "cats")], [[1.0, 2.0, 3.0]])
-        assert [one.id for one in await writer.held()] == ["x"]
+        assert [held.id for held in await writer.held()] == ["x"]
 
 
-async def test_what_others_put_there_stays_whatever_its_source(
-    store_url: str, tmp_path: Path
-) -> None:
+async def test_what_other_programs_wrote_stays(store_url: str, tmp_path: Path) -> None:
     """Theirs may say anything under our names."""
     sources: Sequence[dict[str, Any]] = [{"source": 7, "parent_doc_id": 7}, {}]
-    theirs = [Candidate(f"t{place}", "cats", facts) for place, facts in enumerate(sources)]
+    theirs = [Candidate(f"t{number}", "cats", facts) for number, facts in enumerate(sources)]
     note = tmp_path / "a.txt"
     note.write_text("cats")
     chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
@@ -119,14 +117,14 @@ async def test_what_others_put_there_stays_whatever_its_source(
         note.unlink()
         report = await Sync(writer, embedder, chunking).run([tmp_path])
         assert report.removed == 1
-        assert {one.id for one in await writer.held()} == {"t0", "t1"}
+        assert {held.id for held in await writer.held()} == {"t0", "t1"}
 
 
 JUNK: Sequence[Any] = (None, [], 7, {}, {"result": []}, {"docs": 1}, {"items": 1, "errors": True})
 
 
 @pytest.mark.parametrize("junk", JUNK)
-async def test_junk_is_called_junk(store_kind: str, junk: Any) -> None:
+async def test_junk_is_an_error_that_says_so(store_kind: str, junk: Any) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=junk))
     async with open_writer(stage_of(f"{store_kind}://store.test"), transport=transport) as (
         writer,
@@ -149,10 +147,10 @@ async def test_a_point_of_others_keeps_its_own_id(store_url: str) -> None:
         root = f"http{store_url[store_url.index(':') :]}/collections/docs/points?wait=true"
         points = [{"id": 42, "vector": [0.1, 0.2], "payload": theirs}]
         (await client.put(root, json={"points": points})).raise_for_status()
-    assert {(one.id, *one.metadata) for one in await found(store_url)} == {
+    assert {(candidate.id, *candidate.metadata) for candidate in await search(store_url)} == {
         ("42", "rerankd_id"),
         ("ours", "n"),
     }
     async with writer_at(store_url) as writer:
         await writer.remove(["42", "ours"])
-        assert [one.id for one in await writer.held()] == ["42"]
+        assert [held.id for held in await writer.held()] == ["42"]

@@ -13,7 +13,7 @@ from app.ingest.chunking import Chunking, file_id
 from app.ingest.syncing import Sync
 from app.retrieval.opening import open_writer
 from app.retrieval.store import Candidate
-from tests.retrieval.stand_ins.filling import found, put, stage_of, writer_at
+from tests.retrieval.stand_ins.filling import put, search, stage_of, writer_at
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +35,10 @@ async def test_without_an_embedder_words_are_enough(store_url: str, tmp_path: Pa
     assert await sync() == (0, 0, 1, 0)
     note.write_text("# Cats\nCats hiss.")
     assert await sync() == (0, 1, 0, 0)
-    (cats,) = await found(store_url, "hiss", source=note.as_posix())
+    (cats,) = await search(store_url, "hiss", source=note.as_posix())
     assert cats.text == "Cats\n\nCats hiss."
     assert cats.metadata["parent_doc_id"] == file_id(note.as_posix())
-    assert await found(store_url, "purr") == []
+    assert await search(store_url, "purr") == []
     note.unlink()
     assert await sync() == (0, 0, 0, 1)
 
@@ -47,8 +47,10 @@ async def test_without_an_embedder_words_are_enough(store_url: str, tmp_path: Pa
 async def test_words_of_an_index_with_vectors_come_without_their_vectors(store_url: str) -> None:
     async with writer_at(f"{store_url}?vector=embedding") as writer:
         await put(writer, Candidate("x", "cats", {"n": 1}))
-    both = [await found(store_url), await found(f"{store_url}?vector=embedding")]
-    assert [[(one.id, one.metadata) for one in each] for each in both] == [[("x", {"n": 1})]] * 2
+    both = [await search(store_url), await search(f"{store_url}?vector=embedding")]
+    assert [
+        [(candidate.id, candidate.metadata) for candidate in candidates] for candidates in both
+    ] == [[("x", {"n": 1})]] * 2
 
 
 @words
@@ -61,11 +63,11 @@ async def test_a_passage_without_a_vector_is_not_held_once_vectors_are_wanted(
         await put(writer, Candidate("y", "cats"))
         assert len(await writer.held()) == 2
     async with writer_at(f"{store_url}?vector=embedding") as writer:
-        assert [one.id for one in await writer.held()] == ["x"]
+        assert [held.id for held in await writer.held()] == ["x"]
 
 
 @words
-async def test_what_one_chunk_of_a_batch_is_refused_for_is_told(store_url: str) -> None:
+async def test_the_reason_for_the_first_refused_chunk_is_in_the_error(store_url: str) -> None:
     mappings = {
         "date_detection": False,
         "properties": {"text": {"type": "text"}, "year": {"type": "long"}},
@@ -76,26 +78,29 @@ async def test_what_one_chunk_of_a_batch_is_refused_for_is_told(store_url: str) 
         made.raise_for_status()
     async with writer_at(store_url) as writer:
         chunks = [Candidate("x", "cats", {"year": year}) for year in (2020, "old", "older")]
-        named = [Candidate(str(place), one.text, one.metadata) for place, one in enumerate(chunks)]
+        named = [
+            Candidate(str(position), chunk.text, chunk.metadata)
+            for position, chunk in enumerate(chunks)
+        ]
         with pytest.raises(UpstreamFailed) as caught:
             await put(writer, *named)
         assert str(caught.value).endswith(
             "refused 2 of 3 chunks, the first because of document_parsing_exception: failed to "
             "parse field [year] of type [long]"
         )
-        assert [one.id for one in await writer.held()] == ["0"]
+        assert [held.id for held in await writer.held()] == ["0"]
 
 
 @words
-async def test_an_index_that_cannot_be_made_names_the_setting(store_url: str) -> None:
+async def test_an_index_that_cannot_be_created_names_the_setting(store_url: str) -> None:
     async with writer_at(store_url, collection="Docs") as writer:
         with pytest.raises(UpstreamFailed, match="RERANKD_COLLECTION must be in lower case"):
             await put(writer, Candidate("x", "cats"))
 
 
 def scripted(*answers: Any) -> httpx.MockTransport:
-    given = iter(answers)
-    return httpx.MockTransport(lambda _: httpx.Response(200, json=next(given)))
+    remaining = iter(answers)
+    return httpx.MockTransport(lambda _: httpx.Response(200, json=next(remaining)))
 
 
 def page(names: list[str], total: int, failed_shards: int = 0) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def page(names: list[str], total: int, failed_shards: int = 0) -> dict[str, Any]
 async def test_a_list_that_lacks_something_is_never_taken_for_all(
     store_kind: str, pages: list[Any]
 ) -> None:
-    """Of what is not listed, nothing would be replaced or removed."""
+    """Chunks that are not listed would never be replaced or removed."""
     stage = stage_of(f"{store_kind}://store.test", embedder="")
     mapping: dict[str, Any] = {"docs": {"mappings": {}}}
     async with open_writer(stage, transport=scripted(mapping, *pages)) as (writer, _):

@@ -6,13 +6,12 @@ from app.retrieval.store import Candidate
 
 def named(*names: str) -> list[Candidate]:
     return [
-        Candidate(name, f"the text of {name}", score=1 / place)
-        for place, name in enumerate(names, 1)
+        Candidate(name, f"the text of {name}", score=1 / rank) for rank, name in enumerate(names, 1)
     ]
 
 
 def ids(candidates: list[Candidate]) -> list[str]:
-    return [one.id for one in candidates]
+    return [candidate.id for candidate in candidates]
 
 
 def test_one_list_keeps_its_order_and_its_scores() -> None:

@@ -8,7 +8,8 @@ import pytest
 from app.compose.answer import first_stage
 from app.errors import LoadFailed
 from app.retrieval.address import read_address
-from app.retrieval.opening import FirstStage, dsn, open_retriever, open_writer
+from app.retrieval.opening import FirstStage, open_retriever, open_writer
+from app.retrieval.stores.pgvector import dsn
 from app.settings import Settings
 from tests.answer.upstreams import EMBEDDER
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "base", "path"),
+    ("text", "scheme", "base", "path"),
     [
         ("sqlite:a.db", "sqlite", "", "a.db"),
         ("sqlite:///data/a.db", "sqlite", "", "/data/a.db"),
@@ -26,9 +27,9 @@ pytestmark = pytest.mark.anyio
         ("opensearch+https://host:443/", "opensearch", "https://host:443", ""),
     ],
 )
-def test_an_address_says_where_a_store_is(text: str, kind: str, base: str, path: str) -> None:
+def test_an_address_says_where_a_store_is(text: str, scheme: str, base: str, path: str) -> None:
     address = read_address(text)
-    assert (address.kind, address.base, address.path) == (kind, base, path)
+    assert (address.scheme, address.base, address.path) == (scheme, base, path)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_an_address_says_where_a_store_is(text: str, kind: str, base: str, path:
         ),
     ],
 )
-def test_what_is_postgresqls_own_goes_to_it_as_it_was_given(options: str, kept: str) -> None:
+def test_options_of_postgresql_are_passed_to_it_unchanged(options: str, kept: str) -> None:
     assert dsn(read_address(f"postgres://u:p%40w@host/db{options}")) == (
         f"postgresql://u:p%40w@host/db{kept}"
     )
@@ -93,7 +94,7 @@ async def test_what_cannot_be_written_is_refused(stores: list[str], reason: str)
             pass
 
 
-async def test_a_start_asks_no_store_anything(tmp_path: Path) -> None:
+async def test_a_start_contacts_no_store(tmp_path: Path) -> None:
     stores = ["chroma://127.0.0.1:1", f"sqlite:{tmp_path / 'none.db'}", "postgresql://127.0.0.1:1"]
     async with open_retriever(FirstStage(stores=stores, embedder=EMBEDDER)):
         pass
@@ -121,7 +122,7 @@ def test_settings_become_a_first_stage_that_shows_no_secret() -> None:
 
 
 async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "app.retrieval.stores.pgvector", raising=False)
+    monkeypatch.delitem(sys.modules, "app.retrieval.stores.pgvector_table", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     stage = FirstStage(stores=["postgresql://host/db"], embedder=EMBEDDER)
     with pytest.raises(LoadFailed, match=r"needs pip install 'rerankd\[postgres\]'"):

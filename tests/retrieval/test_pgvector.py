@@ -1,4 +1,4 @@
-"""What only PostgreSQL has: tables of one's own, and connections that break."""
+"""What only PostgreSQL has: tables of the user, and connections that break."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from app.errors import UpstreamFailed
 from app.retrieval.opening import FirstStage, open_retriever
 from app.retrieval.store import Candidate
-from app.retrieval.stores.pgvector import CONNECTIONS, Postgres
+from app.retrieval.stores.pgvector_table import MAX_CONNECTIONS, Postgres
 from tests.answer.upstreams import EMBEDDER, answering
 from tests.retrieval.stores import ids
 
@@ -44,8 +44,8 @@ async def search(url: str, **filters: str) -> list[Candidate]:
     stage = FirstStage(stores=[url], embedder=EMBEDDER)
     transport = httpx.MockTransport(answering({}))
     async with open_retriever(stage, transport=transport) as retriever:
-        found = await retriever.retrieve(["q"], k=5, filters=filters, collection=None)
-    return list(found.candidates)
+        result = await retriever.retrieve(["q"], k=5, filters=filters, collection=None)
+    return list(result.candidates)
 
 
 def options(url: str, **named: str) -> str:
@@ -57,18 +57,18 @@ def options(url: str, **named: str) -> str:
 COLUMNS = {"id": "no", "text": "body", "vector": "My%20Vector", "metadata": "tags"}
 
 
-async def test_a_table_of_your_own_is_searched_by_its_columns(
+async def test_a_table_of_the_user_is_searched_by_its_columns(
     postgres_url: str, schema: str
 ) -> None:
     url = options(postgres_url, table=f"{schema}.articles", **COLUMNS)
-    found = await search(url)
-    assert [(one.id, one.text, one.metadata) for one in found] == [
+    candidates = await search(url)
+    assert [(candidate.id, candidate.text, candidate.metadata) for candidate in candidates] == [
         ("1", "near", {"lang": "en"}),
         ("4", "untagged", {}),
         ("2", "far", {"lang": "de"}),
     ]
-    assert found[0].score == pytest.approx(1.0)
-    assert [one.id for one in await search(url, lang="de")] == ["2"]
+    assert candidates[0].score == pytest.approx(1.0)
+    assert [candidate.id for candidate in await search(url, lang="de")] == ["2"]
 
 
 async def test_its_own_options_reach_postgresql(postgres_url: str, schema: str) -> None:
@@ -84,15 +84,15 @@ async def test_a_few_connections_serve_many_searches(postgres_url: str) -> None:
         seen.add(connection.info.backend_pid)
 
     try:
-        await asyncio.gather(*(server.run(work) for _ in range(5 * CONNECTIONS)))
+        await asyncio.gather(*(server.run(work) for _ in range(5 * MAX_CONNECTIONS)))
     finally:
         await server.close()
-    assert len(seen) == CONNECTIONS
+    assert len(seen) == MAX_CONNECTIONS
 
 
 async def test_without_metadata_there_are_no_filters(postgres_url: str, schema: str) -> None:
     url = options(postgres_url, table=f"{schema}.articles", **(COLUMNS | {"metadata": ""}))
-    assert [one.metadata for one in await search(url)] == [{}, {}, {}]
+    assert [candidate.metadata for candidate in await search(url)] == [{}, {}, {}]
     with pytest.raises(UpstreamFailed, match="filters need a column of metadata"):
         await search(url, lang="de")
 
@@ -119,7 +119,10 @@ async def test_a_vector_of_zeros_has_no_score_and_metadata_are_an_object(
     connect = psycopg.AsyncConnection.connect
     async with await connect(postgres_url, autocommit=True) as connection:
         await connection.execute(ODD.format(name=schema).encode())
-        assert [(one.id, one.score) for one in await search(url)] == [("good", 1.0), ("zero", None)]
+        assert [(candidate.id, candidate.score) for candidate in await search(url)] == [
+            ("good", 1.0),
+            ("zero", None),
+        ]
         await connection.execute(f"update {schema}.odd set metadata = '[1]'".encode())
         with pytest.raises(UpstreamFailed, match="JSON that is not what was asked for"):
             await search(url)
@@ -131,7 +134,7 @@ async def test_a_name_is_never_more_than_a_name(postgres_url: str, name: str) ->
         await search(options(postgres_url, table=name.replace(" ", "%20").replace(";", "%3B")))
 
 
-async def test_a_connection_that_broke_while_idle_is_made_anew(
+async def test_a_connection_that_broke_while_idle_is_replaced(
     postgres_url: str, schema: str
 ) -> None:
     url = options(postgres_url, table=f"{schema}.articles", **COLUMNS)
@@ -160,7 +163,7 @@ async def test_postgresql_that_is_down_refuses_or_hangs_is_named(postgres_url: s
             return str(caught.value)
 
     down = "postgresql://user:hunter2@127.0.0.1:1/db"
-    assert await reason(down) == "postgresql cannot be reached, or broke off"
+    assert await reason(down) == "postgresql cannot be reached, or broke the connection"
     assert "has no such table" in await reason(postgres_url)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hanging = f"postgresql://user:hunter2@127.0.0.1:{silent.getsockname()[1]}/db"

@@ -18,7 +18,7 @@ class FakeStore:
     def __init__(
         self,
         name: str = "store",
-        found: Mapping[str, Sequence[str]] | None = None,
+        results: Mapping[str, Sequence[str]] | None = None,
         *,
         reads: Literal["words", "vector"] = "words",
         seconds: float = 0.0,
@@ -26,18 +26,18 @@ class FakeStore:
     ) -> None:
         self.name = name
         self.reads = reads
-        self.asked: list[Search] = []
+        self.searches: list[Search] = []
         self.closed = False
-        self._found = found or {}
+        self._results = results or {}
         self._seconds = seconds
         self._error = error
 
     async def search(self, search: Search) -> list[Candidate]:
-        self.asked.append(search)
+        self.searches.append(search)
         await asyncio.sleep(self._seconds)
         if self._error is not None:
             raise self._error
-        names = self._found.get(search.text, ())
+        names = self._results.get(search.text, ())
         return [Candidate(name, f"the text of {name}", score=9.0) for name in names][: search.k]
 
     async def close(self) -> None:
@@ -77,34 +77,34 @@ async def retrieve(retriever: Retriever, *queries: str, k: int = 5, **filters: A
 
 
 def ids(retrieved: Retrieved) -> list[str]:
-    return [one.id for one in retrieved.candidates]
+    return [candidate.id for candidate in retrieved.candidates]
 
 
 @in_virtual_time
 async def test_one_store_and_one_query_keep_the_stores_order_and_score() -> None:
-    found = await retrieve(Retriever([FakeStore(found={"q": "cab"})]), k=2)
-    assert ids(found) == ["c", "a"]
-    assert [one.score for one in found.candidates] == [9.0, 9.0]
-    assert found.warnings == ()
+    retrieved = await retrieve(Retriever([FakeStore(results={"q": "cab"})]), k=2)
+    assert ids(retrieved) == ["c", "a"]
+    assert [candidate.score for candidate in retrieved.candidates] == [9.0, 9.0]
+    assert retrieved.warnings == ()
 
 
 @in_virtual_time
-async def test_all_stores_are_asked_all_queries_at_once() -> None:
-    stores = [FakeStore(found={"q": "ab", "r": "bc"}, seconds=1), FakeStore(seconds=2)]
+async def test_all_stores_search_for_all_queries_at_once() -> None:
+    stores = [FakeStore(results={"q": "ab", "r": "bc"}, seconds=1), FakeStore(seconds=2)]
     assert ids(await retrieve(Retriever(stores), "q", "r")) == ["b", "a", "c"]
     assert now() == 2
-    assert [[search.text for search in store.asked] for store in stores] == [["q", "r"]] * 2
+    assert [[search.text for search in store.searches] for store in stores] == [["q", "r"]] * 2
 
 
 @in_virtual_time
-async def test_vectors_are_made_once_while_word_stores_are_asked_already() -> None:
+async def test_vectors_are_made_once_while_word_stores_already_search() -> None:
     embedder = FakeEmbedder(seconds=3)
     words, vectors = FakeStore(seconds=3), FakeStore(reads="vector", seconds=1)
     await retrieve(Retriever([words, vectors], embedder), "q", "long")
     assert now() == 4
     assert embedder.calls == [["q", "long"]]
-    assert [search.vector for search in vectors.asked] == [[1.0], [4.0]]
-    assert [search.vector for search in words.asked] == [None, None]
+    assert [search.vector for search in vectors.searches] == [[1.0], [4.0]]
+    assert [search.vector for search in words.searches] == [None, None]
 
 
 @in_virtual_time
@@ -115,26 +115,26 @@ async def test_nothing_is_embedded_for_stores_that_read_words() -> None:
 
 
 @in_virtual_time
-async def test_no_query_finds_nothing_and_asks_nobody() -> None:
+async def test_without_a_query_nothing_is_searched() -> None:
     embedder = FakeEmbedder()
     retriever = Retriever([FakeStore(reads="vector")], embedder)
-    found = await retriever.retrieve([], k=5, filters={}, collection=None)
-    assert (found, embedder.calls) == (Retrieved([]), [])
+    retrieved = await retriever.retrieve([], k=5, filters={}, collection=None)
+    assert (retrieved, embedder.calls) == (Retrieved([]), [])
 
 
 @in_virtual_time
 async def test_filters_k_and_collection_reach_every_store() -> None:
     store = FakeStore()
     await Retriever([store]).retrieve(["q"], k=7, filters={"a": 1}, collection="other")
-    assert store.asked == [Search("q", 7, None, {"a": 1}, "other")]
+    assert store.searches == [Search("q", 7, None, {"a": 1}, "other")]
 
 
 @in_virtual_time
 async def test_when_one_store_fails_the_others_answer_and_a_warning_names_it() -> None:
-    stores = [FakeStore("chroma", error=DOWN), FakeStore(found={"q": "ab"})]
-    found = await retrieve(Retriever(stores), "q", "r")
-    assert ids(found) == ["a", "b"]
-    assert found.warnings == ("chroma cannot be reached: its candidates are missing",)
+    stores = [FakeStore("chroma", error=DOWN), FakeStore(results={"q": "ab"})]
+    retrieved = await retrieve(Retriever(stores), "q", "r")
+    assert ids(retrieved) == ["a", "b"]
+    assert retrieved.warnings == ("chroma cannot be reached: its candidates are missing",)
 
 
 @in_virtual_time
@@ -145,11 +145,11 @@ async def test_when_all_stores_fail_the_error_is_theirs() -> None:
 
 @in_virtual_time
 async def test_without_vectors_the_word_stores_answer() -> None:
-    stores = [FakeStore(found={"q": "a"}), FakeStore(reads="vector")]
-    found = await retrieve(Retriever(stores, FakeEmbedder(error=SLOW)))
-    assert ids(found) == ["a"]
-    assert found.warnings == (f"{SLOW}: its candidates are missing",)
-    assert stores[1].asked == []
+    stores = [FakeStore(results={"q": "a"}), FakeStore(reads="vector")]
+    retrieved = await retrieve(Retriever(stores, FakeEmbedder(error=SLOW)))
+    assert ids(retrieved) == ["a"]
+    assert retrieved.warnings == (f"{SLOW}: its candidates are missing",)
+    assert stores[1].searches == []
 
 
 @in_virtual_time
@@ -159,21 +159,21 @@ async def test_without_vectors_and_word_stores_the_error_is_the_embedders() -> N
 
 
 @in_virtual_time
-async def test_every_call_is_told_with_its_outcome_and_its_seconds() -> None:
-    told: list[tuple[str, str, float]] = []
+async def test_every_call_is_observed_with_its_outcome_and_its_seconds() -> None:
+    calls: list[tuple[str, str, float]] = []
     stores = [FakeStore("a", seconds=2), FakeStore("chroma", error=DOWN, seconds=1)]
     retriever = Retriever(
         [*stores, FakeStore("v", reads="vector")],
         FakeEmbedder(error=SLOW),
-        lambda *call: told.append(call),
+        lambda *call: calls.append(call),
     )
     await retrieve(retriever)
     expected = [("a", "ok", 2.0), ("chroma", "failed", 1.0), ("embedder", "timeout", 0.0)]
-    assert sorted(told) == expected
+    assert sorted(calls) == expected
 
 
 @in_virtual_time
-async def test_a_caller_that_goes_takes_all_searches_along() -> None:
+async def test_a_caller_that_leaves_cancels_all_searches() -> None:
     store, embedder = FakeStore(reads="vector", seconds=9), FakeEmbedder(seconds=9)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
@@ -234,7 +234,7 @@ def test_filters_are_bounded_and_none_is_an_operator(
             await Retriever([store]).retrieve(["q"], k=1, filters=filters, collection=None)
         assert (caught.value.field, caught.value.limit) == (field, limit)
         assert len(str(caught.value)) < 200
-        assert store.asked == []
+        assert store.searches == []
 
     test()
 
@@ -244,23 +244,23 @@ async def test_as_many_and_as_long_filters_as_are_allowed_reach_the_store() -> N
     store = FakeStore()
     filters = {f"{number:0128}": "t" * 4096 for number in range(32)}
     await Retriever([store]).retrieve(["q"], k=1, filters=filters, collection=None)
-    assert store.asked[0].filters == filters
+    assert store.searches[0].filters == filters
 
 
 @in_virtual_time
-async def test_a_search_that_a_store_cannot_put_into_words_is_the_callers_to_change() -> None:
+async def test_a_search_that_a_store_cannot_express_is_an_invalid_request() -> None:
     refusal = InvalidRequest("query holds ..", field="query")
-    stores = [FakeStore(found={"q": "a"}, seconds=1), FakeStore(error=refusal)]
+    stores = [FakeStore(results={"q": "a"}, seconds=1), FakeStore(error=refusal)]
     with pytest.raises(InvalidRequest, match=r"query holds \.\."):
         await retrieve(Retriever(stores))
     assert now() == 1
 
 
 @in_virtual_time
-async def test_a_passage_without_end_is_cut_and_the_limit_named() -> None:
-    store = FakeStore(found={"q": "ab"})
-    found = await retrieve(Retriever([store], passage_chars=12))
-    assert [each.text for each in found.candidates] == ["the text of "] * 2
-    assert found.warnings == ("2 passages were cut to 12 characters (max_document_chars)",)
+async def test_a_passage_that_is_too_long_is_cut_and_the_limit_named() -> None:
+    store = FakeStore(results={"q": "ab"})
+    retrieved = await retrieve(Retriever([store], passage_chars=12))
+    assert [candidate.text for candidate in retrieved.candidates] == ["the text of "] * 2
+    assert retrieved.warnings == ("2 passages were cut to 12 characters (max_document_chars)",)
     whole = await retrieve(Retriever([store], passage_chars=13))
     assert (whole.candidates[0].text, whole.warnings) == ("the text of a", ())

@@ -31,13 +31,13 @@ async def ask(upstream: Upstream, url: str, **more: object) -> list[Candidate]:
     """With two filters, for seven candidates."""
     filters = {"topic": "pets", "year": 2021}
     async with opened(url, upstream, **more) as retriever:
-        found = await retriever.retrieve(["cats"], k=7, filters=filters, collection=None)
-    return list(found.candidates)
+        result = await retriever.retrieve(["cats"], k=7, filters=filters, collection=None)
+    return list(result.candidates)
 
 
-async def test_qdrant_is_asked_for_points_and_their_payload() -> None:
+async def test_qdrant_is_queried_for_points_and_their_payload() -> None:
     upstream = answering(QDRANT)
-    found = await ask(upstream, "qdrant://qdrant.test", store_key="s3cret")
+    candidates = await ask(upstream, "qdrant://qdrant.test", store_key="s3cret")
     request = upstream.requests[0]
     assert (request.method, str(request.url)) == (
         "POST",
@@ -55,7 +55,7 @@ async def test_qdrant_is_asked_for_points_and_their_payload() -> None:
             ]
         },
     }
-    assert found == [
+    assert candidates == [
         Candidate("5c56c793-69f3-4fbf-87e6-c4bf54c28c26", "first", {"source": "a.md"}, 0.9),
         Candidate("42", "second", {}, 0.5),
     ]
@@ -112,8 +112,8 @@ async def test_elasticsearch_finds_neighbours() -> None:
 
 async def test_opensearch_finds_neighbours_in_its_own_way() -> None:
     upstream = answering(ELASTICSEARCH)
-    found = await ask(upstream, "opensearch://search.test?vector=dense&metadata=facts")
-    assert found == [Candidate("a", "first", {}, 1.3), Candidate("b", "second", {}, 0.7)]
+    candidates = await ask(upstream, "opensearch://search.test?vector=dense&metadata=facts")
+    assert candidates == [Candidate("a", "first", {}, 1.3), Candidate("b", "second", {}, 0.7)]
     knn = upstream.body["query"]["knn"]["dense"]
     assert knn["vector"] == VECTOR
     assert knn["k"] == 7
@@ -122,7 +122,7 @@ async def test_opensearch_finds_neighbours_in_its_own_way() -> None:
 
 async def test_a_template_is_filled_and_its_answer_read_by_paths(tmp_path: Path) -> None:
     upstream = answering(TEMPLATED)
-    found = await ask(upstream, template(tmp_path), store_key="s3cret", embedder="")
+    candidates = await ask(upstream, template(tmp_path), store_key="s3cret", embedder="")
     request = upstream.requests[0]
     assert str(request.url) == "http://search.test/find/docs"
     assert request.headers["Authorization"] == "Token s3cret"
@@ -132,7 +132,7 @@ async def test_a_template_is_filled_and_its_answer_read_by_paths(tmp_path: Path)
         "where": {"topic": "pets", "year": 2021},
         "note": "for cats, 7 of {x}",
     }
-    assert found == [
+    assert candidates == [
         Candidate("1", "first", {"source": "a.md"}, 2.0),
         Candidate("b", "second", {}, 1.5),
     ]
@@ -152,9 +152,9 @@ async def test_a_question_in_an_address_is_quoted_and_its_braces_stay(tmp_path: 
         score=None,
     )
     async with opened(url, upstream, embedder="") as retriever:
-        found = await retriever.retrieve(["{k} & more/?"], k=3, filters={}, collection=None)
+        result = await retriever.retrieve(["{k} & more/?"], k=3, filters={}, collection=None)
     assert dict(upstream.requests[0].url.params) == {"q": "{k} & more/?", "n": "3"}
-    assert found.candidates == [Candidate("a", "x", {}, None)]
+    assert result.candidates == [Candidate("a", "x", {}, None)]
 
 
 IN_PATH = {"url": "http://search.test/find/{query}/all?k={k}", "method": "GET", "body": None}
@@ -190,7 +190,7 @@ async def test_dots_are_searched_for_where_the_question_is_no_part_of_the_path(
 
 
 @pytest.mark.parametrize("host", ["{query}", "{collection}.search.test", "search.test:{k}"])
-async def test_no_word_of_a_caller_chooses_the_host(tmp_path: Path, host: str) -> None:
+async def test_no_value_of_a_caller_chooses_the_host(tmp_path: Path, host: str) -> None:
     with pytest.raises(LoadFailed, match=r"search\.json: url: a placeholder may not stand in"):
         async with opened(template(tmp_path, url=f"http://{host}/find"), answering({})):
             pass
@@ -218,12 +218,12 @@ async def test_a_template_that_cannot_be_used_is_refused_at_start(
             pass
 
 
-def untold(value: Any, text: str) -> Any:
-    """The answer with this text, by whatever name, taken away."""
+def without(value: Any, text: str) -> Any:
+    """The answer without this text, whatever its name."""
     if isinstance(value, dict):
-        return {name: untold(one, text) for name, one in value.items() if one != text}
+        return {name: without(part, text) for name, part in value.items() if part != text}
     if isinstance(value, list):
-        return [None if one == text else untold(one, text) for one in value]
+        return [None if part == text else without(part, text) for part in value]
     return value
 
 
@@ -238,10 +238,10 @@ STORES = [
 @pytest.mark.parametrize(("url", "answer"), STORES)
 async def test_a_hit_without_a_text_is_left_out(url: str, answer: Any, tmp_path: Path) -> None:
     url = url or template(tmp_path)
-    found = await ask(answering(untold(answer, "first")), url)
-    assert [one.text for one in found] == ["second"]
+    candidates = await ask(answering(without(answer, "first")), url)
+    assert [candidate.text for candidate in candidates] == ["second"]
     with pytest.raises(UpstreamFailed, match="found only what has no text: if texts lie in"):
-        await ask(answering(untold(untold(answer, "first"), "second")), url)
+        await ask(answering(without(without(answer, "first"), "second")), url)
 
 
 @pytest.mark.parametrize(("url", "answer"), STORES)
@@ -266,6 +266,6 @@ async def test_metadata_that_is_nested_too_deep_to_be_written_is_junk(
         await ask(upstream, url or template(tmp_path))
 
 
-async def test_a_hit_list_that_is_none_is_junk() -> None:
+async def test_hits_that_are_not_a_list_are_junk() -> None:
     with pytest.raises(UpstreamFailed, match="JSON that is not what was asked for"):
         await ask(answering({"hits": []}), "opensearch://search.test")

@@ -31,15 +31,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 async def test_a_question_finds_passages_that_share_its_words(tmp_path: Path) -> None:
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "Which volcanoes erupted near a town?", k=1) == ["2"]
-        found = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
-    (cat,) = found.candidates
+        result = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
+    (cat,) = result.candidates
     assert cat.text == PASSAGES[0].text
     assert cat.metadata == PASSAGES[0].metadata
     assert cat.score is not None
     assert cat.score > 0
 
 
-async def test_filters_ask_for_equal_values_whatever_their_type(tmp_path: Path) -> None:
+async def test_filters_require_equal_values_of_any_type(tmp_path: Path) -> None:
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "when", topic="pets", year=2021) == ["1"]
         assert await ids(retriever, "when", topic="money") == ["3"]
@@ -61,7 +61,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-async def test_a_passage_that_nobody_could_have_ingested_is_a_reason_and_no_crash(
+async def test_a_passage_that_no_ingest_could_have_written_is_an_error_with_a_reason(
     tmp_path: Path, row: str
 ) -> None:
     await fill(words_only(tmp_path))
@@ -79,16 +79,16 @@ async def test_half_a_character_in_metadata_is_replaced(tmp_path: Path) -> None:
     with closing(apsw.Connection(str(tmp_path / "a.db"))) as file:
         file.execute(r"""update passages set metadata = '{"\ud83d": "\ud83d"}' where id = '0'""")
     async with open_retriever(words_only(tmp_path)) as retriever:
-        found = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
-    assert found.candidates[0].metadata == {"?": "?"}
+        result = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
+    assert result.candidates[0].metadata == {"?": "?"}
 
 
-async def test_collections_of_one_file_know_nothing_of_each_other(tmp_path: Path) -> None:
+async def test_collections_of_a_file_are_separate(tmp_path: Path) -> None:
     await fill(words_only(tmp_path, collection="other"), [Candidate("9", "cats of another writer")])
     async with filled(words_only(tmp_path)) as retriever:
         assert await ids(retriever, "cats") == ["0"]
-        found = await retriever.retrieve(["cats"], k=5, filters={}, collection="other")
-    assert [one.id for one in found.candidates] == ["9"]
+        result = await retriever.retrieve(["cats"], k=5, filters={}, collection="other")
+    assert [candidate.id for candidate in result.candidates] == ["9"]
 
 
 async def test_a_passage_written_again_is_replaced_and_a_removed_one_is_gone(
@@ -99,7 +99,7 @@ async def test_a_passage_written_again_is_replaced_and_a_removed_one_is_gone(
     async with open_writer(stage) as (writer, _):
         await writer.put([Candidate("0", "Horses neigh.")], [])
         await writer.remove(["2"])
-        assert sorted(one.id for one in await writer.held()) == ["0", "1", "3"]
+        assert sorted(held.id for held in await writer.held()) == ["0", "1", "3"]
     async with open_retriever(stage) as retriever:
         assert await ids(retriever, "cats volcano") == []
         assert await ids(retriever, "horse") == ["0"]
@@ -125,18 +125,18 @@ async def test_passages_written_without_vectors_are_not_held_once_vectors_are_wa
     writer = SqliteWriter(database, "rerankd", wants_vectors=True)
     assert await writer.held() == []
     await writer.put(PASSAGES[:1], [[1.0, 0.0]])
-    assert [one.id for one in await writer.held()] == ["0"]
+    assert [held.id for held in await writer.held()] == ["0"]
     await writer.close()
 
 
-async def test_what_is_wrong_with_the_file_is_said(tmp_path: Path) -> None:
+async def test_the_error_names_what_is_wrong_with_the_file(tmp_path: Path) -> None:
     search = Search("cats", 5)
     nothing = SqliteStore(Database(tmp_path / "none.db", 5), "rerankd", "words")
     with pytest.raises(UpstreamFailed, match=r"no none\.db yet: `rerankd ingest` makes it"):
         await nothing.search(search)
     (tmp_path / "junk.db").write_bytes(b"no database" * 1000)
     junk = SqliteStore(Database(tmp_path / "junk.db", 5), "rerankd", "words")
-    with pytest.raises(UpstreamFailed, match=r"junk.db is no sound SQLite database"):
+    with pytest.raises(UpstreamFailed, match=r"junk.db is damaged, or not an SQLite database"):
         await junk.search(search)
     apsw.Connection(str(tmp_path / "foreign.db")).execute("create table x (y)")
     foreign = SqliteStore(Database(tmp_path / "foreign.db", 5), "rerankd", "words")
@@ -146,7 +146,7 @@ async def test_what_is_wrong_with_the_file_is_said(tmp_path: Path) -> None:
         await store.close()
 
 
-async def test_a_service_that_runs_finds_what_is_written_meanwhile(tmp_path: Path) -> None:
+async def test_a_running_service_searches_what_is_written_meanwhile(tmp_path: Path) -> None:
     stage = words_only(tmp_path)
     async with open_retriever(stage) as retriever:
         with pytest.raises(UpstreamFailed, match=r"no a\.db yet"):
@@ -157,7 +157,7 @@ async def test_a_service_that_runs_finds_what_is_written_meanwhile(tmp_path: Pat
         assert set(await ids(retriever, "cats volcano")) == {"0", "2"}
 
 
-async def test_a_file_that_is_made_anew_is_searched_in_place_of_the_old(tmp_path: Path) -> None:
+async def test_a_file_that_replaces_the_old_file_is_searched(tmp_path: Path) -> None:
     stage = words_only(tmp_path)
     async with filled(stage) as retriever:
         assert await ids(retriever, "cats") == ["0"]
@@ -181,7 +181,7 @@ async def test_searching_writes_nothing(tmp_path: Path) -> None:
         assert before == contents(tmp_path)
 
 
-async def test_vectors_of_another_embedder_are_told_from_ours(tmp_path: Path) -> None:
+async def test_vectors_of_another_embedder_are_refused(tmp_path: Path) -> None:
     database = Database(tmp_path / "a.db", 5, writes=True)
     store = SqliteStore(database, "rerankd", "vector")
     writer = SqliteWriter(database, "rerankd", wants_vectors=True)
@@ -195,7 +195,7 @@ async def test_vectors_of_another_embedder_are_told_from_ours(tmp_path: Path) ->
     ):
         with pytest.raises(UpstreamFailed, match="has vectors of another embedder"):
             await failing
-    assert [one.id for one in await writer.held()] == ["0"]
+    assert [held.id for held in await writer.held()] == ["0"]
     await store.close()
 
 
@@ -210,8 +210,8 @@ async def test_a_search_past_its_time_is_interrupted_and_the_next_is_answered() 
 
 async def test_many_searches_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     async with filled(words_only(tmp_path)) as retriever:
-        found = await asyncio.gather(*(ids(retriever, "cats") for _ in range(50)))
-    assert found == [["0"]] * 50
+        result = await asyncio.gather(*(ids(retriever, "cats") for _ in range(50)))
+    assert result == [["0"]] * 50
 
 
 FTS = apsw.Connection(":memory:")

@@ -55,7 +55,7 @@ for number in range(500):
     file.execute(insert, [str(number), "Cats. " * 100])
 os.kill(os.getpid(), signal.SIGKILL)
 """
-READ_AS_NOBODY = """
+READ_WITHOUT_RIGHTS = """
 import asyncio, os, sys
 from pathlib import Path
 from app.retrieval.store import Search
@@ -64,7 +64,7 @@ from app.retrieval.stores.sqlite_file import Database
 
 async def main():
     store = SqliteStore(Database(Path(sys.argv[1]), 5), "rerankd", "words")
-    print([one.id for one in await store.search(Search("cats", 5))])
+    print([candidate.id for candidate in await store.search(Search("cats", 5))])
     await store.close()
 
 if os.getuid() == 0:
@@ -102,7 +102,7 @@ async def put(path: Path, *texts: str) -> None:
 async def search(path: Path, words: str = "cats") -> list[str]:
     store = SqliteStore(Database(path, 5), "rerankd", "words")
     try:
-        return [one.id for one in await store.search(Search(words, 100))]
+        return [candidate.id for candidate in await store.search(Search(words, 100))]
     finally:
         await store.close()
 
@@ -113,7 +113,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture
 def closed_folder() -> Iterator[Path]:
-    """Which nobody else may write to. Not in pytest's own, which nobody else may enter."""
+    """Only its owner may write to it. Not in the folder of pytest, which others cannot enter."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
@@ -136,7 +136,7 @@ async def test_what_a_killed_ingest_committed_is_searched_and_the_file_is_one_ag
     assert names(tmp_path) == ["a.db"]
 
 
-async def test_a_service_that_runs_when_an_ingest_is_killed_goes_on(tmp_path: Path) -> None:
+async def test_a_running_service_continues_after_an_ingest_is_killed(tmp_path: Path) -> None:
     await put(tmp_path / "a.db", "Old cats.")
     store = SqliteStore(Database(tmp_path / "a.db", 5), "rerankd", "words")
     assert len(await store.search(Search("cats", 5))) == 1
@@ -165,7 +165,7 @@ async def test_a_reader_that_may_not_write_reads_what_a_killed_ingest_committed(
 ) -> None:
     run(KILLED, closed_folder / "a.db")
     close_folder(closed_folder)
-    assert run(READ_AS_NOBODY, closed_folder / "a.db") == "['killed']"
+    assert run(READ_WITHOUT_RIGHTS, closed_folder / "a.db") == "['killed']"
 
 
 async def test_a_reader_that_may_not_write_reads_a_file_that_was_put_away(
@@ -174,7 +174,7 @@ async def test_a_reader_that_may_not_write_reads_a_file_that_was_put_away(
     await put(closed_folder / "a.db", "Cats")
     close_folder(closed_folder)
     assert names(closed_folder) == ["a.db"]
-    assert run(READ_AS_NOBODY, closed_folder / "a.db") == "['Cats']"
+    assert run(READ_WITHOUT_RIGHTS, closed_folder / "a.db") == "['Cats']"
 
 
 async def test_a_reader_that_may_not_write_says_who_can_repair_the_file(
@@ -183,13 +183,13 @@ async def test_a_reader_that_may_not_write_says_who_can_repair_the_file(
     await put(closed_folder / "a.db", "Cats")
     run(KILLED_WITH_A_JOURNAL, closed_folder / "a.db")
     close_folder(closed_folder)
-    assert run(READ_AS_NOBODY, closed_folder / "a.db") == (
+    assert run(READ_WITHOUT_RIGHTS, closed_folder / "a.db") == (
         "sqlite: a.db was left unfinished by an ingest that was stopped, and this process may not "
         "write to its folder: run `rerankd ingest` again"
     )
 
 
-async def test_a_file_without_tables_is_said_to_be_empty(
+async def test_the_error_for_a_file_without_tables_says_that_it_is_empty(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.db").touch()
@@ -212,7 +212,7 @@ async def test_two_ingests_of_one_file_take_turns(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.db"]
 
 
-async def test_searches_go_on_while_an_ingest_holds_its_transaction_open(tmp_path: Path) -> None:
+async def test_searches_continue_while_an_ingest_holds_its_transaction_open(tmp_path: Path) -> None:
     await put(tmp_path / "a.db", "Old cats.")
     writer = writer_of(tmp_path / "a.db")
     await writer.put([Candidate("new", "New cats.")], [])
@@ -238,22 +238,22 @@ async def test_a_file_that_a_search_holds_as_an_ingest_ends_is_put_away_by_the_n
     assert path.with_name("a.db-wal").stat().st_size == 0
     reader.close()
     close_folder(closed_folder)
-    assert run(READ_AS_NOBODY, path) == "['Cats']"
+    assert run(READ_WITHOUT_RIGHTS, path) == "['Cats']"
     os.chmod(closed_folder, 0o755)  # noqa: PTH101
     assert await search(path) == ["Cats"]
     assert names(closed_folder) == ["a.db"]
 
 
-async def test_a_write_that_cannot_have_its_turn_is_told_and_changes_nothing(
+async def test_a_write_that_never_gets_the_lock_is_an_error_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_journal, "BUSY_SHARE", 0.01)
+    monkeypatch.setattr(sqlite_journal, "BUSY_SHARE_OF_LIMIT", 0.01)
     await put(tmp_path / "a.db", "Cats")
     other = connect(tmp_path / "a.db", apsw.SQLITE_OPEN_READWRITE, 0)
     writer = writer_of(tmp_path / "a.db", 20)
     await writer.held()
-    told = pytest.raises(UpstreamFailed, match=r"a\.db is locked by another process")
-    with transaction(other), told:
+    is_locked = pytest.raises(UpstreamFailed, match=r"a\.db is locked by another process")
+    with transaction(other), is_locked:
         await writer.put([Candidate("x", "Cats")], [])
     await writer.put([Candidate("y", "Cats")], [])
     other.close()

@@ -1,10 +1,11 @@
 """What holds for every store that `rerankd ingest` fills.
 
-SQLite, Chroma and PostgreSQL for real; in the place of the others stands a server of our own.
+SQLite, Chroma, FAISS and PostgreSQL are real; the others are replaced by a server of our own.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,16 +31,18 @@ pytestmark = pytest.mark.anyio
 Stage = Callable[[], FirstStage]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "chroma", "postgresql", *MAKERS])
+@pytest.fixture(scope="module", params=["sqlite", "chroma", "faiss", "postgresql", *MAKERS])
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
-    """A stage over a collection that nobody has made yet."""
+    """A stage with a collection that does not exist yet."""
     folder: Path = tmp_path_factory.mktemp("stores")
     with ExitStack() as stack:
         match request.param:
             case "sqlite":
                 url = f"sqlite:{folder}/NAME.db"
+            case "faiss":
+                url = f"faiss:{folder}"
             case "chroma":
                 url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
             case "postgresql":
@@ -66,22 +69,22 @@ async def test_meaning_finds_what_shares_no_word(retriever: Retriever) -> None:
     assert await ids(retriever, "lava and eruptions", k=1) == ["2"]
 
 
-async def test_a_candidate_comes_back_whole(retriever: Retriever) -> None:
-    found = await retriever.retrieve(["content cats"], k=1, filters={}, collection=None)
-    (cat,) = found.candidates
+async def test_a_candidate_is_returned_whole(retriever: Retriever) -> None:
+    result = await retriever.retrieve(["content cats"], k=1, filters={}, collection=None)
+    (cat,) = result.candidates
     assert (cat.id, cat.text) == ("0", PASSAGES[0].text)
     assert cat.metadata == PASSAGES[0].metadata
     assert isinstance(cat.score, float)
 
 
 async def test_scores_fall_from_the_first_to_the_last(retriever: Retriever) -> None:
-    found = await retriever.retrieve(["happy animals"], k=4, filters={}, collection=None)
-    scores = [one.score or 0.0 for one in found.candidates]
+    result = await retriever.retrieve(["happy animals"], k=4, filters={}, collection=None)
+    scores = [candidate.score or 0.0 for candidate in result.candidates]
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 4
 
 
-async def test_filters_ask_for_equal_values(retriever: Retriever) -> None:
+async def test_filters_require_equal_values(retriever: Retriever) -> None:
     assert set(await ids(retriever, "cats", k=4, topic="pets")) == {"0", "1"}
     assert await ids(retriever, "cats", k=4, topic="pets", year=2021) == ["1"]
     assert await ids(retriever, "cats", k=4, topic="none") == []
@@ -89,12 +92,12 @@ async def test_filters_ask_for_equal_values(retriever: Retriever) -> None:
 
 async def test_more_than_forty_candidates_come_from_a_filled_index(fresh: Stage) -> None:
     stage = fresh()
-    many = [Candidate(str(place), f"Note number {place}", {"n": place}) for place in range(120)]
+    many = [Candidate(str(number), f"Note number {number}", {"n": number}) for number in range(120)]
     async with filled(stage, many) as retriever:
         assert len(await ids(retriever, "a note", k=100)) == 100
 
 
-async def test_a_collection_that_is_not_there_says_what_to_do(fresh: Stage) -> None:
+async def test_the_error_for_a_missing_collection_says_what_to_do(fresh: Stage) -> None:
     async with open_retriever(fresh()) as retriever:
         with pytest.raises(UpstreamFailed, match="`rerankd ingest`"):
             await ids(retriever, "cats")
@@ -122,7 +125,7 @@ async def test_vectors_of_another_length_are_refused_with_a_reason(fresh: Stage)
             await writer.put([Candidate("y", "text", {"n": 1})], [[1.0, 0.0, 0.0]])
 
 
-async def test_a_collection_made_anew_is_found(fresh: Stage) -> None:
+async def test_a_collection_that_was_dropped_and_created_again_is_searched(fresh: Stage) -> None:
     """Chroma gives it another id, PostgreSQL's prepared statements lose their table."""
     stage = fresh()
     async with filled(stage) as retriever:
@@ -132,7 +135,7 @@ async def test_a_collection_made_anew_is_found(fresh: Stage) -> None:
         assert await ids(retriever, "cats", k=1) == ["new"]
 
 
-async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) -> None:
+async def test_a_folder_is_ingested_and_kept_in_step(fresh: Stage, tmp_path: Path) -> None:
     first, second = tmp_path / "a.md", tmp_path / "b.jsonl"
     first.write_text("# Cats\nCats purr when they are content.")
     second.write_text('{"text": "Banks lend.", "metadata": {"year": 2020, "open": true}}')
@@ -150,8 +153,8 @@ async def test_a_folder_goes_in_and_stays_in_step(fresh: Stage, tmp_path: Path) 
     second.unlink()
     assert await sync() == (0, 1, 0, 1)
     async with open_retriever(stage) as retriever:
-        found = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
-    (cats,) = found.candidates
+        result = await retriever.retrieve(["cats"], k=5, filters={}, collection=None)
+    (cats,) = result.candidates
     assert cats.text == "Cats\n\nCats hiss when they are angry."
     assert cats.metadata["source"] == first.as_posix()
 
@@ -160,7 +163,9 @@ async def drop(stage: FirstStage) -> None:
     url = stage.stores[0]
     if url.startswith("sqlite"):
         async with open_writer(stage) as (writer, _):
-            await writer.remove([one.id for one in await writer.held()])
+            await writer.remove([held.id for held in await writer.held()])
+    elif url.startswith("faiss"):
+        shutil.rmtree(Path(url.removeprefix("faiss:")) / stage.collection)
     elif url.startswith("postgres"):
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(f"drop table {stage.collection}")

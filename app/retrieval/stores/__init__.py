@@ -1,0 +1,25 @@
+"""The stores. To add one: a file beside these, and its constant in this list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.retrieval.stores import chroma, elasticsearch, faiss, pgvector, qdrant, sqlite, template
+from app.retrieval.stores.kind import StoreKind
+
+DEFAULT_STORE = "sqlite:rerankd.db"
+
+
+def by_scheme(*kinds: StoreKind) -> dict[str, StoreKind]:
+    return {scheme: kind for kind in kinds for scheme in kind.schemes}
+
+
+STORES: Mapping[str, StoreKind] = by_scheme(
+    sqlite.STORE,
+    chroma.STORE,
+    faiss.STORE,
+    pgvector.STORE,
+    qdrant.STORE,
+    elasticsearch.STORE,
+    template.STORE,
+)

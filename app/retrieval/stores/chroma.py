@@ -16,7 +16,8 @@ from app.retrieval.endpoint import (
     reading,
     with_text,
 )
-from app.retrieval.store import Candidate, Search
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.writer import Held, held_as
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
@@ -24,7 +25,7 @@ PAGE = 1000
 
 
 class Collections:
-    """Chroma asks by an id that a collection has; it is looked up once, and after it was lost."""
+    """Chroma addresses a collection by its id, which is looked up once, and again after a 404."""
 
     def __init__(self, endpoint: Endpoint, database: str) -> None:
         tenant, _, name = (database or "default_tenant/default_database").partition("/")
@@ -33,19 +34,19 @@ class Collections:
         self._ids: dict[str, str] = {}
 
     async def ask(self, collection: str, verb: str, body: Mapping[str, Any]) -> Any:
-        known = collection in self._ids
+        had_id = collection in self._ids
         try:
             return await self._ask(collection, verb, body)
         except UpstreamFailed as error:
-            if error.status != 404 or not known:
+            if error.status != 404 or not had_id:
                 raise
             del self._ids[collection]
         return await self._ask(collection, verb, body)
 
     async def _ask(self, collection: str, verb: str, body: Mapping[str, Any]) -> Any:
         if collection not in self._ids:
-            found = await self._endpoint.ask("GET", f"{self._root}/{collection}")
-            self._remember(collection, found)
+            description = await self._endpoint.ask("GET", f"{self._root}/{collection}")
+            self._remember(collection, description)
         return await self._endpoint.ask(
             "POST", f"{self._root}/{self._ids[collection]}/{verb}", dict(body)
         )
@@ -96,11 +97,11 @@ class ChromaStore:
             columns = (
                 answer[column][0] for column in ("ids", "documents", "metadatas", "distances")
             )
-            found = [
+            candidates = [
                 as_candidate(name, text, facts, -as_number(distance))
                 for name, text, facts, distance in zip(*columns, strict=True)
             ]
-            return with_text(self.name, found)
+            return with_text(self.name, candidates)
 
     async def close(self) -> None:
         await self._collections.close()
@@ -116,22 +117,22 @@ class ChromaWriter:
 
     async def held(self) -> list[Held]:
         await self._collections.make(self._collection)
-        found: list[Held] = []
+        held: list[Held] = []
         while True:
-            page = {"limit": PAGE, "offset": len(found), "include": ["metadatas"]}
+            page = {"limit": PAGE, "offset": len(held), "include": ["metadatas"]}
             answer = await self._collections.ask(self._collection, "get", page)
             with reading(self.name):
                 rows = list(zip(answer["ids"], answer["metadatas"], strict=True))
-                found += [held_as(as_id(name), as_mapping(facts)) for name, facts in rows]
+                held += [held_as(as_id(name), as_mapping(facts)) for name, facts in rows]
             if len(rows) < PAGE:
-                return found
+                return held
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
         body = {
-            "ids": [one.id for one in chunks],
-            "documents": [one.text for one in chunks],
-            "metadatas": [dict(one.metadata) for one in chunks],
-            "embeddings": [list(one) for one in vectors],
+            "ids": [chunk.id for chunk in chunks],
+            "documents": [chunk.text for chunk in chunks],
+            "metadatas": [dict(chunk.metadata) for chunk in chunks],
+            "embeddings": [list(vector) for vector in vectors],
         }
         await self._collections.ask(self._collection, "upsert", body)
 
@@ -142,3 +143,28 @@ class ChromaWriter:
 
     async def close(self) -> None:
         await self._collections.close()
+
+
+def collections_of(opening: Opening) -> Collections:
+    headers = {"Authorization": "Bearer {key}", "X-Chroma-Token": "{key}"}
+    return Collections(opening.endpoint(headers, LOST), opening.address.path)
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    return [ChromaStore(collections_of(opening), opening.collection)]
+
+
+def open_writer(opening: Opening) -> ChromaWriter:
+    return ChromaWriter(collections_of(opening), opening.collection)
+
+
+STORE = StoreKind(
+    title="Chroma",
+    schemes=("chroma",),
+    examples=("chroma://host:8000",),
+    default_port=8000,
+    reads="vectors",
+    tested_against="Chroma's own server, 1.5.9",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

@@ -12,10 +12,11 @@ from app.retrieval.stores.layout import Layout
 from app.retrieval.writer import Held, check_size, held_as
 
 PAGE = 1000
-OPEN = "2m"  # how long a scroll waits for its next page
-MOST_TOLD = 300  # characters of a reason
-# A keyword for every kind of value: what is a number in one chunk and a text in another fits
-# too, and a filter finds both. Lucene takes keywords of 32,766 bytes.
+# Elasticsearch drops a scroll whose next page is not requested within this time.
+SCROLL_LIFETIME = "2m"
+MAX_REASON_CHARS = 300
+# Every kind of value becomes a keyword: then a name may have a number in one chunk and a text in
+# another, and filters match both. Lucene accepts keywords of at most 32,766 bytes.
 KEYWORDS = [
     {kind: {"match_mapping_type": kind, "mapping": {"type": "keyword", "ignore_above": 8191}}}
     for kind in ("string", "long", "double", "boolean")
@@ -28,7 +29,7 @@ def index_of(kind: str, layout: Layout, size: int) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if size and kind == "opensearch":
         settings = {"index": {"knn": True}}
-        # Lucene's engine is the one that filters and knows cosine in all versions from 2.4.
+        # Only Lucene's engine has filters and cosine in all versions from 2.4.
         method = {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"}
         fields[layout.vector] = {"type": "knn_vector", "dimension": size, "method": method}
     elif size:
@@ -45,10 +46,10 @@ class ElasticsearchWriter:
         self._endpoint = endpoint
         self._root = f"/{collection}"
         self._layout = layout
-        self._size: int | None = None  # of its vectors, once that is known
+        self._vector_size: int | None = None
 
     async def held(self) -> list[Held]:
-        """With vectors wanted, a passage without one is as good as not there."""
+        """Where vectors are wanted, a passage without a vector counts as missing."""
         if await self._fields() is None:
             return []
         layout = self._layout
@@ -59,15 +60,17 @@ class ElasticsearchWriter:
         }
         if layout.vector:
             page["query"] = {"exists": {"field": layout.vector}}
-        found: list[Held] = []
-        answer = await self._endpoint.ask("POST", f"{self._root}/_search?scroll={OPEN}", page)
-        while rows := self._rows(answer, len(found)):
-            found += rows
-            following = {"scroll": OPEN, "scroll_id": answer["_scroll_id"]}
+        held: list[Held] = []
+        answer = await self._endpoint.ask(
+            "POST", f"{self._root}/_search?scroll={SCROLL_LIFETIME}", page
+        )
+        while rows := self._rows(answer, len(held)):
+            held += rows
+            following = {"scroll": SCROLL_LIFETIME, "scroll_id": answer["_scroll_id"]}
             answer = await self._endpoint.ask("POST", "/_search/scroll", following)
         done = {"scroll_id": answer["_scroll_id"]}
         await self._endpoint.ask("DELETE", "/_search/scroll", done)
-        return found
+        return held
 
     def _rows(self, answer: Any, before: int) -> list[Held]:
         with reading(self.name):
@@ -76,17 +79,17 @@ class ElasticsearchWriter:
                 held_as(as_id(hit["_id"]), self._layout.facts(hit.get("_source")))
                 for hit in answer["hits"]["hits"]
             ]
-            # A page is lost where its answer was, and the scroll was asked again.
-            short = not rows and before < int(answer["hits"]["total"]["value"])
-            if short or answer["_shards"]["failed"]:
+            # When the answer with a page is lost, the repeated call returns the page after it.
+            is_short = not rows and before < int(answer["hits"]["total"]["value"])
+            if is_short or answer["_shards"]["failed"]:
                 raise UpstreamFailed(f"{self.name} did not list all it has", upstream=self.name)
             return rows
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
         await self._fit(len(vectors[0]) if vectors else 0)
         lines: list[Any] = []
-        for place, chunk in enumerate(chunks):
-            own = {self._layout.vector: vectors[place]} if vectors else {}
+        for position, chunk in enumerate(chunks):
+            own = {self._layout.vector: vectors[position]} if vectors else {}
             document = self._layout.fields(self.name, chunk, own)
             lines += [{"index": {"_id": chunk.id}}, document]
         await self._bulk(lines)
@@ -96,12 +99,12 @@ class ElasticsearchWriter:
             await self._bulk([{"delete": {"_id": name}} for name in ids[start : start + PAGE]])
 
     async def _bulk(self, lines: Sequence[Any]) -> None:
-        """Each action fails for itself, with 200 for all of them."""
+        """The status is 200 even if actions fail, so each has its own outcome."""
         path = f"{self._root}/_bulk?refresh=true"
         answer = await self._endpoint.ask("POST", path, lines=lines)
         with reading(self.name):
-            outcomes = [one for item in answer["items"] for one in item.values()]
-            errors = [one["error"] for one in outcomes if "error" in one]
+            outcomes = [outcome for item in answer["items"] for outcome in item.values()]
+            errors = [outcome["error"] for outcome in outcomes if "error" in outcome]
             if errors or answer["errors"]:
                 raise UpstreamFailed(
                     f"{self.name} refused {len(errors)} of {len(outcomes)} chunks, the first "
@@ -110,13 +113,13 @@ class ElasticsearchWriter:
                 )
 
     async def _fit(self, size: int) -> None:
-        """The index is made where it is missing, and takes vectors of this size."""
-        if self._size is None:
+        """Creates the index if it is missing, and checks the size of its vectors."""
+        if self._vector_size is None:
             fields = await self._fields()
             if fields is None:
                 await self._make(size)
-            self._size = self._size_of(fields) if size and fields is not None else size
-        check_size(self.name, self._size, size)
+            self._vector_size = self._size_of(fields) if size and fields is not None else size
+        check_size(self.name, self._vector_size, size)
 
     async def _make(self, size: int) -> None:
         try:
@@ -125,7 +128,7 @@ class ElasticsearchWriter:
             if error.status != 400:
                 raise
             raise UpstreamFailed(
-                f"{self.name} does not make such an index: RERANKD_COLLECTION must be in lower "
+                f"{self.name} refuses to create the index: RERANKD_COLLECTION must be in lower "
                 f"case, and vectors of {size} numbers may be too long for it",
                 upstream=self.name,
                 status=error.status,
@@ -143,7 +146,7 @@ class ElasticsearchWriter:
         return size
 
     async def _fields(self) -> Mapping[str, Any] | None:
-        """As the index maps them; None where there is no index."""
+        """The fields that the index maps; None if there is no index."""
         try:
             answer = await self._endpoint.ask("GET", f"{self._root}/_mapping")
         except UpstreamFailed as error:
@@ -151,16 +154,16 @@ class ElasticsearchWriter:
                 raise
             return None
         with reading(self.name):
-            indexes = [one["mappings"].get("properties") for one in as_mapping(answer).values()]
-            return {name: field for one in indexes for name, field in as_mapping(one).items()}
+            indexes = [index["mappings"].get("properties") for index in as_mapping(answer).values()]
+            return {name: field for index in indexes for name, field in as_mapping(index).items()}
 
     async def close(self) -> None:
         await self._endpoint.close()
 
 
 def reason_of(error: Any) -> str:
-    """With what caused it, which often says more."""
-    told = [f"{error['type']}: {error['reason']}"]
+    """Includes the cause, which often has more detail."""
+    parts = [f"{error['type']}: {error['reason']}"]
     if "caused_by" in error:
-        told.append(str(error["caused_by"].get("reason")))
-    return "; ".join(told)[:MOST_TOLD]
+        parts.append(str(error["caused_by"].get("reason")))
+    return "; ".join(parts)[:MAX_REASON_CHARS]

@@ -11,7 +11,7 @@ from app.retrieval.store import Candidate
 
 
 class Layout(NamedTuple):
-    """Without `metadata` all fields but the text are metadata; then `text` may be a path."""
+    """If `metadata` is empty, all fields but the text are metadata, and `text` may be a path."""
 
     text: str
     metadata: str
@@ -21,8 +21,8 @@ class Layout(NamedTuple):
         return f"{self.metadata}.{name}" if self.metadata else name
 
     def facts(self, fields: Any) -> Mapping[str, Any]:
-        known = as_mapping(fields)
-        return as_mapping(known.get(self.metadata)) if self.metadata else known
+        document = as_mapping(fields)
+        return as_mapping(document.get(self.metadata)) if self.metadata else document
 
     def candidate(self, name: Any, fields: Any, score: Any) -> Candidate | None:
         own = {key: value for key, value in self.facts(fields).items() if key != self.text}
@@ -30,15 +30,15 @@ class Layout(NamedTuple):
         return as_candidate(name, text, own, as_number(score))
 
     def fields(self, store: str, chunk: Candidate, more: Mapping[str, Any]) -> dict[str, Any]:
-        """The chunk as a document, with `more` that is the store's own."""
+        """The chunk as a document, with `more` fields of the store."""
         own = {self.text: chunk.text, **more}
         if self.metadata:
             return {**own, self.metadata: dict(chunk.metadata)}
         taken = sorted(own.keys() & chunk.metadata.keys())
         if taken:
             raise UpstreamFailed(
-                f"{store} keeps something else in the field {taken[0]} than the metadata of that "
-                "name: give metadata a field of their own with ?metadata=",
+                f"{store} does not keep metadata in the field {taken[0]}, which has another use: "
+                "give metadata their own field with ?metadata=",
                 upstream=store,
             )
         return {**chunk.metadata, **own}

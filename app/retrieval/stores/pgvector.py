@@ -2,224 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Literal, LiteralString, TypeVar
+from app.retrieval.store import Store
+from app.retrieval.stores.kind import Address, Opening, StoreKind
+from app.retrieval.writer import StoreWriter
 
-import psycopg
-from psycopg import AsyncConnection
-from psycopg.sql import SQL, Composed, Identifier
-from psycopg.types.json import Jsonb
-
-from app.errors import UpstreamFailed, UpstreamTimeout
-from app.retrieval.endpoint import as_candidate, as_number, reading, with_text
-from app.retrieval.store import Candidate, Search
-from app.retrieval.writer import Held
-
-Answer = TypeVar("Answer")
-
-CONNECTIONS = 8  # at most; PostgreSQL has 100 for everybody
-NEAREST: LiteralString = """
-select {id}::text, {text}, {metadata}, nullif(1 - ({vector} <=> %(vector)s::vector), 'NaN')
-from {table} where {text} is not null {filters} order by {vector} <=> %(vector)s::vector limit %(k)s
-"""
-BREADTH: LiteralString = """
-select set_config('hnsw.ef_search', %s, false),
-    set_config('hnsw.iterative_scan', 'strict_order', false)
-"""
-MAKE: LiteralString = """
-create extension if not exists vector;
-create table if not exists {table} (
-    id text primary key,
-    text text not null,
-    metadata jsonb not null default '{{}}',
-    embedding vector({size}) not null
-);
-create index if not exists {index} on {table} using hnsw (embedding vector_cosine_ops);
-"""
-PUT: LiteralString = """
-insert into {table} (id, text, metadata, embedding) values (%s, %s, %s, %s::vector)
-on conflict (id) do update
-set text = excluded.text, metadata = excluded.metadata, embedding = excluded.embedding
-"""
-HELD: LiteralString = "select id, metadata ->> 'source', metadata ->> 'parent_doc_id' from {table}"
-REMOVE: LiteralString = "delete from {table} where id = any(%s)"
-
-NO_EXTENSION = "lacks pgvector 0.8 or newer: CREATE EXTENSION vector"
-REASONS: dict[type[psycopg.Error], str] = {
-    psycopg.errors.UndefinedTable: "has no such table: `rerankd ingest` makes it, or name yours "
-    "with ?table=",
-    psycopg.errors.UndefinedColumn: "has no such column: name yours with ?id=, ?text=, ?vector= "
-    "and ?metadata=",
-    psycopg.errors.UndefinedObject: NO_EXTENSION,
-    psycopg.errors.UndefinedFile: NO_EXTENSION,
-    psycopg.errors.FeatureNotSupported: NO_EXTENSION,
-    psycopg.errors.DataException: "has vectors of another embedder: set that one, or name another "
-    "collection",
-    psycopg.errors.InsufficientPrivilege: "does not let this user do that",
-    psycopg.OperationalError: "cannot be reached, or broke off",
-}
+OWN_OPTIONS = ("table", "id", "text", "vector", "metadata")
 
 
-class Postgres:
-    """A few connections, each in use by one at a time; one that broke while idle is made anew."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        self._url = url
-        self._seconds = seconds
-        self._idle: list[AsyncConnection[Any]] = []
-        self._slots = asyncio.Semaphore(CONNECTIONS)
-
-    async def run(self, work: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
-        try:
-            async with asyncio.timeout(self._seconds), self._slots:
-                return await self._run(work)
-        except TimeoutError as error:
-            raise UpstreamTimeout(
-                f"postgresql did not answer within {self._seconds * 1000:.0f} ms",
-                upstream="postgresql",
-            ) from error
-        except psycopg.Error as error:
-            raise UpstreamFailed(f"postgresql {told(error)}", upstream="postgresql") from error
-
-    async def _run(self, work: Callable[[AsyncConnection[Any]], Awaitable[Answer]]) -> Answer:
-        if self._idle:
-            try:
-                async with self._lent() as connection:
-                    return await work(connection)
-            except psycopg.OperationalError:
-                await self.close()
-        async with self._lent() as connection:
-            return await work(connection)
-
-    @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[AsyncConnection[Any]]:
-        if self._idle:
-            connection = self._idle.pop()
-        else:
-            # Without prepared statements: poolers mix sessions up, and tables are made anew.
-            connection = await AsyncConnection.connect(
-                self._url, autocommit=True, prepare_threshold=None
-            )
-        try:
-            yield connection
-        except BaseException:
-            await connection.close()
-            raise
-        self._idle.append(connection)
-
-    async def close(self) -> None:
-        while self._idle:
-            await self._idle.pop().close()
+def dsn(address: Address) -> str:
+    """Without our own options. PostgreSQL reads the others in its own way, so they stay as text."""
+    url, _, options = address.url.partition("?")
+    kept = [
+        pair for pair in options.split("&") if pair and pair.partition("=")[0] not in OWN_OPTIONS
+    ]
+    url = f"postgresql:{url.partition(':')[2]}"
+    return f"{url}?{'&'.join(kept)}" if kept else url
 
 
-def told(error: psycopg.Error) -> str:
-    """A sentence's end. The driver's own words may quote what was searched for, or the login."""
-    if "authentication failed" in str(error):
-        return "refuses the login: see the URL in RERANKD_STORE"
-    reasons = (reason for kind, reason in REASONS.items() if isinstance(error, kind))
-    return next(reasons, f"failed with {type(error).__name__}")
+def open_stores(opening: Opening) -> list[Store]:
+    from app.retrieval.stores.pgvector_table import PgvectorStore, Postgres  # noqa: PLC0415
+
+    server = Postgres(dsn(opening.address), opening.seconds)
+    return [PgvectorStore(server, opening.collection, opening.address.options)]
 
 
-def text_of(vector: Sequence[float]) -> str:
-    return "[" + ",".join(str(float(number)) for number in vector) + "]"
+def open_writer(opening: Opening) -> StoreWriter:
+    from app.retrieval.stores.pgvector_table import PgvectorWriter, Postgres  # noqa: PLC0415
+
+    return PgvectorWriter(Postgres(dsn(opening.address), opening.seconds), opening.collection)
 
 
-class PgvectorStore:
-    name = "postgresql"
-    reads: Literal["words", "vector"] = "vector"
-
-    def __init__(self, server: Postgres, collection: str, options: Mapping[str, str]) -> None:
-        self._server = server
-        self._collection = collection
-        self._options = options
-
-    async def search(self, search: Search) -> list[Candidate]:
-        given = {
-            "vector": text_of(search.vector or ()),
-            "filters": Jsonb(dict(search.filters)),
-            "k": search.k,
-        }
-        table = search.collection or self._options.get("table", self._collection)
-        statement = self._statement(table, filtered=bool(search.filters))
-        # An HNSW index gives at most ef_search rows, 40 if nobody says so.
-        breadth = [str(min(max(40, search.k), 1000))]
-
-        async def work(connection: AsyncConnection[Any]) -> list[tuple[Any, ...]]:
-            await connection.execute(BREADTH, breadth)
-            cursor = await connection.execute(statement, given)
-            return await cursor.fetchall()
-
-        rows = await self._server.run(work)
-        with reading(self.name):
-            found = [
-                as_candidate(name, str(text), facts, None if score is None else as_number(score))
-                for name, text, facts, score in rows
-            ]
-            return with_text(self.name, found)
-
-    def _statement(self, table: str, *, filtered: bool) -> Composed:
-        names = {
-            name: Identifier(self._options.get(name, default))
-            for name, default in (("id", "id"), ("text", "text"), ("vector", "embedding"))
-        }
-        column = self._options.get("metadata", "metadata")
-        metadata = Identifier(column) if column else SQL("null")
-        if filtered and not column:
-            raise UpstreamFailed(
-                "postgresql: filters need a column of metadata: name it with ?metadata=",
-                upstream=self.name,
-            )
-        filters = SQL("and {} @> %(filters)s").format(metadata) if filtered else SQL("")
-        return SQL(NEAREST).format(
-            table=Identifier(*table.split(".")), metadata=metadata, filters=filters, **names
-        )
-
-    async def close(self) -> None:
-        await self._server.close()
-
-
-class PgvectorWriter:
-    name = "postgresql"
-    wants_vectors = True
-
-    def __init__(self, server: Postgres, collection: str) -> None:
-        self._server = server
-        self._table = Identifier(*collection.split("."))
-        self._index = Identifier(f"{collection.replace('.', '_')}_embedding")
-
-    async def held(self) -> list[Held]:
-        async def work(connection: AsyncConnection[Any]) -> list[Held]:
-            try:
-                cursor = await connection.execute(SQL(HELD).format(table=self._table))
-            except psycopg.errors.UndefinedTable:
-                return []
-            return [Held(*row) for row in await cursor.fetchall()]
-
-        return await self._server.run(work)
-
-    async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
-        size = SQL(str(len(vectors[0])))
-        make = SQL(MAKE).format(table=self._table, index=self._index, size=size)
-        rows = [
-            (one.id, one.text, Jsonb(dict(one.metadata)), text_of(vector))
-            for one, vector in zip(chunks, vectors, strict=True)
-        ]
-
-        async def work(connection: AsyncConnection[Any]) -> None:
-            async with connection.transaction():
-                await connection.execute(make)
-                async with connection.cursor() as cursor:
-                    await cursor.executemany(SQL(PUT).format(table=self._table), rows)
-
-        await self._server.run(work)
-
-    async def remove(self, ids: Sequence[str]) -> None:
-        async def work(connection: AsyncConnection[Any]) -> None:
-            await connection.execute(SQL(REMOVE).format(table=self._table), [list(ids)])
-
-        await self._server.run(work)
-
-    async def close(self) -> None:
-        await self._server.close()
+STORE = StoreKind(
+    title="PostgreSQL with pgvector",
+    schemes=("postgresql", "postgres"),
+    examples=("postgresql://user:password@host/db",),
+    extra="postgres",
+    reads="vectors",
+    tested_against="a real PostgreSQL with pgvector",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

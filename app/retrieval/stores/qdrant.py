@@ -8,30 +8,32 @@ from uuid import uuid5
 
 from app.errors import UpstreamFailed
 from app.retrieval.endpoint import Endpoint, as_id, as_mapping, reading, with_text
-from app.retrieval.store import Candidate, Search
-from app.retrieval.stores.layout import Layout
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind
+from app.retrieval.stores.layout import Layout, layout_of, layout_to_fill
 from app.retrieval.writer import CHUNK_NAMESPACE, Held, check_size, held_as
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 PAGE = 1000
-MARK = "rerankd_id"  # in the payload, because Qdrant's own ids are numbers and UUIDs only
+# Our ids are in the payload, because Qdrant's own ids are numbers and UUIDs only.
+ID_FIELD = "rerankd_id"
 
 
 def point_id(name: str) -> str:
     return str(uuid5(CHUNK_NAMESPACE, name))
 
 
-def parted(point: Any) -> tuple[str, Mapping[str, Any]]:
-    """Id and payload; of a point that `rerankd ingest` wrote, the id that it was given."""
+def split_point(point: Any) -> tuple[str, Mapping[str, Any]]:
+    """Id and payload. A point that `rerankd ingest` wrote has the id of its chunk."""
     payload = as_mapping(point.get("payload"))
-    name = payload.get(MARK)
+    name = payload.get(ID_FIELD)
     if isinstance(name, str) and point["id"] == point_id(name):
-        return name, {key: value for key, value in payload.items() if key != MARK}
+        return name, {key: value for key, value in payload.items() if key != ID_FIELD}
     return as_id(point["id"]), payload
 
 
 def equals(value: Any) -> dict[str, Any]:
-    """Qdrant matches texts, whole numbers, true and false; other numbers have ranges only."""
+    """Qdrant matches texts, whole numbers, true and false; for other numbers it has only ranges."""
     if isinstance(value, float):
         return {"range": {"gte": value, "lte": value}}
     return {"match": {"value": value}}
@@ -61,8 +63,10 @@ class QdrantStore:
         answer = await self._endpoint.ask("POST", path, body)
         with reading(self.name):
             points = answer["result"]["points"]
-            found = [self._layout.candidate(*parted(one), one["score"]) for one in points]
-            return with_text(self.name, found)
+            candidates = [
+                self._layout.candidate(*split_point(point), point["score"]) for point in points
+            ]
+            return with_text(self.name, candidates)
 
     async def close(self) -> None:
         await self._endpoint.close()
@@ -76,33 +80,33 @@ class QdrantWriter:
         self._endpoint = endpoint
         self._root = f"/collections/{collection}"
         self._layout = layout
-        self._size = 0  # of its vectors, once that is known
+        self._vector_size = 0
 
     async def held(self) -> list[Held]:
         if await self._vectors() is None:
             return []
-        wanted = [MARK, self._layout.path("source"), self._layout.path("parent_doc_id")]
+        wanted = [ID_FIELD, self._layout.path("source"), self._layout.path("parent_doc_id")]
         page = {"limit": PAGE, "with_payload": wanted, "with_vector": False}
-        found: list[Held] = []
+        held: list[Held] = []
         while True:
             answer = await self._endpoint.ask("POST", f"{self._root}/points/scroll", page)
             with reading(self.name):
                 for point in answer["result"]["points"]:
-                    name, payload = parted(point)
-                    found.append(held_as(name, self._layout.facts(payload)))
+                    name, payload = split_point(point)
+                    held.append(held_as(name, self._layout.facts(payload)))
                 following = answer["result"]["next_page_offset"]
             if following is None:
-                return found
+                return held
             page = {**page, "offset": following}
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:
         await self._fit(len(vectors[0]))
-        named = self._layout.vector
+        vector_name = self._layout.vector
         points = [
             {
                 "id": point_id(chunk.id),
-                "vector": {named: vector} if named else vector,
-                "payload": self._layout.fields(self.name, chunk, {MARK: chunk.id}),
+                "vector": {vector_name: vector} if vector_name else vector,
+                "payload": self._layout.fields(self.name, chunk, {ID_FIELD: chunk.id}),
             }
             for chunk, vector in zip(chunks, vectors, strict=True)
         ]
@@ -114,18 +118,20 @@ class QdrantWriter:
             await self._endpoint.ask("POST", f"{self._root}/points/delete?wait=true", body)
 
     async def _fit(self, size: int) -> None:
-        """The collection is made where it is missing, and takes vectors of this size."""
-        if not self._size:
-            vectors, named = await self._vectors(), self._layout.vector
+        """Creates the collection if it is missing, and checks the size of its vectors."""
+        if not self._vector_size:
+            vectors, vector_name = await self._vectors(), self._layout.vector
             if vectors is None:
                 wanted = {"size": size, "distance": "Cosine"}
-                body = {"vectors": {named: wanted} if named else wanted}
+                body = {"vectors": {vector_name: wanted} if vector_name else wanted}
                 await self._endpoint.ask("PUT", self._root, body)
-                self._size = size
+                self._vector_size = size
             else:
                 with reading(self.name):
-                    self._size = self._size_of(as_mapping(vectors.get(named) if named else vectors))
-        check_size(self.name, self._size, size)
+                    self._vector_size = self._size_of(
+                        as_mapping(vectors.get(vector_name) if vector_name else vectors)
+                    )
+        check_size(self.name, self._vector_size, size)
 
     def _size_of(self, vector: Mapping[str, Any]) -> int:
         if not isinstance(vector.get("size"), int):
@@ -137,7 +143,7 @@ class QdrantWriter:
         return int(vector["size"])
 
     async def _vectors(self) -> Mapping[str, Any] | None:
-        """What the collection says of them; None where there is no collection."""
+        """How the collection stores vectors; None if there is no collection."""
         try:
             answer = await self._endpoint.ask("GET", self._root)
         except UpstreamFailed as error:
@@ -149,3 +155,29 @@ class QdrantWriter:
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+
+def endpoint_of(opening: Opening) -> Endpoint:
+    return opening.endpoint({"api-key": "{key}"}, LOST, path=opening.address.path)
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    layout = layout_of(opening.address.options)
+    return [QdrantStore(endpoint_of(opening), opening.collection, layout)]
+
+
+def open_writer(opening: Opening) -> QdrantWriter:
+    layout = layout_to_fill(opening.address.options)
+    return QdrantWriter(endpoint_of(opening), opening.collection, layout)
+
+
+STORE = StoreKind(
+    title="Qdrant",
+    schemes=("qdrant",),
+    examples=("qdrant://host:6333",),
+    default_port=6333,
+    reads="vectors",
+    tested_against="a stand-in after its documentation",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

@@ -1,4 +1,4 @@
-"""The embedded store: one file, BM25 by FTS5 and, with an embedder, vectors by sqlite-vec."""
+"""The embedded store: a single file, BM25 by FTS5 and, with an embedder, vectors by sqlite-vec."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import apsw
 
 from app.errors import UpstreamFailed
 from app.retrieval.endpoint import as_candidate, with_text
-from app.retrieval.store import Candidate, Search
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.stores.sqlite_file import Database
 from app.retrieval.stores.sqlite_journal import transaction
 from app.retrieval.writer import Held
 
-MOST_NEIGHBOURS = 4096  # that sqlite-vec gives
-MOST_WORDS = 256  # of a question that are looked up
-UNREADABLE = (RecursionError, TypeError, ValueError)  # of rows that others wrote
+# The limit of sqlite-vec.
+MAX_NEIGHBOURS = 4096
+MAX_QUERY_WORDS = 256
+# Rows that other programs wrote may hold anything.
+UNREADABLE = (RecursionError, TypeError, ValueError)
 WORD = re.compile(r"[^\W_]+")
 
 VECTORS = """
@@ -39,7 +42,7 @@ where vector match ? and k = ? and vectors.place in
     (select place from passages where collection = ? {filters})
 order by distance
 """
-# What is not JSON has no metadata: one such passage would end every search with a filter.
+# Metadata that is not JSON counts as empty: a single such passage would fail every filtered search.
 FILTER = """and exists (
     select 1 from json_each(iif(json_valid(metadata), metadata, '{}')) where key = ? and atom = ?
 )
@@ -50,10 +53,10 @@ where collection = ? {only}
 """
 
 
-def match_any(question: str) -> str:
-    """The question's words as an FTS5 expression: each quoted, so that none is syntax."""
-    words = dict.fromkeys(WORD.findall(question.lower()))
-    return " OR ".join(f'"{word}"' for word in list(words)[:MOST_WORDS])
+def match_any(query: str) -> str:
+    """The query's words as an FTS5 expression, each in quotes, so that none is syntax."""
+    words = dict.fromkeys(WORD.findall(query.lower()))
+    return " OR ".join(f'"{word}"' for word in list(words)[:MAX_QUERY_WORDS])
 
 
 def pack(vector: Sequence[float]) -> bytes:
@@ -78,22 +81,22 @@ class SqliteStore:
         collection = search.collection or self._collection
         filters, values = conditions(search.filters)
         if search.vector is not None:
-            nearest = min(search.k, MOST_NEIGHBOURS)
-            given = [pack(search.vector), nearest, collection, *values]
+            nearest = min(search.k, MAX_NEIGHBOURS)
+            parameters = [pack(search.vector), nearest, collection, *values]
             statement = BY_VECTOR
         elif words := match_any(search.text):
-            given = [words, collection, *values, search.k]
+            parameters = [words, collection, *values, search.k]
             statement = BY_WORDS
         else:
             return []
         statement = statement.format(filters=filters)
 
         def read(file: apsw.Connection) -> list[tuple[Any, ...]]:
-            return file.execute(statement, given).fetchall()
+            return file.execute(statement, parameters).fetchall()
 
         try:
             rows = await self._database.run(read)
-            found = [
+            candidates = [
                 as_candidate(name, text, json.loads(facts), score)
                 for name, text, facts, score in rows
             ]
@@ -102,7 +105,7 @@ class SqliteStore:
                 "sqlite holds a passage that cannot be read: fill a new file with `rerankd ingest`",
                 upstream="sqlite",
             ) from error
-        return with_text(self.name, found)
+        return with_text(self.name, candidates)
 
     async def close(self) -> None:
         await self._database.close()
@@ -117,11 +120,13 @@ class SqliteWriter:
         self._collection = collection
 
     async def held(self) -> list[Held]:
-        """With vectors wanted, a passage without one is as good as not there."""
+        """Where vectors are wanted, a passage without a vector counts as missing."""
 
         def read(file: apsw.Connection) -> list[Held]:
-            found = file.execute("select 1 from sqlite_master where name = 'vectors'").fetchall()
-            if self.wants_vectors and not found:
+            has_vectors = file.execute(
+                "select 1 from sqlite_master where name = 'vectors'"
+            ).fetchall()
+            if self.wants_vectors and not has_vectors:
                 return []
             only = "and place in (select place from vectors)" if self.wants_vectors else ""
             rows = file.execute(HELD.format(only=only), [self._collection])
@@ -134,7 +139,7 @@ class SqliteWriter:
             with transaction(file):
                 if vectors:
                     file.execute(VECTORS.format(size=len(vectors[0])))
-                for place, chunk in enumerate(chunks):
+                for position, chunk in enumerate(chunks):
                     remove(file, self._collection, chunk.id)
                     facts = json.dumps(dict(chunk.metadata), ensure_ascii=False)
                     file.execute(
@@ -142,7 +147,7 @@ class SqliteWriter:
                         [self._collection, chunk.id, chunk.text, facts],
                     )
                     if vectors:
-                        row = [file.last_insert_rowid(), pack(vectors[place])]
+                        row = [file.last_insert_rowid(), pack(vectors[position])]
                         file.execute("insert into vectors (place, vector) values (?, ?)", row)
 
         await self._database.run(write)
@@ -150,8 +155,8 @@ class SqliteWriter:
     async def remove(self, ids: Sequence[str]) -> None:
         def write(file: apsw.Connection) -> None:
             with transaction(file):
-                for one in ids:
-                    remove(file, self._collection, one)
+                for chunk_id in ids:
+                    remove(file, self._collection, chunk_id)
 
         await self._database.run(write)
 
@@ -164,3 +169,27 @@ def remove(file: apsw.Connection, collection: str, name: str) -> None:
     if file.execute("select 1 from sqlite_master where name = 'vectors'").fetchall():
         file.execute(f"delete from vectors where place in ({own})", [collection, name])  # noqa: S608
     file.execute("delete from passages where collection = ? and id = ?", [collection, name])
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    kinds: list[Literal["words", "vector"]] = ["words", "vector"]
+    return [
+        SqliteStore(Database(opening.file, opening.seconds), opening.collection, reads)
+        for reads in (kinds if opening.has_embedder else kinds[:1])
+    ]
+
+
+def open_writer(opening: Opening) -> SqliteWriter:
+    database = Database(opening.file, opening.seconds, writes=True)
+    return SqliteWriter(database, opening.collection, wants_vectors=opening.has_embedder)
+
+
+STORE = StoreKind(
+    title="SQLite",
+    schemes=("sqlite",),
+    examples=("sqlite:rerankd.db",),
+    reads="words; with an embedder vectors too",
+    tested_against="the real library",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)

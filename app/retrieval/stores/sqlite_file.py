@@ -1,4 +1,4 @@
-"""A file of SQLite, asked on a thread of its own."""
+"""A file of SQLite, used on its own thread."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ end;
 """
 
 BY_KIND: dict[tuple[type[apsw.Error], ...], str] = {
-    (apsw.NotADBError, apsw.CorruptError): "is no sound SQLite database",
+    (apsw.NotADBError, apsw.CorruptError): "is damaged, or not an SQLite database",
     (apsw.CantOpenError, apsw.ReadOnlyError): "cannot be opened, or not be written",
     (apsw.BusyError, apsw.LockedError): "is locked by another process",
     (apsw.FullError, apsw.IOError): "cannot be read or written: the disk is full or failing",
@@ -62,7 +62,7 @@ BY_WORDS = {
 
 
 class Database:
-    """The file, on a thread of its own. Searching opens it to read, and only once it is there."""
+    """The file, on its own thread. Searching opens it read-only, and only after it exists."""
 
     def __init__(self, path: Path, seconds: float, *, writes: bool = False) -> None:
         self.name = "sqlite"
@@ -70,7 +70,7 @@ class Database:
         self._seconds = seconds
         self._writes = writes
         self._connection: apsw.Connection | None = None
-        self._opened: tuple[int, int] | None = None  # which file that is
+        self._opened: tuple[int, int] | None = None
         self._closing = Lock()
         self._thread = ThreadPoolExecutor(1, "sqlite")
 
@@ -86,7 +86,7 @@ class Database:
         except apsw.Error as error:
             raise self._failure(error) from error
         finally:
-            # What runs by now and is waited for no more would only hold up the next.
+            # Work without a waiting caller would only delay the next search.
             if not future.done() and not future.cancel():
                 self._interrupt()
 
@@ -95,7 +95,7 @@ class Database:
         try:
             return work(connection)
         finally:
-            # An ingest cannot put the file away at its end while a search holds the log.
+            # At its end, an ingest cannot put the file away while a search holds the log.
             if not self._writes and has_log(self._path):
                 self._let_go()
 
@@ -112,15 +112,15 @@ class Database:
         return self._connection
 
     def _to_read(self) -> apsw.Connection:
-        there = self._there()
-        if self._connection is None or there != self._opened or has_leftovers(self._path):
+        current = self._current_file()
+        if self._connection is None or current != self._opened or has_leftovers(self._path):
             self._let_go()
-            self._connection, self._opened = open_to_read(self._path, self._seconds), there
+            self._connection, self._opened = open_to_read(self._path, self._seconds), current
             self._refuse_empty(self._connection)
         return self._connection
 
     def _refuse_empty(self, connection: apsw.Connection) -> None:
-        """A first ingest that was killed early leaves a file with nothing in it."""
+        """A first ingest that is killed early leaves an empty file."""
         if not connection.execute("select 1 from sqlite_master limit 1").fetchall():
             self._let_go()
             raise NoStore(
@@ -133,30 +133,30 @@ class Database:
                 self._connection.interrupt()
 
     def _let_go(self, close: Callable[[apsw.Connection], None] = apsw.Connection.close) -> None:
-        """Nobody interrupts what is being closed: SQLite would read freed memory."""
+        """A connection is never interrupted while it closes: SQLite would read freed memory."""
         with self._closing:
             connection, self._connection = self._connection, None
         if connection is not None:
             close(connection)
 
-    def _there(self) -> tuple[int, int]:
-        """Which file bears the name by now: another may have been put in its place."""
+    def _current_file(self) -> tuple[int, int]:
+        """Which file has the name now: it may have been replaced by another."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoStore(
                 f"sqlite: there is no {self._path.name} yet: `rerankd ingest` makes it",
                 upstream="sqlite",
             ) from error
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _failure(self, error: apsw.Error) -> UpstreamFailed:
         unopened = isinstance(error, apsw.CantOpenError | apsw.ReadOnlyError)
-        reason = STOPPED if unopened and needs_repair(self._path) else told(error)
+        reason = STOPPED if unopened and needs_repair(self._path) else reason_of(error)
         return UpstreamFailed(f"sqlite: {self._path.name} {reason}", upstream="sqlite")
 
     async def close(self) -> None:
-        """What was written is put away before this returns."""
+        """Returns after the written file is put away."""
         self._interrupt()
         close = put_away if self._writes else apsw.Connection.close
         last = self._thread.submit(self._let_go, close)
@@ -165,8 +165,8 @@ class Database:
             await asyncio.wrap_future(last)
 
 
-def told(error: apsw.Error) -> str:
-    """A sentence's end. The library's own words may quote what was searched for."""
+def reason_of(error: apsw.Error) -> str:
+    """The end of a sentence. The library's own text is not used: it may quote the query."""
     for kinds, reason in BY_KIND.items():
         if isinstance(error, kinds):
             return reason

@@ -1,8 +1,8 @@
 """How the file of SQLite is opened and put away, so that a kill leaves it readable.
 
-While an ingest writes, the file has a write-ahead log: searches go on, and a kill loses no more
-than the transaction under way. At rest it is one file without a log, which a read-only file
-system can hold. Whoever opens it next finishes what a killed process left, if it may write.
+While an ingest writes, the file has a write-ahead log: searches continue, and a kill loses at most
+the current transaction. At rest it is a single file without a log, which works on a read-only file
+system. The next process that opens it completes what a killed process left, if it may write.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ TO_READ = apsw.SQLITE_OPEN_READONLY
 TO_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 TO_REPAIR = apsw.SQLITE_OPEN_READWRITE
 
-BUSY_SHARE = 0.9  # of the time limit: who waits for a lock says so before the limit does
-PUT_AWAY_SECONDS = 1.0  # a search that holds the file is over by then, or puts it away itself
+# Waiting for a lock ends before the time limit does, so that the error names the lock.
+BUSY_SHARE_OF_LIMIT = 0.9
+# A search that holds the file is over by then, or puts the file away itself.
+PUT_AWAY_SECONDS = 1.0
 RETRY_SECONDS = 0.02
 HEADER_BYTES = 20
-WRITE_VERSION, LOGGED = 18, 2  # where the header says that there is a log
+# The byte of the header that says whether the file has a write-ahead log, and its value then.
+WRITE_VERSION_OFFSET = 18
+WITH_LOG = 2
 
 
 def open_to_read(path: Path, seconds: float) -> apsw.Connection:
@@ -36,13 +40,13 @@ def open_to_read(path: Path, seconds: float) -> apsw.Connection:
 
 def open_to_write(path: Path, seconds: float) -> apsw.Connection:
     connection = connect(path, TO_WRITE, seconds)
-    set_journal_mode(connection, "wal", seconds * BUSY_SHARE)
+    set_journal_mode(connection, "wal", seconds * BUSY_SHARE_OF_LIMIT)
     return connection
 
 
 def connect(path: Path, flags: int, seconds: float) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(int(seconds * BUSY_SHARE * 1000))
+    connection.set_busy_timeout(int(seconds * BUSY_SHARE_OF_LIMIT * 1000))
     connection.enable_load_extension(True)
     connection.load_extension(sqlite_vec.loadable_path())
     connection.enable_load_extension(False)
@@ -50,7 +54,7 @@ def connect(path: Path, flags: int, seconds: float) -> apsw.Connection:
 
 
 def set_journal_mode(connection: apsw.Connection, mode: str, seconds: float) -> None:
-    """The change needs the file for itself, and SQLite does not wait for that on its own."""
+    """The change needs exclusive access to the file, and SQLite itself does not wait for that."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -63,7 +67,7 @@ def set_journal_mode(connection: apsw.Connection, mode: str, seconds: float) -> 
 
 
 def put_away(connection: apsw.Connection) -> None:
-    """Close the file as one file. Where another process holds it, that process does so later."""
+    """Close it as a single file. If another process holds it, that process does this later."""
     connection.set_busy_timeout(int(PUT_AWAY_SECONDS * 1000))
     try:
         set_journal_mode(connection, "delete", PUT_AWAY_SECONDS)
@@ -77,13 +81,16 @@ def put_away(connection: apsw.Connection) -> None:
 
 
 def repair(path: Path) -> None:
-    """Finish what a killed ingest left. Fails where this process may not write: then reading
-    goes on from the log, or says what is wrong. Fails at once where an ingest is at work.
+    """Complete what a killed ingest left.
+
+    Does nothing while an ingest runs, or if this process may not write: then the file is read with
+    its log, or the read fails with a reason.
     """
     with suppress(apsw.Error):
         connection = apsw.Connection(str(path), flags=TO_REPAIR)
         try:
-            connection.execute("select 1 from sqlite_master").fetchall()  # rolls back a journal
+            # Any read rolls back a journal.
+            connection.execute("select 1 from sqlite_master").fetchall()
             connection.execute("pragma journal_mode = delete").fetchall()
         finally:
             connection.close()
@@ -94,12 +101,12 @@ def has_log(path: Path) -> bool:
 
 
 def has_leftovers(path: Path) -> bool:
-    """Also true while an ingest is at work."""
+    """Also true while an ingest runs."""
     return has_log(path) or beside(path, "-journal").exists()
 
 
 def needs_repair(path: Path) -> bool:
-    """After a failure to read: is it because a killed ingest left something to be finished?"""
+    """Whether a read failed because a killed ingest left something to complete."""
     if has_leftovers(path):
         return True
     try:
@@ -107,17 +114,17 @@ def needs_repair(path: Path) -> bool:
             header = file.read(HEADER_BYTES)
     except OSError:
         return False
-    return len(header) == HEADER_BYTES and header[WRITE_VERSION] == LOGGED
+    return len(header) == HEADER_BYTES and header[WRITE_VERSION_OFFSET] == WITH_LOG
 
 
 def beside(path: Path, ending: str) -> Path:
-    """SQLite follows links before it names its journals."""
+    """SQLite resolves links before it names its journals."""
     return Path(os.path.realpath(path) + ending)
 
 
 @contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """Waits for its turn at the start: a read that becomes a write fails where another writes."""
+    """Locks at the start: a read that becomes a write fails while another process writes."""
     connection.execute("begin immediate")
     try:
         yield

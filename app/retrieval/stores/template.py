@@ -1,4 +1,4 @@
-"""Any HTTP endpoint that searches, described by a JSON file."""
+"""Any HTTP endpoint for searching, described by a JSON file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from app.retrieval.endpoint import (
     walk,
     with_text,
 )
-from app.retrieval.store import Candidate, Search
+from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.kind import Opening, StoreKind, http_client
 
 SLASHES = re.compile(r"[/\\]")
 
@@ -29,8 +30,8 @@ SLASHES = re.compile(r"[/\\]")
 class Template(BaseModel):
     """Paths like `hits.0.name` lead through the answer.
 
-    In `url` and `body`, `{query}`, `{k}`, `{vector}`, `{filters}` and `{collection}` stand for
-    what is asked; `{key}` in `headers` for the key.
+    In `url` and `body`, `{query}`, `{k}`, `{vector}`, `{filters}` and `{collection}` are replaced
+    by the values of the search; in `headers`, `{key}` by the key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,12 +63,12 @@ def read_template(path: Path) -> Template:
 
 
 def fill(value: Any, words: Mapping[str, Any]) -> Any:
-    """Placeholders replaced: a text that is nothing else becomes the value, with its type."""
+    """Replaces placeholders. A text that is only a placeholder becomes the value, with its type."""
     match value:
         case dict():
-            return {name: fill(one, words) for name, one in value.items()}
+            return {name: fill(part, words) for name, part in value.items()}
         case list():
-            return [fill(one, words) for one in value]
+            return [fill(part, words) for part in value]
         case str() if value[:1] == "{" and value[-1:] == "}" and value[1:-1] in words:
             return words[value[1:-1]]
         case str():
@@ -76,7 +77,7 @@ def fill(value: Any, words: Mapping[str, Any]) -> Any:
 
 
 def insert(text: str, words: Mapping[str, Any]) -> str:
-    """In one pass, so that a question that holds `{k}` stays as it is."""
+    """In a single pass, so that a query that contains `{k}` stays as it is."""
     parts = text.split("{")
     filled = [parts[0]]
     for part in parts[1:]:
@@ -89,7 +90,7 @@ def insert(text: str, words: Mapping[str, Any]) -> str:
 
 
 def fill_url(url: str, words: Mapping[str, Any]) -> str:
-    """Each word is one segment of a path, or a part of one: none leads to another path."""
+    """Each value is a segment of the path, or part of a segment: none leads to another path."""
     path = url.partition("?")[0]
     texts = {name: as_words(value) for name, value in words.items()}
     for name, text in texts.items():
@@ -133,10 +134,32 @@ class TemplateStore:
             return with_text(self.name, [self._candidate(row) for row in rows[: search.k]])
 
     def _candidate(self, row: Any) -> Candidate | None:
-        asked = self._template
-        facts = None if asked.metadata is None else walk(row, asked.metadata)
-        score = None if asked.score is None else as_number(walk(row, asked.score))
-        return as_candidate(walk(row, asked.id), find(row, asked.text), facts, score)
+        template = self._template
+        facts = None if template.metadata is None else walk(row, template.metadata)
+        score = None if template.score is None else as_number(walk(row, template.score))
+        return as_candidate(walk(row, template.id), find(row, template.text), facts, score)
 
     async def close(self) -> None:
         await self._endpoint.close()
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    template = read_template(opening.file)
+    headers = {
+        name: value.replace("{key}", opening.key) for name, value in template.headers.items()
+    }
+    client = http_client("", headers, opening.transport)
+    endpoint = Endpoint("template", client, opening.seconds)
+    return [TemplateStore(endpoint, template, opening.collection)]
+
+
+STORE = StoreKind(
+    title="Any HTTP endpoint",
+    schemes=("template",),
+    examples=("template:search.json",),
+    reads="words or vectors",
+    tested_against="shapes of our own",
+    open_stores=open_stores,
+    open_writer="template is searched but not written: fill it with its own tools, or ingest into "
+    "another store",
+)

@@ -1,4 +1,4 @@
-"""What may be sent to Elasticsearch 8 and OpenSearch 2, as far as a store needs it."""
+"""The bodies of requests to Elasticsearch 8 and OpenSearch 2, as far as a store needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index of Elasticsearch or OpenSearch: what its mappings let in, and what a query finds."""
+"""An index of Elasticsearch or OpenSearch: what its mappings accept, and what a query matches."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ WORD = re.compile(r"\w+")
 class Index:
     def __init__(self, mappings: Mappings) -> None:
         self.templates: dict[str, KeywordField] = {
-            one.match_mapping_type: one.mapping
+            template.match_mapping_type: template.mapping
             for named in mappings.dynamic_templates
-            for one in named.values()
+            for template in named.values()
         }
         self.fields: dict[str, Any] = dict(mappings.properties)
         self.documents: dict[str, dict[str, Any]] = {}
 
     def put(self, name: str, document: dict[str, Any]) -> str | None:
-        """Why not, if it is refused."""
+        """The reason, if it is refused."""
         for path, value in leaves(document):
             field = self.fields.get(path) or self._map(path, value)
             if refusal := refused(path, field, value):
@@ -46,11 +46,11 @@ class Index:
 
 
 def leaves(document: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
-    found = []
+    pairs = []
     for name, value in document.items():
         inner = isinstance(value, dict)
-        found += leaves(value, f"{above}{name}.") if inner else [(f"{above}{name}", value)]
-    return found
+        pairs += leaves(value, f"{above}{name}.") if inner else [(f"{above}{name}", value)]
+    return pairs
 
 
 def refused(path: str, field: Any, value: Any) -> str | None:
@@ -70,35 +70,35 @@ def nearest(
     scores = {
         name: (1 + cosine(vector, document[path])) / 2
         for name, document in index.documents.items()
-        if path in document and all(score_of(index, document, one) for one in filters)
+        if path in document and all(score_of(index, document, condition) for condition in filters)
     }
     return sorted(scores.items(), key=lambda pair: -pair[1])
 
 
 def ranked(index: Index, query: dict[str, Any]) -> list[tuple[str, float]]:
-    scores = {name: score_of(index, one, query) for name, one in index.documents.items()}
+    scores = {name: score_of(index, document, query) for name, document in index.documents.items()}
     best = sorted(scores.items(), key=lambda pair: -(pair[1] or 0))
     return [(name, score) for name, score in best if score is not None]
 
 
 def score_of(index: Index, document: dict[str, Any], query: dict[str, Any]) -> float | None:
-    """None where it does not match. Words count one each, which is not BM25, but an order."""
-    ((kind, given),) = query.items()
-    match kind, sorted(given):
+    """None if it does not match. Each word counts 1, which is not BM25, but gives an order."""
+    ((kind, clause),) = query.items()
+    match kind, sorted(clause):
         case "match_all", []:
             return 1.0
         case "exists", ["field"]:
-            return 1.0 if at(document, given["field"]) is not None else None
+            return 1.0 if at(document, clause["field"]) is not None else None
         case "term", [path]:
-            return 1.0 if equal(index.fields.get(path), at(document, path), given[path]) else None
-        case "match", [path] if list(given[path]) == ["query"]:
+            return 1.0 if equal(index.fields.get(path), at(document, path), clause[path]) else None
+        case "match", [path] if list(clause[path]) == ["query"]:
             if getattr(index.fields.get(path), "type", None) != "text":
                 raise Undocumented(f"{path} is no text")
-            shared = words(given[path]["query"]) & words(at(document, path) or "")
+            shared = words(clause[path]["query"]) & words(at(document, path) or "")
             return float(len(shared)) if shared else None
-        case "bool", ["filter", "must"] if len(given["must"]) == 1:
-            passed = all(score_of(index, document, one) for one in given["filter"])
-            return score_of(index, document, given["must"][0]) if passed else None
+        case "bool", ["filter", "must"] if len(clause["must"]) == 1:
+            passed = all(score_of(index, document, condition) for condition in clause["filter"])
+            return score_of(index, document, clause["must"][0]) if passed else None
     raise Undocumented(f"no such query: {query}")
 
 

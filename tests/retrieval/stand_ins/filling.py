@@ -17,7 +17,8 @@ from tests.retrieval.stand_ins.elasticsearch import Elasticsearch, OpenSearch
 from tests.retrieval.stand_ins.qdrant import Qdrant
 from tests.retrieval.stand_ins.serving import StandIn
 
-TLS = ssl.create_default_context()  # made once, because it takes long
+# Created once, because that takes long.
+TLS = ssl.create_default_context()
 
 MAKERS: dict[str, Callable[[], StandIn]] = {
     "qdrant": Qdrant,
@@ -35,7 +36,7 @@ def stage_of(url: str, **more: Any) -> FirstStage:
 
 
 class Embedding(httpx.AsyncHTTPTransport):
-    """Each text as the same vector; whatever else is asked goes to the store."""
+    """Gives every text the same vector; all other requests go to the store."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == "embedder.test":
@@ -49,12 +50,14 @@ async def writer_at(url: str, **more: Any) -> AsyncIterator[StoreWriter]:
         yield writer
 
 
-async def found(url: str, text: str = "cats", **filters: Any) -> list[Candidate]:
+async def search(url: str, text: str = "cats", **filters: Any) -> list[Candidate]:
     async with open_retriever(stage_of(url), transport=Embedding(verify=TLS)) as retriever:
         got = await retriever.retrieve([text], k=10, filters=filters, collection=None)
     return list(got.candidates)
 
 
 async def put(writer: StoreWriter, *chunks: Candidate) -> None:
-    vectors = [[0.1, 0.2 + place] for place in range(len(chunks))] if writer.wants_vectors else []
+    vectors = (
+        [[0.1, 0.2 + position] for position in range(len(chunks))] if writer.wants_vectors else []
+    )
     await writer.put(chunks, vectors)

@@ -1,4 +1,4 @@
-"""Qdrant's collections and points as https://api.qdrant.tech has them, in memory."""
+"""Qdrant's collections and points as https://api.qdrant.tech describes them, in memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import Field
 
 from tests.retrieval.stand_ins.serving import (
-    Answered,
-    Asked,
+    StoreRequest,
+    StoreResponse,
     Strict,
     Undocumented,
     at,
@@ -108,30 +108,30 @@ class Qdrant:
     def left_open(self) -> list[str]:
         return []
 
-    def answer(self, asked: Asked) -> Answered:
-        _, root, name, *rest = [*asked.path.split("/"), ""]
+    def answer(self, request: StoreRequest) -> StoreResponse:
+        _, root, name, *rest = [*request.path.split("/"), ""]
         if root != "collections" or not name:
             raise Undocumented("no such path")
-        verb = f"{asked.method} {'/'.join(rest)}".rstrip("/ ")
-        if asked.params != ({"wait": "true"} if verb in WRITES else {}):
+        verb = f"{request.method} {'/'.join(rest)}".rstrip("/ ")
+        if request.params != ({"wait": "true"} if verb in WRITES else {}):
             raise Undocumented("?wait=true is for writes, which the next request may not see else")
         if verb == "PUT":
-            return self._create(name, CreateCollection.model_validate_json(asked.body))
+            return self._create(name, CreateCollection.model_validate_json(request.body))
         if name not in self._collections:
             return failed(404, f"Not found: Collection `{name}` doesn't exist!")
         if verb == "DELETE":
             del self._collections[name]
-            return said(True)
-        return answer(self._collections[name], verb, asked.body)
+            return succeeded(True)
+        return answer(self._collections[name], verb, request.body)
 
-    def _create(self, name: str, body: CreateCollection) -> Answered:
+    def _create(self, name: str, body: CreateCollection) -> StoreResponse:
         if name in self._collections:
             return failed(409, f"Wrong input: Collection `{name}` already exists!")
         self._collections[name] = Collection(body.vectors)
-        return said(True)
+        return succeeded(True)
 
 
-def answer(collection: Collection, verb: str, body: bytes) -> Answered:
+def answer(collection: Collection, verb: str, body: bytes) -> StoreResponse:
     match verb:
         case "GET":
             return described(collection)
@@ -146,22 +146,22 @@ def answer(collection: Collection, verb: str, body: bytes) -> Answered:
     raise Undocumented("no such path")
 
 
-def said(result: Any) -> Answered:
-    return Answered(200, {"result": result, "status": "ok", "time": 0.001})
+def succeeded(result: Any) -> StoreResponse:
+    return StoreResponse(200, {"result": result, "status": "ok", "time": 0.001})
 
 
-def failed(status: int, reason: str) -> Answered:
-    return Answered(status, {"status": {"error": reason}, "time": 0.0})
+def failed(status: int, reason: str) -> StoreResponse:
+    return StoreResponse(status, {"status": {"error": reason}, "time": 0.0})
 
 
-def described(collection: Collection) -> Answered:
+def described(collection: Collection) -> StoreResponse:
     vectors = collection.vectors
     shown = (
-        {name: one.model_dump() for name, one in vectors.items()}
+        {name: vector.model_dump() for name, vector in vectors.items()}
         if isinstance(vectors, dict)
         else vectors.model_dump()
     )
-    return said(
+    return succeeded(
         {
             "status": "green",
             "points_count": len(collection.points),
@@ -178,7 +178,7 @@ def checked(name: Id) -> None:
         raise Undocumented(f"{name} is no valid point id")
 
 
-def upsert(collection: Collection, body: PointsList) -> Answered:
+def upsert(collection: Collection, body: PointsList) -> StoreResponse:
     for point in body.points:
         checked(point.id)
         named = point.vector if isinstance(point.vector, dict) else {None: point.vector}
@@ -190,17 +190,17 @@ def upsert(collection: Collection, body: PointsList) -> Answered:
                 reason = f"Vector dimension error: expected dim: {size}, got {len(vector)}"
                 return failed(400, f"Wrong input: {reason}")
     collection.points |= {point.id: point for point in body.points}
-    return said({"operation_id": 0, "status": "completed"})
+    return succeeded({"operation_id": 0, "status": "completed"})
 
 
-def delete(collection: Collection, body: PointIds) -> Answered:
+def delete(collection: Collection, body: PointIds) -> StoreResponse:
     for name in body.points:
         checked(name)
         collection.points.pop(name, None)
-    return said({"operation_id": 1, "status": "completed"})
+    return succeeded({"operation_id": 1, "status": "completed"})
 
 
-def scroll(collection: Collection, body: Scroll) -> Answered:
+def scroll(collection: Collection, body: Scroll) -> StoreResponse:
     """Pages go by id; the offset is the first id of the next."""
     names = sorted(collection.points, key=str)
     first = 0 if body.offset is None else names.index(body.offset)
@@ -210,14 +210,14 @@ def scroll(collection: Collection, body: Scroll) -> Answered:
         {"id": name, "payload": only(collection.points[name].payload, body.with_payload)}
         for name in page
     ]
-    return said({"points": points, "next_page_offset": rest[0] if rest else None})
+    return succeeded({"points": points, "next_page_offset": rest[0] if rest else None})
 
 
-def query(collection: Collection, body: Query) -> Answered:
+def query(collection: Collection, body: Query) -> StoreResponse:
     if collection.size(body.using) != len(body.query):
         return failed(400, "Wrong input: Vector dimension error")
     conditions = body.filter.must if body.filter else []
-    found: list[dict[str, Any]] = [
+    hits: list[dict[str, Any]] = [
         {
             "id": point.id,
             "version": 0,
@@ -225,10 +225,10 @@ def query(collection: Collection, body: Query) -> Answered:
             "payload": point.payload,
         }
         for point in collection.points.values()
-        if all(one.holds(point.payload) for one in conditions)
+        if all(condition.holds(point.payload) for condition in conditions)
     ]
-    best = sorted(found, key=lambda point: -point["score"])[: body.limit]
-    return said({"points": best})
+    best = sorted(hits, key=lambda point: -point["score"])[: body.limit]
+    return succeeded({"points": best})
 
 
 def chosen(vector: Vectors, using: str | None) -> list[float]:

@@ -21,15 +21,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Asked(NamedTuple):
+class StoreRequest(NamedTuple):
     method: str
     path: str
     params: Mapping[str, str]
-    kind: str  # of the content
+    content_type: str
     body: bytes
 
 
-class Answered(NamedTuple):
+class StoreResponse(NamedTuple):
     status: int
     body: Any
 
@@ -39,7 +39,7 @@ class Undocumented(Exception):
 
 
 class StandIn(Protocol):
-    def answer(self, asked: Asked) -> Answered: ...
+    def answer(self, request: StoreRequest) -> StoreResponse: ...
 
     def left_open(self) -> list[str]:
         """What a client should have closed."""
@@ -48,12 +48,13 @@ class StandIn(Protocol):
 
 @contextmanager
 def serving(store: StandIn) -> Iterator[int]:
-    """The port. At the end the test fails if anything was asked that is not documented."""
+    """Yields the port. At the end the test fails if a request was not documented."""
     complaints: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body leave together, or the second waits for an ACK
+        # Head and body leave together: otherwise the second packet waits for an acknowledgement.
+        wbufsize = -1
 
         def handle_one_request(self) -> None:
             self.raw_requestline = self.rfile.readline(65537)
@@ -65,12 +66,12 @@ def serving(store: StandIn) -> Iterator[int]:
             params = dict(parse_qsl(parts.query, keep_blank_values=True))
             kind = self.headers.get("Content-Type", "")
             try:
-                told = store.answer(Asked(self.command, parts.path, params, kind, body))
+                response = store.answer(StoreRequest(self.command, parts.path, params, kind, body))
             except (Undocumented, ValidationError) as error:
                 complaints.append(f"{self.command} {self.path}: {error}")
-                told = Answered(501, {})
-            content = to_json(told.body)
-            self.send_response(told.status)
+                response = StoreResponse(501, {})
+            content = to_json(response.body)
+            self.send_response(response.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -94,7 +95,7 @@ def serving(store: StandIn) -> Iterator[int]:
 
 
 def cosine(left: list[float], right: list[float]) -> float:
-    product = sum(one * other for one, other in zip(left, right, strict=True))
+    product = sum(first * second for first, second in zip(left, right, strict=True))
     return product / (sqrt(sum(x * x for x in left)) * sqrt(sum(x * x for x in right)) or 1.0)
 
 
@@ -107,7 +108,7 @@ def at(fields: Mapping[str, Any], path: str) -> Any:
 
 
 def only(fields: Mapping[str, Any], paths: list[str]) -> dict[str, Any]:
-    """No more than these dotted names, nested as they were."""
+    """Only these dotted names, nested as before."""
     kept: dict[str, Any] = {}
     for path in paths:
         if at(fields, path) is not None:
