@@ -21,7 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from app import __version__
-from app.answer.answered import Answer, StageDone
+from app.answer.result import Answer, StageDone
 from app.events import (
     CLOSE_REASONS,
     BatchDone,
@@ -37,7 +37,7 @@ from app.events import (
     RequestStarted,
     UpstreamCalled,
 )
-from app.llm.chain import CROWDED, Called, Chain
+from app.llm.fallback_chain import CROWDED, FallbackChain, LLMCalled
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -216,7 +216,7 @@ class Metrics:
     def searched(self, store: str, outcome: str, seconds: float) -> None:
         self._searches.labels(store, outcome).observe(seconds)
 
-    def llm_called(self, call: Called) -> None:
+    def llm_called(self, call: LLMCalled) -> None:
         if call.outcome == CROWDED:
             self._crowded.inc()
             return
@@ -227,7 +227,7 @@ class Metrics:
         self._llm_tokens.labels(call.llm, "prompt").inc(call.tokens.prompt)
         self._llm_tokens.labels(call.llm, "completion").inc(call.tokens.completion)
 
-    def watch_llms(self, chain: Chain | None) -> None:
+    def watch_llms(self, chain: FallbackChain | None) -> None:
         if chain is None:
             return
         self._budget.set_function(lambda: chain.budget.left)

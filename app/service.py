@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from app.answer.pipeline import Answering
+from app.answer.answerer import AnswerService
 from app.errors import LoadFailed, NoStore
 from app.model_card import ModelCard
 from app.rerank.batcher import Batcher
@@ -41,7 +41,7 @@ class Service:
     def __init__(
         self,
         open_model: Callable[[], AbstractAsyncContextManager[Served]],
-        open_answers: Callable[[Ranker], AbstractAsyncContextManager[Answering | None]],
+        open_answers: Callable[[Ranker], AbstractAsyncContextManager[AnswerService | None]],
         fatal: Callable[[LoadFailed], None],
     ) -> None:
         self._open_model = open_model
@@ -49,7 +49,7 @@ class Service:
         self._fatal = fatal
         self._local: Served | State = STARTING  # the model, or why it is not there
         self._fallback: Served | None = None
-        self._answering: Answering | None = None  # none without a first stage
+        self._answering: AnswerService | None = None  # none without a first stage
         self._draining = False
         self._active = 0
         self._idle = asyncio.Event()
@@ -129,7 +129,7 @@ class Service:
         problem = self._local.problem
         return READY if problem is None else failed(problem)
 
-    def answering(self) -> Answering:
+    def answering(self) -> AnswerService:
         if self._draining:
             raise DRAINING.refusal()
         if self._answering is None and isinstance(self._local, State):

@@ -13,7 +13,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
-from app.answer.pipeline import Retrieves
+from app.answer.answerer import Retrieves
 from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
 from app.metrics import Metrics

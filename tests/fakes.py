@@ -6,16 +6,16 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from app.engines import Encoded, OutOfMemory, Pair
 from app.errors import UpstreamFailed
-from app.llm import Ended, OnText, Prompt, Tokens
+from app.llm import Completion, OnText, Prompt, TokenUsage
 from app.model_card import ModelCard
 from app.rerank.query import Query, Ranking, Result, Side
+from app.retrieval.retriever import Retrieved
 from app.retrieval.store import Candidate
 from tests.virtual_time import now
 
@@ -115,12 +115,6 @@ async def after(seconds: float, call: Any) -> Any:
     return await call
 
 
-@dataclass
-class FakeRetrieved:
-    candidates: Sequence[Candidate]
-    warnings: Sequence[str] = ()
-
-
 class FakeRetriever:
     """Gives what it was given, after `seconds`; remembers what it was asked."""
 
@@ -131,14 +125,14 @@ class FakeRetriever:
         ]
         self.seconds = seconds
         self.error: Exception | None = None
-        self.asked: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
 
-    async def retrieve(self, queries: Sequence[str], **more: Any) -> FakeRetrieved:
-        self.asked.append({"queries": list(queries), **more})
+    async def retrieve(self, queries: Sequence[str], **more: Any) -> Retrieved:
+        self.calls.append({"queries": list(queries), **more})
         await asyncio.sleep(self.seconds)
         if self.error is not None:
             raise self.error
-        return FakeRetrieved(self.candidates[: more["k"]])
+        return Retrieved(self.candidates[: more["k"]])
 
 
 class OverlapReranker:
@@ -176,7 +170,7 @@ class ScriptedLLM:
 
     async def complete(
         self, prompt: Prompt, on_text: OnText, *, stream: bool, taken: Callable[[bool], None]
-    ) -> Ended:
+    ) -> Completion:
         self.prompts.append(prompt)
         taken(True)
         try:
@@ -189,7 +183,7 @@ class ScriptedLLM:
                     on_text(piece)
                 else:
                     await asyncio.sleep(piece)
-            return Ended(Tokens(self.tokens - 1, 1))
+            return Completion(TokenUsage(self.tokens - 1, 1))
         finally:
             self.closed += 1
 

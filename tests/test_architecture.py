@@ -18,7 +18,7 @@ ONLY_IN = {
     "transformers": ENGINES | {"retrieval.embedder", "training"},
     "sentence_transformers": ENGINES | {"retrieval.embedder", "training", "commands.finetune"},
     "tokenizers": ENGINES,
-    "httpx": {"llm", "retrieval", "remote", "upstream", "compose", "evaluation"},
+    "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"},
     "stamina": {"upstream"},
     "apsw": {
         "retrieval.stores.sqlite",
@@ -32,7 +32,7 @@ ONLY_IN = {
     # Refusals are listed with the other problems, and the reasons of closing with the metrics.
     "app.server": {"compose", "commands.serve", "server", "api.problems", "metrics"},
     "app.api": {"compose", "api", "commands"},
-    "app.answer": {"compose", "api", "answer", "commands", "service", "metrics"},
+    "app.answer": {"compose", "api", "answer", "service", "metrics"},
     "app.llm": {"compose", "answer", "llm", "metrics", "api.answer_bodies", "settings"},
     "app.retrieval": {"compose", "answer", "ingest", "retrieval", "commands", "api"}
     | {"settings.retrieval"},

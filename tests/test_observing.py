@@ -10,11 +10,11 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.otel import OtelTracer
+from app.answer.tracing import HarmlessTracer
 from app.metrics import Metrics
 from app.observing import harmless
-from tests.api.asking import ASKED, llm_of
+from tests.api.asking import BODY, llm_of
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
 from tests.llm.server import llm_server, says
@@ -66,7 +66,7 @@ async def test_an_answer_is_given_whatever_becomes_of_its_observer(
     room = Desk(model, FakeRetriever("A book is lent for four weeks.", "Bananas are yellow."))
     more = {"feedback_file": tmp_path / "feedback.jsonl"}
     async with llm_server(says("Four [1].")) as server, room.open(**llm_of(server, **more)) as one:
-        answers = [await one.post("/answer", json={**ASKED, "query": q}) for q in ("how", "long")]
+        answers = [await one.post("/answer", json={**BODY, "query": q}) for q in ("how", "long")]
     assert [answer.json()["outcome"] for answer in answers] == ["answered"] * 2
     assert len(logged(caplog)) == 1
 
@@ -90,7 +90,7 @@ class BrokenSpan:
     def set(self, facts: Any) -> None:
         raise RuntimeError
 
-    def tell(self, content: Any) -> None:
+    def set_content(self, content: Any) -> None:
         raise RuntimeError
 
 
@@ -122,7 +122,7 @@ def test_a_tracer_that_fails_anywhere_breaks_nothing(
     for _ in range(2):
         with tracer.span("answer", "CHAIN", None) as root, tracer.span("llm", "LLM", root) as span:
             span.set({"a": 1})
-            span.tell({"a": 1})
+            span.set_content({"a": 1})
     tracer.close()
     assert len(logged(caplog)) == 1
     with pytest.raises(LookupError), tracer.span("answer", "CHAIN", None):

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.answer.cache import Recent
-from app.answer.pipeline import Answerer, Answering, Manner
+from app.answer.answerer import Answerer, AnswerService
+from app.answer.cache import answer_cache
 from app.answer.question import Question
 from app.errors import EngineFailed, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.query import Document, Query, Ranker
 from app.service import Served, Service
+from tests.answer.rooms import POLICY
 from tests.fakes import CARD, FakeEngine, FakeRetriever, OverlapReranker
 from tests.virtual_time import in_virtual_time
 
@@ -41,12 +42,12 @@ class House:
             yield Served(self.model, CARD, batcher)
 
     @asynccontextmanager
-    async def open_answers(self, ranker: Ranker) -> AsyncIterator[Answering | None]:
+    async def open_answers(self, ranker: Ranker) -> AsyncIterator[AnswerService | None]:
         await asyncio.sleep(self.seconds)
         clock = asyncio.get_running_loop().time
         retriever = FakeRetriever("A book is lent for four weeks in all.", "Bananas are rich.")
-        answerer = Answerer(retriever, ranker, None, Manner(), cache=Recent(0, clock))
-        yield Answering(answerer, None, None) if self.stored else None
+        answerer = Answerer(retriever, ranker, None, POLICY, cache=answer_cache(0, clock, 0))
+        yield AnswerService(answerer) if self.stored else None
 
     @asynccontextmanager
     async def serving(self, fallback: Ranker | None = None) -> AsyncIterator[Service]:

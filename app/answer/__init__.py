@@ -1,1 +1,1 @@
-"""From a question to an answer: candidates from a store, the best of them, and words from those."""
+"""From a question to an answer: retrieve candidates, select the best, write or extract."""

@@ -1,4 +1,4 @@
-"""Lines appended to a file: each is whole and on the disk, or is not there."""
+"""Lines appended to a file: each is whole and on the disk, or it is not in the file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app.durable import sync
+
 
 class FileFull(Exception):
     """The line would make the file larger than it may be."""
 
 
-class Lines:
+class LineFile:
     """A file that one process appends to, one line at a time."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -21,14 +23,17 @@ class Lines:
         self._max_bytes = max_bytes
         with self._opened() as descriptor:
             os.fsync(descriptor)
-        sync_folder(path.parent)
+        # The name of a new file reaches the disk with its folder; some file systems refuse that.
+        with suppress(OSError):
+            sync(path.parent)
 
     def append(self, line: bytes) -> None:
-        """Once this returns the line is on the disk; when it raises, nothing is left of it."""
+        """After a return the line is on the disk; after an error nothing of it is left."""
         with self._opened() as descriptor:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                line = b"\n" + line  # the process ended in the middle of the line before
+                # The process ended in the middle of the previous line.
+                line = b"\n" + line
             if size + len(line) > self._max_bytes:
                 raise FileFull(f"{self._path.name} holds {size} of {self._max_bytes} bytes")
             write_whole(descriptor, size, line)
@@ -43,7 +48,7 @@ class Lines:
 
 
 def write_whole(descriptor: int, size: int, line: bytes) -> None:
-    """At the end of a file of this size. A disk that fills up takes some bytes, then refuses."""
+    """At the end of a file of `size` bytes. A disk that fills up takes some bytes, then refuses."""
     written = 0
     try:
         while written < len(line):
@@ -51,16 +56,7 @@ def write_whole(descriptor: int, size: int, line: bytes) -> None:
         os.fsync(descriptor)
     except OSError:
         with suppress(OSError):
-            if os.fstat(descriptor).st_size == size + written:  # nobody else wrote meanwhile
+            # Unless another process wrote meanwhile.
+            if os.fstat(descriptor).st_size == size + written:
                 os.ftruncate(descriptor, size)
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """A new file's name reaches the disk with its folder; not every file system can say so."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

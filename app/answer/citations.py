@@ -1,7 +1,7 @@
 """Markers like [1] in an answer: which passage supports which part of it.
 
-Works while the words come in: what may still become a marker, or code, in which there are none, is
-held back until it is known.
+The text is read while it comes in: what may still become a marker, or code, which holds no markers,
+is held back until that is decided.
 """
 
 from __future__ import annotations
@@ -10,47 +10,50 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_MARKER = 200  # characters between the brackets, which is as long as a marker is waited for
+# Between the brackets; the reader waits no longer for the end of a marker.
+MAX_MARKER_CHARS = 200
 NUMBERS = r"\d{1,3}(?:\s*[,;]\s*\d{1,3})*"
 MARKER = rf"[\[【](?P<numbers>{NUMBERS})[\]】]"
 FENCE = r"`{3,}"
-CODE = r"(?P<ticks>`{1,2})(?!`).{0,200}?(?<!`)(?P=ticks)(?!`)"  # within a line
+# Within a line.
+CODE = r"(?P<ticks>`{1,2})(?!`).{0,200}?(?<!`)(?P=ticks)(?!`)"
 PART = re.compile(rf"(?P<fence>{FENCE})|(?<!`){CODE}|{MARKER}")
 # All but backticks that more may follow, or those that close them, later in the line.
-KNOWN = re.compile(
+DECIDED = re.compile(
     rf"(?:[^`]|{FENCE}(?=[^`])|{CODE}(?=[^`])|`{{1,2}}(?!`)(?=.{{0,209}}\n|.{{210}}))*+"
 )
-UNDECIDED = re.compile(rf"[\[【][\d\s,;]{{0,{MAX_MARKER}}}$")
-SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]|\n")  # noqa: RUF001 (they end sentences too)
-CLOSING = ".!?。！？"  # noqa: RUF001
-GAP = re.compile(r"[\s,;:.–-]*")  # noqa: RUF001 (what may stand between a marker and its clause)
+UNDECIDED = re.compile(rf"[\[【][\d\s,;]{{0,{MAX_MARKER_CHARS}}}$")
+SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]|\n")  # noqa: RUF001
+END_MARKS = ".!?。！？"  # noqa: RUF001
+# What may stand between a marker and the clause after it.
+GAP = re.compile(r"[\s,;:.–-]*")  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A stretch of the answer, in code points, and the places of its sources, from 1."""
+    """A part of the answer, in code points, and the numbers of its sources, from 1."""
 
     start: int
     end: int
     sources: Sequence[int]
 
 
-class Reader:
-    """Fed with pieces of the answer; gives back what may be shown.
+class CitationReader:
+    """Is fed pieces of the answer and returns what may be shown.
 
-    Each character is looked at a bounded number of times, however small the pieces are: pieces are
+    Each character is read a bounded number of times, however small the pieces are: pieces are
     joined only when they are read, and white space waits apart for the marker that may follow it.
     """
 
     def __init__(self, sources: int) -> None:
         self._sources = sources
-        self._held: list[str] = []  # not decided yet: it may become a marker, or code
-        self._ticks = True  # what is held is nothing but backticks
-        self._space: list[str] = []  # decided, but dropped with a marker that was made up
+        self._held: list[str] = []  # not decided yet
+        self._ticks = True  # only backticks are held
+        self._space: list[str] = []  # decided, but dropped with an invented marker
         self._parts: list[str] = []
         self._length = 0
         self._since: list[str] = []  # parts after the last marker
-        self._fence = ""  # that opened the block of code we are in
+        self._fence = ""  # that opened the current block of code
         self.citations: list[Citation] = []
         self.invented: list[int] = []
 
@@ -62,11 +65,11 @@ class Reader:
     def feed(self, piece: str) -> str:
         self._held.append(piece)
         if self._ticks and not piece.strip("`"):
-            return ""  # how long a fence is, is known when it has ended
+            return ""  # the length of a fence is not decided before its end
         held = "".join(self._held)
-        known = KNOWN.match(held)
-        end = known.end() if known else 0
-        tail = UNDECIDED.search(held, max(0, end - MAX_MARKER - 1), end)
+        decided = DECIDED.match(held)
+        end = decided.end() if decided else 0
+        tail = UNDECIDED.search(held, max(0, end - MAX_MARKER_CHARS - 1), end)
         safe = tail.start() if tail else end
         self._held = [held[safe:]]
         self._ticks = not held[safe:].strip("`")
@@ -80,22 +83,22 @@ class Reader:
 
     def _read(self, ready: str) -> str:
         shown: list[str] = []
-        place = 0
+        position = 0
         for part in PART.finditer(ready):
-            self._add(ready[place : part.start()], shown)
-            place = part.end()
+            self._add(ready[position : part.start()], shown)
+            position = part.end()
             numbers = part["numbers"]
-            if numbers and len(numbers) <= MAX_MARKER and not self._fence:
+            if numbers and len(numbers) <= MAX_MARKER_CHARS and not self._fence:
                 self._mark(numbers, shown)
                 continue
             self._add(part[0], shown)
             if part["fence"]:
                 self._turn(part["fence"])
-        self._add(ready[place:], shown)
+        self._add(ready[position:], shown)
         return "".join(shown)
 
     def _add(self, text: str, shown: list[str]) -> None:
-        """All but the white space at its end."""
+        """Show all but the white space at its end."""
         kept = text.rstrip()
         if kept:
             self._show("".join(self._space) + kept, shown)
@@ -108,7 +111,7 @@ class Reader:
         self._length += len(text)
 
     def _turn(self, fence: str) -> None:
-        """Into a block of code or out of it: what closes is as long as what opened, or longer."""
+        """Into a block of code or out of it: a fence closes one that is not longer."""
         if not self._fence:
             self._fence = fence
         elif len(fence) >= len(self._fence):
@@ -135,8 +138,8 @@ class Reader:
 
 
 def clause_start(text: str) -> int:
-    """Where the last sentence of the text begins; `text` is what follows the marker before."""
-    ended = text.rstrip(CLOSING)
+    """The start of the last sentence of the text; `text` follows the previous marker."""
+    ended = text.rstrip(END_MARKS)
     start = max((border.end() for border in SENTENCE_END.finditer(ended)), default=0)
     gap = GAP.match(text, start)
     return gap.end() if gap else start

@@ -1,15 +1,13 @@
 """OpenTelemetry behind the tracer's two methods. The only room that knows its libraries.
 
-Where traces go, how they are sampled and what the service is called is said in OpenTelemetry's
-own environment variables.
+OpenTelemetry's own environment variables set the destination, the sampling and the service name.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -17,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from app.answer.tracing import Kind, Span
+from app.answer.tracing import Attributes, SpanKind, TraceSpan
 
 
 class OtelSpan:
@@ -25,33 +23,33 @@ class OtelSpan:
         self.span = span
         self._content = content
 
-    def set(self, facts: Mapping[str, Any]) -> None:
-        self.span.set_attributes(facts)
+    def set(self, attributes: Attributes) -> None:
+        self.span.set_attributes(attributes)
 
-    def tell(self, content: Mapping[str, Any]) -> None:
+    def set_content(self, attributes: Attributes) -> None:
         if self._content:
-            self.span.set_attributes(content)
+            self.span.set_attributes(attributes)
 
 
 class OtelTracer:
     def __init__(self, processor: SpanProcessor | None = None, *, content: bool) -> None:
-        named = os.environ.get("OTEL_SERVICE_NAME", "rerankd")
-        self._provider = TracerProvider(resource=Resource.create({"service.name": named}))
+        name = os.environ.get("OTEL_SERVICE_NAME", "rerankd")
+        self._provider = TracerProvider(resource=Resource.create({"service.name": name}))
         self._provider.add_span_processor(processor or BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("rerankd")
         self._content = content
 
     @contextmanager
-    def span(self, name: str, kind: Kind, parent: Span | None) -> Iterator[Span]:
-        """The parent is named and not looked up: a stream's steps run in whatever context."""
-        within = trace.set_span_in_context(parent.span) if isinstance(parent, OtelSpan) else None
+    def span(self, name: str, kind: SpanKind, parent: TraceSpan | None) -> Iterator[TraceSpan]:
+        """The parent is passed and not looked up: an answer's steps run in any context."""
+        context = trace.set_span_in_context(parent.span) if isinstance(parent, OtelSpan) else None
         span = self._tracer.start_span(
-            name, context=within, attributes={"openinference.span.kind": kind}
+            name, context=context, attributes={"openinference.span.kind": kind}
         )
         try:
             yield OtelSpan(span, content=self._content)
         except BaseException as error:
-            # Its name alone: a text may hold what was asked.
+            # Only the name of the error: its text may hold parts of the question.
             span.set_status(trace.StatusCode.ERROR, type(error).__name__)
             raise
         finally:

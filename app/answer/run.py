@@ -1,4 +1,4 @@
-"""One question on its way: its time limit, what each stage took, and what there is to warn of."""
+"""One question on its way: its time limit, the time of each stage, and its warnings."""
 
 from __future__ import annotations
 
@@ -6,37 +6,47 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.answer.answered import Answer, Found, StageDone
 from app.answer.question import Question
-from app.answer.tracing import Kind, Span, Tracer
+from app.answer.result import Answer, Selection, StageDone
+from app.answer.tracing import SpanKind, Tracer, TraceSpan
 from app.errors import DeadlineExceeded, UpstreamTimeout
-from app.llm import OnText, Prompt, Spoken, Tokens
-from app.llm.chain import Chain
+from app.llm import ChainCompletion, OnText, Prompt, TokenUsage
+from app.llm.fallback_chain import FallbackChain
 
 Observe = Callable[[StageDone | Answer], None]
-# Is given what was found, then the answer piece by piece. It takes each at once and cannot wait, so
-# a slow reader costs memory for what is unread, and neither a model's slot nor anybody's time.
-Listener = Callable[[Found | str], None]
+# Receives the selection, then the answer piece by piece. It takes each at once and cannot wait: a
+# slow reader costs memory for what it has not read, but no slot of a model.
+Listener = Callable[[Selection | str], None]
 
-KEPT_BACK = 0.1  # of the time limit, and a second at most: for an extract when models are too slow
+
+def ignore(event: Selection | str) -> None:
+    """For an answer that is not streamed."""
+
+
+SILENT: Listener = ignore
+# Of the time limit, kept for an extract when the models are too slow; at most a second.
+SHARE_FOR_EXTRACT = 0.1
+MAX_SECONDS_FOR_EXTRACT = 1.0
 
 
 class Run:
+    """`began`: a part of the answer is out and cannot be taken back."""
+
     def __init__(
         self,
         question: Question,
         limit: float,
         tracer: Tracer,
-        root: Span,
+        root: TraceSpan,
         observe: Observe,
-        listener: Listener | None = None,
+        listener: Listener,
     ) -> None:
         self.question = question
         self.warnings = question.warnings
         self.times: dict[str, float] = {}
-        self.tokens = Tokens()
-        self.streams = listener is not None
-        self.began = False  # some of the answer is out and cannot be taken back
+        self.tokens = TokenUsage()
+        self.streams = listener is not SILENT
+        self.began = False
         self._limit = limit
         self._tracer = tracer
         self._root = root
@@ -45,11 +55,11 @@ class Run:
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
         self._due = self._started + limit
-        self._llm_due = self._due - min(1.0, KEPT_BACK * limit)
+        self._llm_due = self._due - min(MAX_SECONDS_FOR_EXTRACT, SHARE_FOR_EXTRACT * limit)
 
     @property
     def remaining(self) -> float:
-        """Seconds, or DeadlineExceeded: a limit of 0 would mean none to some who are asked."""
+        """Seconds, or DeadlineExceeded: some services read a limit of 0 as no limit."""
         left = self._due - self._now()
         if left <= 0:
             raise self.late()
@@ -60,7 +70,7 @@ class Run:
         return self._now() - self._started
 
     @contextmanager
-    def stage(self, name: str, kind: Kind) -> Iterator[Span]:
+    def stage(self, name: str, kind: SpanKind) -> Iterator[TraceSpan]:
         started, outcome = self._now(), "client_gone"
         try:
             with self._tracer.span(name, kind, self._root) as span:
@@ -80,17 +90,17 @@ class Run:
     def late(self) -> DeadlineExceeded:
         return DeadlineExceeded(f"not answered within {self._limit * 1000:.0f} ms")
 
-    def show(self, event: Found | str) -> None:
-        if event == "":  # a piece that the citations hold back
+    def show(self, event: Selection | str) -> None:
+        # The citations hold back some pieces; what is left of them may be empty.
+        if event == "":
             return
         self.began = self.began or isinstance(event, str)
-        if self._listener is not None:
-            self._listener(event)
+        self._listener(event)
 
     async def complete(
-        self, chain: Chain, prompt: Prompt, on_text: OnText, *, stream: bool
-    ) -> Spoken:
-        """Early enough that an extract can still be made."""
+        self, chain: FallbackChain, prompt: Prompt, on_text: OnText, *, stream: bool
+    ) -> ChainCompletion:
+        """Ends early enough for an extract."""
         left = self._llm_due - self._now()
         try:
             async with asyncio.timeout_at(self._llm_due):

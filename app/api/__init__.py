@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import answer, docs, models, openapi, operations, problems, routes
+from app.api import answer_routes, docs, models, openapi, operations, problems, routes
 from app.api.access import Access
 from app.api.dialects import DIALECTS
 from app.api.dialects.registry import Registry
@@ -58,7 +58,7 @@ def build_api(
     app.state.metrics_key = exposure.metrics_key
     app.state.callers_apart = len(set(exposure.keys)) > 1 and not share_cache
     app.include_router(routes.make_router(dialects))
-    app.include_router(answer.router)
+    app.include_router(answer_routes.router)
     app.include_router(operations.router)
     app.include_router(models.make_router(dialects))
     if exposure.docs:

@@ -1,4 +1,4 @@
-"""The bodies of `/answer`: what is read, and what is written."""
+"""The bodies of `/answer`, of requests and of responses."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from app.answer.answered import Answer, Found
 from app.answer.question import Question
+from app.answer.result import Answer, Outcome, Selection, Source
 from app.api.dialects.fields import QUERY, WHOLE, Lenient
 from app.llm import Turn
 from app.retrieval.store import COLLECTION, MAX_FILTER_NAME, MAX_FILTER_TEXT, MAX_FILTERS
 
-MOST_FINAL = 100
-MOST_TURNS = 50
-EXAMPLES: dict[str, Any] = {
+MAX_FINAL_K = 100
+MAX_TURNS = 50
+EXAMPLES: dict[str, JsonDict] = {
     "question": {"summary": "The least: a question", "value": {"query": QUERY}},
     "strict": {
         "summary": "From 20 candidates the 3 best, and only good ones, with their texts",
@@ -73,16 +73,16 @@ EXAMPLE_ANSWER: JsonDict = {
 }
 
 
-# What stores can compare; the first stage says so itself, in words.
-EDGE = 2**63
-Whole = Annotated[int, WithJsonSchema({"type": "integer", "minimum": -EDGE, "maximum": EDGE - 1})]
-Number = Annotated[
-    float, WithJsonSchema({"type": "number", "minimum": -EDGE, "exclusiveMaximum": EDGE})
-]
+# What stores can compare. The first stage refuses other numbers too, with a sentence.
+NUMBER_BOUND = 2**63
+INTEGER: JsonDict = {"type": "integer", "minimum": -NUMBER_BOUND, "maximum": NUMBER_BOUND - 1}
+NUMBER: JsonDict = {"type": "number", "minimum": -NUMBER_BOUND, "exclusiveMaximum": NUMBER_BOUND}
+Whole = Annotated[int, WithJsonSchema(INTEGER)]
+Number = Annotated[float, WithJsonSchema(NUMBER)]
 
 
 def _few(filters: object) -> object:
-    """Before each is looked at: a complaint about one of a million names takes half a minute."""
+    """Before each is validated: an error about one of a million names takes half a minute."""
     if isinstance(filters, dict):
         at_most(MAX_FILTERS, len(filters), "names")
         at_most(MAX_FILTER_NAME, max(map(len, filters), default=0), "characters in a name")
@@ -120,7 +120,7 @@ class AnswerRequest(Lenient):
     initial_k: Annotated[int, Field(ge=2), WHOLE] = Field(
         50, description="Candidates that the first stage gives"
     )
-    final_k: Annotated[int, Field(ge=1, le=MOST_FINAL), WHOLE] = Field(
+    final_k: Annotated[int, Field(ge=1, le=MAX_FINAL_K), WHOLE] = Field(
         5, description="Passages that are used after reranking; less than `initial_k`"
     )
     min_score: float | None = Field(
@@ -134,15 +134,15 @@ class AnswerRequest(Lenient):
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
         None, description="Where to search, if not in the default"
     )
-    conversation: Annotated[list[TurnBody], Field(max_length=MOST_TURNS, fail_fast=True)] = Field(
-        default_factory=list, description="What was said before, oldest first"
+    conversation: Annotated[list[TurnBody], Field(max_length=MAX_TURNS, fail_fast=True)] = Field(
+        default_factory=list, description="Earlier turns, oldest first"
     )
     stream: bool = Field(False, description="Send events while the answer is written")
     return_documents: bool = Field(False, description="Give the text of each source")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
         None, description="Answer within, or 504"
     )
-    diagnostics: bool = Field(False, description="Tell what was searched, and all candidates")
+    diagnostics: bool = Field(False, description="Add the queries and the ids of all candidates")
 
     def question(self) -> Question:
         return Question(
@@ -152,7 +152,7 @@ class AnswerRequest(Lenient):
             self.min_score,
             self.filters or {},
             self.collection,
-            [Turn(one.role, one.content) for one in self.conversation],
+            [Turn(turn.role, turn.content) for turn in self.conversation],
             self.timeout_ms / 1000 if self.timeout_ms else None,
             self.return_documents,
             self.diagnostics,
@@ -201,7 +201,7 @@ class AnswerBody(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ANSWER]})
 
     id: str
-    outcome: Literal["answered", "extractive", "not_found"]
+    outcome: Outcome
     answer: str
     citations: list[CitationBody]
     invented_citations: list[int] = Field(
@@ -219,54 +219,59 @@ class AnswerBody(BaseModel):
     diagnostics: AnswerDiagnostics | None = None
 
 
-def render(name: str, answer: Answer) -> dict[str, Any]:
-    found, question = answer.found, answer.question
-    body: dict[str, Any] = {
+def render(name: str, answer: Answer) -> dict[str, object]:
+    selection, question = answer.selection, answer.question
+    body: dict[str, object] = {
         "id": name,
         "outcome": answer.outcome,
         "answer": answer.text,
         "citations": [
             {
-                "start": one.start,
-                "end": one.end,
-                "text": answer.text[one.start : one.end],
-                "sources": list(one.sources),
+                "start": citation.start,
+                "end": citation.end,
+                "text": answer.text[citation.start : citation.end],
+                "sources": list(citation.sources),
             }
-            for one in answer.citations
+            for citation in answer.citations
         ],
         "invented_citations": list(answer.invented),
-        "sources": render_sources(found, texts=question.return_documents),
-        "retrieved_count": len(found.candidates),
+        "sources": render_sources(selection, texts=question.return_documents),
+        "retrieved_count": len(selection.candidates),
         "used_count": answer.used,
         **({"llm": answer.llm} if answer.llm else {}),
-        **({"reranked_by": found.by} if found.by else {}),
+        **({"reranked_by": selection.by} if selection.by else {}),
         "cached": answer.cached,
         "usage": {
             "prompt_tokens": answer.tokens.prompt,
             "completion_tokens": answer.tokens.completion,
             "total_tokens": answer.tokens.total,
-            "rerank_tokens": found.rerank_tokens,
+            "rerank_tokens": selection.rerank_tokens,
         },
-        "times_ms": {stage: round(1000 * each, 2) for stage, each in answer.times.items()},
+        "times_ms": {stage: round(1000 * time, 2) for stage, time in answer.times.items()},
         "warnings": list(answer.warnings),
     }
     if question.diagnostics:
-        ids = [one.id for one in found.candidates]
+        ids = [candidate.id for candidate in selection.candidates]
         body["diagnostics"] = {"queries": question.queries, "candidates": ids}
     return body
 
 
-def render_sources(found: Found, *, texts: bool) -> list[dict[str, Any]]:
+def render_sources(selection: Selection, *, texts: bool) -> list[dict[str, object]]:
     return [
-        {
-            "number": number,
-            "id": one.candidate.id,
-            "metadata": dict(one.candidate.metadata),
-            **({"text": one.candidate.text} if texts else {}),
-            "first_stage_score": one.candidate.score,
-            "first_stage_rank": one.first_rank,
-            "rerank_score": one.score,
-            "rerank_rank": one.rank,
-        }
-        for number, one in enumerate(found.sources, 1)
+        render_source(number, source, text=texts)
+        for number, source in enumerate(selection.sources, 1)
     ]
+
+
+def render_source(number: int, source: Source, *, text: bool) -> dict[str, object]:
+    candidate = source.candidate
+    return {
+        "number": number,
+        "id": candidate.id,
+        "metadata": dict(candidate.metadata),
+        **({"text": candidate.text} if text else {}),
+        "first_stage_score": candidate.score,
+        "first_stage_rank": source.first_rank,
+        "rerank_score": source.score,
+        "rerank_rank": source.rank,
+    }

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import httpx
 from pydantic import SecretStr
 
-from app.answer.harmless_tracer import HarmlessTracer
-from app.answer.pipeline import Answering, Manner, Retrieves
-from app.answer.tracing import NoTracer, Tracer
-from app.compose.answering import KeyedLLM, Plan, open_answering
+from app.answer.answerer import Answerer, AnswerPolicy, AnswerService, Retrieves
+from app.answer.cache import AnswerCache, answer_cache
+from app.answer.feedback import Feedback
+from app.answer.tracing import HarmlessTracer, NoTracer, Tracer
 from app.errors import LoadFailed
-from app.llm.client import Asking
+from app.llm.breaker import Breaker
+from app.llm.budget import Budget
+from app.llm.client import Client, LLMOptions
+from app.llm.fallback_chain import FallbackChain, Link
+from app.llm.formats import FORMATS
+from app.llm.slots import Slots
 from app.metrics import Metrics
 from app.observing import harmless
 from app.rerank.query import Ranker
@@ -20,13 +27,14 @@ from app.retrieval.opening import FirstStage, open_retriever
 from app.retrieval.stores import DEFAULT_STORE
 from app.settings import Settings
 from app.settings.answering import NO_KEY
+from app.upstream.reading import ACCEPTED_ENCODINGS
 
 OpenFirstStage = Callable[[Settings, Metrics], AbstractAsyncContextManager[Retrieves | None]]
 
 
 @asynccontextmanager
 async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterator[Retrieves]:
-    """What finds candidates for `/answer`."""
+    """The stores that give the candidates for `/answer`."""
     async with open_retriever(
         first_stage(settings), observe=harmless(metrics.searched)
     ) as retriever:
@@ -36,53 +44,119 @@ async def open_first_stage(settings: Settings, metrics: Metrics) -> AsyncIterato
 @asynccontextmanager
 async def open_answers(
     settings: Settings, metrics: Metrics, first_stage: OpenFirstStage, reranker: Ranker
-) -> AsyncIterator[Answering | None]:
+) -> AsyncIterator[AnswerService | None]:
     async with first_stage(settings, metrics) as retriever:
         if retriever is None:
             yield None
             return
-        async with open_answering(
-            plan_of(settings),
+        tracer = open_tracer(settings)
+        chain = open_chain(settings, metrics) if settings.llm else None
+        feedback = open_feedback(settings)
+        metrics.watch_llms(chain)
+        answerer = Answerer(
             retriever,
             reranker,
-            tracer=open_tracer(settings),
+            chain,
+            policy_of(settings),
+            cache=open_cache(settings),
+            tracer=tracer,
             observe=harmless(metrics.answer),
-            observe_llm=harmless(metrics.llm_called),
-        ) as answering:
-            metrics.watch_llms(answering.chain)
-            yield answering
+        )
+        try:
+            if feedback is None:
+                yield AnswerService(answerer)
+            else:
+                yield AnswerService(answerer, feedback, harmless(feedback.remember))
+        finally:
+            if feedback is not None:
+                feedback.close()
+            if chain is not None:
+                await chain.close()
+            await asyncio.to_thread(tracer.close)
 
 
-def plan_of(settings: Settings) -> Plan:
-    keys = [key.get_secret_value() for key in settings.llm_keys] or [NO_KEY] * len(settings.llm)
-    return Plan(
-        llms=[
-            KeyedLLM(*one, key=SecretStr("" if key == NO_KEY else key))
-            for one, key in zip(settings.named_llms, keys, strict=True)
-        ],
-        asking=Asking(
-            max_tokens=settings.llm_max_tokens,
-            temperature=settings.llm_temperature,
-            attempts=settings.llm_attempts,
-            first_token=settings.llm_first_token_ms / 1000,
-            total=settings.llm_timeout_ms / 1000,
-        ),
-        connect=settings.llm_connect_ms / 1000,
-        concurrency=settings.llm_concurrency,
-        queue=settings.llm_queue,
-        daily_tokens=settings.llm_daily_tokens,
-        budget_file=settings.llm_budget_file,
-        manner=Manner(
-            timeout=settings.timeout_ms / 1000,
-            min_score=settings.answer_min_score,
-            room=settings.llm_context_tokens - settings.llm_max_tokens,
-            listwise=settings.llm_listwise,
-        ),
-        cache_seconds=settings.answer_cache_seconds,
-        cache_bytes=settings.answer_cache_mb * 2**20,
-        feedback_file=settings.feedback_file,
-        feedback_bytes=settings.feedback_max_mb * 2**20,
+def policy_of(settings: Settings) -> AnswerPolicy:
+    return AnswerPolicy(
+        timeout=settings.timeout_ms / 1000,
+        min_score=settings.answer_min_score,
+        prompt_tokens=settings.llm_context_tokens - settings.llm_max_tokens,
+        listwise=settings.llm_listwise,
     )
+
+
+def open_cache(settings: Settings) -> AnswerCache:
+    clock = asyncio.get_running_loop().time
+    max_bytes = settings.answer_cache_mb * 2**20
+    return answer_cache(settings.answer_cache_seconds, clock, max_bytes)
+
+
+def open_feedback(settings: Settings) -> Feedback | None:
+    if settings.feedback_file is None:
+        return None
+    clock = asyncio.get_running_loop().time
+    return Feedback(settings.feedback_file, clock, settings.feedback_max_mb * 2**20)
+
+
+def open_chain(settings: Settings, metrics: Metrics) -> FallbackChain:
+    clock = asyncio.get_running_loop().time
+    return FallbackChain(
+        [Link(client, Breaker(clock)) for client in open_clients(settings)],
+        Budget(settings.llm_daily_tokens, settings.llm_budget_file),
+        Slots(settings.llm_concurrency, settings.llm_queue),
+        max_tokens=settings.llm_max_tokens,
+        observe=harmless(metrics.llm_called),
+    )
+
+
+def open_clients(settings: Settings) -> list[Client]:
+    llms = settings.named_llms
+    names = distinct([llm.model for llm in llms])
+    options = options_of(settings)
+    return [
+        Client(
+            name,
+            FORMATS[llm.format].open(llm.url),
+            llm.url,
+            llm.model,
+            key,
+            open_http(settings),
+            options,
+        )
+        for llm, name, key in zip(llms, names, keys_of(settings), strict=True)
+    ]
+
+
+def keys_of(settings: Settings) -> list[SecretStr]:
+    """One for each language model, empty where none is sent."""
+    keys = settings.llm_keys or [SecretStr(NO_KEY)] * len(settings.llm)
+    return [SecretStr("") if key.get_secret_value() == NO_KEY else key for key in keys]
+
+
+def options_of(settings: Settings) -> LLMOptions:
+    return LLMOptions(
+        max_tokens=settings.llm_max_tokens,
+        temperature=settings.llm_temperature,
+        attempts=settings.llm_attempts,
+        first_token=settings.llm_first_token_ms / 1000,
+        total=settings.llm_timeout_ms / 1000,
+    )
+
+
+def open_http(settings: Settings) -> httpx.AsyncClient:
+    """The limit on reading is the client's own, for all of it; httpx's would be for each piece."""
+    return httpx.AsyncClient(
+        headers=ACCEPTED_ENCODINGS,
+        timeout=httpx.Timeout(None, connect=settings.llm_connect_ms / 1000),
+        limits=httpx.Limits(max_connections=None),
+    )
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """One model at two URLs is distinguished by its position."""
+    return [
+        name if names.count(name) == 1 else f"{name} ({position})"
+        for position, name in enumerate(names, 1)
+    ]
 
 
 def open_tracer(settings: Settings) -> Tracer:
@@ -100,7 +174,7 @@ def first_stage(settings: Settings) -> FirstStage:
         return secret.get_secret_value() if secret else ""
 
     return FirstStage(
-        stores=[one.get_secret_value() for one in settings.store] or [DEFAULT_STORE],
+        stores=[store.get_secret_value() for store in settings.store] or [DEFAULT_STORE],
         collection=settings.collection,
         store_key=plain(settings.store_api_key),
         store_seconds=settings.store_timeout_ms / 1000,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-AROUND = 8  # tokens that mark a turn
+TOKENS_AROUND_TURN = 8
 BYTES_PER_TOKEN = 3
 Finish = Literal["stop", "length", "filter"]
-# Takes each piece of an answer at once. It is no coroutine, so whoever listens cannot hold up the
-# model, nor keep its slot.
+# Takes each piece of an answer at once. It is not a coroutine: a slow listener can neither slow the
+# model down nor keep its slot.
 OnText = Callable[[str], None]
 
 
@@ -29,7 +29,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenUsage:
     prompt: int = 0
     completion: int = 0
 
@@ -37,24 +37,24 @@ class Tokens:
     def total(self) -> int:
         return self.prompt + self.completion
 
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(self.prompt + other.prompt, self.completion + other.completion)
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        return TokenUsage(self.prompt + other.prompt, self.completion + other.completion)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How one call ended. Without `tokens` the service told none that can be believed."""
+class Completion:
+    """How one call ended. Without `tokens` the service reported no usage that can be believed."""
 
-    tokens: Tokens | None = None
+    tokens: TokenUsage | None = None
     finish: Finish = "stop"
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """Which model answered, what it cost, and which were passed over for it."""
+class ChainCompletion:
+    """Which model of a chain answered, what it cost, and why models before it did not answer."""
 
     llm: str
-    tokens: Tokens
+    tokens: TokenUsage
     finish: Finish = "stop"
     passed_over: Sequence[str] = ()
 
@@ -66,10 +66,11 @@ class LLM(Protocol):
 
     async def complete(
         self, prompt: Prompt, on_text: OnText, *, stream: bool, taken: Callable[[bool], None]
-    ) -> Ended:
-        """Give the answer to `on_text`, in one piece or many, and return how it ended.
+    ) -> Completion:
+        """Push the answer to `on_text`, in one piece or many, and return how it ended.
 
-        `taken` is told True once the service has the whole prompt, False when it refuses it.
+        `taken` is called with True once the service has the whole prompt, with False when the
+        service refuses it.
         """
         ...
 
@@ -77,16 +78,17 @@ class LLM(Protocol):
 
 
 def estimate(text: str) -> int:
-    """Tokens that a text takes at most, nearly: three bytes each.
+    """An upper estimate of the tokens of a text: three bytes each.
 
-    English has over four to a token, Chinese three; so prompts come out short rather than long.
+    English has over four bytes to a token, Chinese three; so prompts come out too short rather
+    than too long.
     """
     return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 def estimate_turn(turn: Turn) -> int:
-    return estimate(turn.text) + AROUND
+    return estimate(turn.text) + TOKENS_AROUND_TURN
 
 
 def estimate_prompt(prompt: Prompt) -> int:
-    return estimate(prompt.system) + AROUND + sum(map(estimate_turn, prompt.turns))
+    return estimate(prompt.system) + TOKENS_AROUND_TURN + sum(map(estimate_turn, prompt.turns))

@@ -1,15 +1,15 @@
-"""A model that keeps failing is left alone for a while, and then asked once."""
+"""A model that keeps failing is not called for a while; then one call decides."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-FAILURES = 5  # in a row
-REST = 30.0  # seconds
+MAX_FAILURES_IN_A_ROW = 5
+REST_SECONDS = 30.0
 
 
 class Breaker:
-    """Closed: asked. Open: not asked. After its rest, one call decides which it is."""
+    """Closed: the model is called. Open: it is not. After its rest, one call decides which."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class Breaker:
         return self._open_until is not None
 
     def admits(self) -> bool:
-        """True takes the place of the one call that decides, if it is time for it."""
+        """If an open breaker returns True, the caller makes the one call that decides."""
         if self._open_until is None:
             return True
         if self._probing or self._clock() < self._open_until:
@@ -36,8 +36,8 @@ class Breaker:
     def failed(self) -> None:
         self._failures += 1
         self._probing = False
-        if self.open or self._failures >= FAILURES:
-            self._open_until = self._clock() + REST
+        if self.open or self._failures >= MAX_FAILURES_IN_A_ROW:
+            self._open_until = self._clock() + REST_SECONDS
 
     def withdrawn(self) -> None:
         """Neither: the caller went away."""

@@ -1,8 +1,8 @@
-"""Tokens a day, by the clock of UTC, kept in a small file so that a restart forgets nothing.
+"""Tokens per UTC day, kept in a small file so that a restart forgets nothing.
 
-What a call may take is held in the file before the call, and put right after it. So processes that
-share the file keep the limit together, and a process that is killed leaves too much counted rather
-than too little.
+The most that a call may take is held in the file before the call, and corrected after it. So
+processes that share the file keep the limit together, and a process that is killed leaves too many
+tokens counted rather than too few.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from app.llm.ledger import EMPTY, Page
 
 TORN = (
     "the budget file has lost its content: today's tokens count as spent, and answers are "
-    "extracted until midnight (UTC); to begin the day anew, delete the file and restart"
+    "extracted until midnight (UTC); to restart the day, delete the file and restart the service"
 )
 AHEAD = (
     "the clock is behind the day of the budget file: tokens count for that day until it has "
-    "passed; to begin anew, delete the file and restart"
+    "passed; to restart the count, delete the file and restart the service"
 )
 
 Result = TypeVar("Result")
-Change = Callable[[Page], tuple[Page, Result]]  # pure: it may be tried on two pages
+# Pure: it may be tried on two pages.
+Change = Callable[[Page], tuple[Page, Result]]
 
 logger = logging.getLogger(__name__)
 
 
 class BudgetSpent(ServiceError):
-    """What is left of the day's tokens does not suffice."""
+    """Too few of the day's tokens are left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class BudgetHold:
     """Tokens of a day that a call under way may take."""
 
     day: date
@@ -57,19 +58,20 @@ class Budget:
         self._file = file if limit else None
         self._today = today
         self._page = EMPTY if self._file is None else opened(self._file, limit, today())
-        self._unwritten = 0  # tokens that are counted here alone, while the file cannot be written
+        # Tokens that are counted here alone, while the file cannot be written.
+        self._unwritten = 0
         self._failing = False
         self._changing = asyncio.Lock()
 
     @property
     def left(self) -> int:
-        """As of our last change: other processes may have taken some since."""
+        """As of our last change: other processes may have taken some since then."""
         return max(0, self._limit - self._page.turned(self._today()).tokens)
 
-    async def hold(self, tokens: int) -> Hold:
-        """Room for a call, or BudgetSpent. Whoever is cancelled here holds nothing."""
+    async def hold(self, tokens: int) -> BudgetHold:
+        """Room for a call, or BudgetSpent. A caller that is cancelled here holds nothing."""
         if not self._limit:
-            return Hold(date.min, 0)
+            return BudgetHold(date.min, 0)
         taking = asyncio.ensure_future(self._change(lambda page: self._held(page, tokens)))
         try:
             return await asyncio.shield(taking)
@@ -79,19 +81,19 @@ class Budget:
                 await self.settle(taking.result(), 0)
             raise
 
-    async def settle(self, hold: Hold, spent: int) -> None:
-        """Count what was spent in place of what was held, though the caller is cancelled."""
+    async def settle(self, hold: BudgetHold, spent: int) -> None:
+        """Count what was spent instead of what was held, even if the caller is cancelled."""
         if self._limit:
             change = self._change(lambda page: self._settled(page, hold, spent))
             await asyncio.shield(asyncio.ensure_future(change))
 
-    def _held(self, page: Page, tokens: int) -> tuple[Page, Hold]:
+    def _held(self, page: Page, tokens: int) -> tuple[Page, BudgetHold]:
         page = page.turned(self._today())
         if tokens > self._limit - page.tokens:
             raise BudgetSpent("the language models' tokens for today are spent")
-        return page.plus(tokens), Hold(page.day, tokens)
+        return page.plus(tokens), BudgetHold(page.day, tokens)
 
-    def _settled(self, page: Page, hold: Hold, spent: int) -> tuple[Page, None]:
+    def _settled(self, page: Page, hold: BudgetHold, spent: int) -> tuple[Page, None]:
         """Over midnight, what was held is on yesterday's page."""
         page = page.turned(self._today())
         return page.plus(spent - (hold.tokens if hold.day == page.day else 0)), None
@@ -123,7 +125,7 @@ class Budget:
         return result
 
     def _merged(self, file: Path) -> Page:
-        """What the file says, and what could not be written to it; without it, what we know."""
+        """The page of the file, plus what could not be written to it; or our own page."""
         try:
             kept = ledger.read(file)
         except ledger.Torn:
@@ -133,7 +135,7 @@ class Budget:
         return kept.plus(self._unwritten) if kept.day == self._page.day else kept
 
     def _report(self, file: Path, error: Exception) -> None:
-        """Once for each time that it begins: the limit holds, but a restart would forget."""
+        """Log the first failure of a series: the limit holds, but a restart would forget."""
         if not self._failing:
             reason = error.strerror if isinstance(error, OSError) else "it holds something else"
             fields = {"file": str(file), "reason": reason}
@@ -144,8 +146,8 @@ class Budget:
 def opened(file: Path, limit: int, today: date) -> Page:
     """The page to begin with.
 
-    Of a file that has lost its content nobody knows what was spent. The day counts as spent: a
-    limit on money is kept rather than an answer written, and extracts are given until midnight.
+    If the file has lost its content, the spending is unknown. The day then counts as spent: keeping
+    a limit on money matters more than writing answers, and extracts are given until midnight.
     """
     fields = {"file": str(file)}
     try:

@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from pydantic import SecretStr
-from pydantic_core import from_json
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.llm import Ended, OnText, Prompt
-from app.llm.formats.format import Format, Stream
+from app.llm import Completion, OnText, Prompt
+from app.llm.formats.format import Format
+from app.llm.reading import StreamReader, junk_refused, read_whole
 from app.upstream.reading import read_pieces
 from app.upstream.retry import RetryPolicy, call
 
 MIN_BYTES = 8_388_608
-BYTES_PER_TOKEN = 1_024  # an event with one token takes 200 to 350
+# An event with one token takes 200 to 350 bytes.
+BYTES_PER_TOKEN = 1_024
 MIN_CHARS = 65_536
 CHARS_PER_TOKEN = 32
-SENT = "http11.send_request_body.complete"  # as httpx names it to those who trace a request
+# As httpx names it to those who trace a request.
+SENT = "http11.send_request_body.complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How every model is asked. Times in seconds."""
+class LLMOptions:
+    """How every model is called. Times in seconds."""
 
-    max_tokens: int = 1024
-    temperature: float | None = 0.1
-    attempts: int = 3
-    first_token: float = 30.0
-    total: float = 60.0
+    max_tokens: int
+    temperature: float | None
+    attempts: int
+    first_token: float
+    total: float
 
     @property
     def max_chars(self) -> int:
@@ -50,18 +52,18 @@ class Client:
     def __init__(
         self,
         name: str,
-        format: Format,  # noqa: A002 (the word for it)
+        format_: Format,
         url: str,
         model: str,
         key: SecretStr,
         http: httpx.AsyncClient,
-        asking: Asking,
+        asking: LLMOptions,
     ) -> None:
         self.name = name
-        self._format = format
-        self._url = url.rstrip("/") + format.path
+        self._format = format_
+        self._url = url.rstrip("/") + format_.path
         self._model = model
-        self._headers = format.headers(key.get_secret_value())
+        self._headers = format_.headers(key.get_secret_value())
         self._http = http
         self._asking = asking
 
@@ -75,27 +77,22 @@ class Client:
         *,
         stream: bool,
         taken: Callable[[bool], None] = lambda yes: None,
-    ) -> Ended:
-        now, asking = asyncio.get_running_loop().time, self._asking
-        ends, length = now() + asking.total, 0
-        due = min(ends, now() + asking.first_token) if stream else ends
-        async with self._reported(due):
-            response = await self._open(prompt, stream, taken)
-        read = self._read_stream if stream else self._read_whole
-        try:
-            async with aclosing(read(response)) as pieces:
-                while True:
-                    async with self._reported(due):
-                        piece = await anext(pieces)
-                    if isinstance(piece, Ended):
-                        return piece
-                    length += len(piece)
-                    if length > asking.max_chars:
-                        raise UpstreamFailed(f"{self.name} sent too much", upstream=self.name)
-                    on_text(piece)
-                    due = ends
-        finally:
-            await response.aclose()
+    ) -> Completion:
+        started = asyncio.get_running_loop().time()
+        due = ends = started + self._asking.total
+        if stream:
+            due = min(ends, started + self._asking.first_token)
+        with self._network_reported():
+            async with asyncio.timeout_at(due):
+                with junk_refused(self.name):
+                    response = await self._open(prompt, stream, taken)
+            try:
+                hear = self._bounded(on_text)
+                if stream:
+                    return await self._read_stream(response, hear, due, ends)
+                return await self._read_whole(response, hear, ends)
+            finally:
+                await response.aclose()
 
     async def _open(
         self, prompt: Prompt, stream: bool, taken: Callable[[bool], None]
@@ -130,77 +127,59 @@ class Client:
     def _read_bytes(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         return read_pieces(self.name, response, self._asking.max_bytes)
 
-    async def _read_whole(self, response: httpx.Response) -> AsyncGenerator[str | Ended]:
+    async def _read_whole(
+        self, response: httpx.Response, on_text: OnText, ends: float
+    ) -> Completion:
         raw = bytearray()
-        async with aclosing(self._read_bytes(response)) as pieces:
+        async with asyncio.timeout_at(ends), aclosing(self._read_bytes(response)) as pieces:
             async for piece in pieces:
                 raw += piece
-        text, ended = self._format.whole(from_json(bytes(raw)))
-        self._refuse_silence(text)
-        yield text
-        yield ended
+        text, completion = read_whole(self.name, self._format, bytes(raw))
+        on_text(text)
+        return completion
 
-    async def _read_stream(self, response: httpx.Response) -> AsyncGenerator[str | Ended]:
-        reader, spoken = self._format.reader(), False
+    async def _read_stream(
+        self, response: httpx.Response, on_text: OnText, due: float, ends: float
+    ) -> Completion:
+        """The limit `due` is for the first word, `ends` for all."""
+        reader = StreamReader(self.name, self._format.reader(), on_text)
         try:
             async with (
+                asyncio.timeout_at(due) as limit,
                 aclosing(self._read_bytes(response)) as pieces,
-                aclosing(events(pieces)) as told,
             ):
-                async for data in told:
-                    if data == b"[DONE]":
-                        reader.finish()
-                    elif text := self._read_event(reader, data):
-                        spoken = True
-                        yield text
+                async for piece in pieces:
+                    reader.feed(piece)
                     if reader.done:
-                        break
-        except (httpx.HTTPError, ValueError):
-            if reader.ended is None:
-                raise  # else the words are whole, and only what they cost was cut off
-        if reader.ended is None:
-            raise UpstreamFailed(f"{self.name} broke off", upstream=self.name)
-        if not spoken:
-            self._refuse_silence("")
-        yield reader.ended
+                        return reader.completion
+                    if reader.began:
+                        limit.reschedule(ends)
+            reader.end()
+        except httpx.HTTPError:
+            if not reader.whole:
+                raise
+        return reader.completion
 
-    def _read_event(self, reader: Stream, data: bytes) -> str:
-        event = from_json(data)
-        if event.get("error"):
-            raise UpstreamFailed(f"{self.name} broke off with an error", upstream=self.name)
-        return reader.read(event)
+    def _bounded(self, on_text: OnText) -> OnText:
+        """Fails once the service has sent more characters than an answer may have."""
+        left = self._asking.max_chars
 
-    def _refuse_silence(self, text: str) -> None:
-        """Models that think may spend all their tokens on it."""
-        if not text.strip():
-            raise UpstreamFailed(f"{self.name} gave no words", upstream=self.name)
+        def hear(text: str) -> None:
+            nonlocal left
+            left -= len(text)
+            if left < 0:
+                raise UpstreamFailed(f"{self.name} sent too much", upstream=self.name)
+            on_text(text)
 
-    @asynccontextmanager
-    async def _reported(self, due: float) -> AsyncIterator[None]:
-        """Within the time limit, and whatever goes wrong by one name."""
+        return hear
+
+    @contextmanager
+    def _network_reported(self) -> Iterator[None]:
+        """Every error of the network becomes UpstreamTimeout or UpstreamFailed."""
         name = self.name
         try:
-            async with asyncio.timeout_at(due):
-                yield
+            yield
         except (TimeoutError, httpx.TimeoutException) as error:
             raise UpstreamTimeout(f"{name} did not answer in time", upstream=name) from error
         except httpx.HTTPError as error:
             raise UpstreamFailed(f"{name} broke off", upstream=name) from error
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise UpstreamFailed(f"{name} sent what is no answer", upstream=name) from error
-
-
-async def events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """The `data` of each server-sent event. Only line feeds end lines: texts may hold the rest."""
-    rest = bytearray()
-    async for piece in pieces:
-        if b"\n" not in piece:  # a long line costs its length, however small its pieces are
-            rest += piece
-            continue
-        *lines, last = (bytes(rest) + piece).split(b"\n")
-        rest = bytearray(last)
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
-    if rest.startswith(b"data:"):
-        yield bytes(rest[5:]).strip()

@@ -1,8 +1,8 @@
 """The file of a day's tokens: small, whole at every moment, and shared by processes.
 
-Each change reads, adds and writes under a lock. What is written is put aside, brought to the disk,
-renamed, and the folder is brought to the disk too, so that neither a crash nor a power cut leaves
-anything but the old state or the new one.
+Each change reads, adds and writes under a lock. The new content is written to a file beside it,
+synced and renamed, and the folder is synced too, so that a crash or a power cut leaves either the
+old state or the new one.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from pydantic_core import from_json, to_json
 
 from app.durable import write_bytes
 
-LOCK_SECONDS = 2.0  # a change takes milliseconds; whoever holds it for longer is stopped or ill
+# A change takes milliseconds; a process that holds the lock for longer is stopped or broken.
+LOCK_SECONDS = 2.0
 LOCK_POLL_SECONDS = 0.01
-UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}  # by some network file systems
-OPENING = b'{"day":"'  # of each file that was written here
+# Some network file systems have no locks.
+LOCK_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+# How each file that was written here begins.
+FILE_START = b'{"day":"'
 
 
 class Torn(ValueError):
-    """A file of ours that lost its end, or all of it: how much was spent is unknown."""
+    """A file of ours that lost its end, or all of it: the spending is unknown."""
 
 
 class Foreign(ValueError):
-    """Something else, that must not be overwritten."""
+    """Another kind of file, which must not be overwritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Page:
     tokens: int
 
     def turned(self, today: date) -> Page:
-        """A clock that goes back does not give back what was spent: the later day stays."""
+        """A clock that is set back returns no tokens: the later day stays."""
         return Page(today, 0) if today > self.day else self
 
     def plus(self, tokens: int) -> Page:
@@ -55,13 +58,14 @@ EMPTY = Page(date.min, 0)
 
 
 def parse(raw: bytes) -> Page:
-    text = raw.strip(b"\0 \r\n")  # zeros are what some file systems leave after a power cut
+    # Some file systems leave zeros after a power cut.
+    text = raw.strip(b"\0 \r\n")
     try:
         content: Any = from_json(text)
         page = Page(date.fromisoformat(content["day"]), content["tokens"])
     except (ValueError, KeyError, TypeError) as error:
-        lost_its_end = text.startswith(OPENING) and not text.endswith(b"}")
-        if lost_its_end or OPENING.startswith(text):
+        lost_its_end = text.startswith(FILE_START) and not text.endswith(b"}")
+        if lost_its_end or FILE_START.startswith(text):
             raise Torn("torn") from error
         raise Foreign("no budget") from error
     if isinstance(page.tokens, bool) or not isinstance(page.tokens, int) or page.tokens < 0:
@@ -78,13 +82,13 @@ def read(file: Path) -> Page | None:
 
 
 def write(file: Path, page: Page) -> None:
-    """Under the lock: the name of what is put aside is always the same."""
+    """Call it under the lock: the file beside it always has the same name."""
     write_bytes(file, to_json({"day": page.day.isoformat(), "tokens": page.tokens}))
 
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Against other processes and threads; by a file beside it, for the file itself is replaced."""
+    """Locks out other processes and threads, by a file beside it: the file itself is replaced."""
     beside = file.with_name(f"{file.name}.lock")
     handle = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + LOCK_SECONDS
@@ -98,7 +102,7 @@ def locked(file: Path) -> Iterator[None]:
                     raise
                 time.sleep(LOCK_POLL_SECONDS)
             except OSError as error:
-                if error.errno not in UNSUPPORTED:
+                if error.errno not in LOCK_UNSUPPORTED:
                     raise
                 break
         yield

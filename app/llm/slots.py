@@ -1,4 +1,4 @@
-"""How many questions are at language models at once, how many wait for that, and for how long."""
+"""How many questions are at language models at once, how many wait, and for how long."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from app.errors import ServiceError
 
-LATEST_WEIGHT = 0.2  # of the latest call, in the mean of how long one takes
+# Of the latest call, in the running mean of the seconds that a call takes.
+LATEST_CALL_WEIGHT = 0.2
 
 
 class NoSlot(ServiceError):
@@ -25,19 +26,19 @@ class Waiter:
 
 
 class Slots:
-    """First come, first served. Whoever would wait in vain is told as soon as that is known.
+    """First come, first served. A question that would wait in vain is refused as soon as possible.
 
-    `queue` bounds those who wait. How long one waits is estimated from when the running calls began
-    and how long recent ones took; each call that ends makes the estimate better, so it is checked
-    again for all who wait.
+    `queue` bounds the waiting questions. The wait is estimated from the start of the running calls
+    and the duration of recent ones; each call that ends improves the estimate, so it is checked
+    again for all waiting questions.
     """
 
     def __init__(self, count: int, queue: int) -> None:
         self._count = count
         self._queue = queue
         self._waiters: deque[Waiter] = deque()
-        self._running: list[float] = []  # when each began
-        self._seconds = 0.0  # that a call takes; 0 before the first has ended
+        self._running: list[float] = []  # the start of each
+        self._seconds = 0.0  # that a call takes; 0 until the first has ended
 
     @property
     def waiting(self) -> int:
@@ -45,7 +46,7 @@ class Slots:
 
     @asynccontextmanager
     async def hold(self, left: float | None = None) -> AsyncIterator[None]:
-        """A slot; NoSlot if the question, with `left` seconds for its call, had better not wait."""
+        """A slot; or NoSlot if waiting is useless, with `left` seconds for the call."""
         now = asyncio.get_running_loop().time
         began = await self._enter(math.inf if left is None else now() + left)
         try:
@@ -55,7 +56,7 @@ class Slots:
             self._leave(began)
 
     async def _enter(self, due: float) -> float:
-        """When the slot became ours."""
+        """The time at which the slot became ours."""
         if len(self._running) < self._count:
             return self._take()
         if self.waiting >= self._queue:
@@ -79,7 +80,7 @@ class Slots:
         return began
 
     def _leave(self, began: float) -> None:
-        """The slot goes from hand to hand, so that no newcomer gets it before those who wait."""
+        """The slot goes directly to the next waiter, so that no newcomer gets it first."""
         self._running.remove(began)
         while self._waiters and len(self._running) < self._count:
             turn = self._waiters.popleft().turn
@@ -98,7 +99,7 @@ class Slots:
         self._waiters = kept
 
     def _hopeless(self, ahead: int, due: float) -> str:
-        """Why a question with so many ahead of it had better not wait; empty if it may."""
+        """Why a question behind `ahead` others should not wait; empty if it may."""
         wait = self._wait(ahead)
         left = due - asyncio.get_running_loop().time()
         if wait + self._seconds <= left:
@@ -109,11 +110,11 @@ class Slots:
         )
 
     def _wait(self, ahead: int) -> float:
-        rounds, place = divmod(ahead, self._count)
-        began = sorted(self._running)[place : place + 1]
+        rounds, position = divmod(ahead, self._count)
+        began = sorted(self._running)[position : position + 1]
         until_free = began[0] + self._seconds - asyncio.get_running_loop().time() if began else 0.0
         return max(0.0, until_free) + rounds * self._seconds
 
     def _observe(self, seconds: float) -> None:
-        weight = LATEST_WEIGHT if self._seconds else 1.0
+        weight = LATEST_CALL_WEIGHT if self._seconds else 1.0
         self._seconds += weight * (seconds - self._seconds)

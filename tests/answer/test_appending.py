@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from app.answer.appending import FileFull, Lines
+from app.answer.appending import FileFull, LineFile
 
 LINE = json.dumps({"text": "x" * 3000}).encode() + b"\n"
-ROOM = 64 * 1024  # bytes of the disk
+DISK_BYTES = 64 * 1024
 
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
     """A real file system of this size."""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("only root may mount")
     try:
@@ -35,14 +35,14 @@ def small_disk(folder: Path) -> Iterator[None]:
 def small_files(_: Path) -> Iterator[None]:
     """No file of this process may be larger."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (DISK_BYTES, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def fill(lines: Lines) -> int:
+def fill(lines: LineFile) -> int:
     """How many lines there was room for."""
     for count in range(1000):
         try:
@@ -57,11 +57,11 @@ def test_where_there_is_no_room_nothing_is_left_of_a_line(tmp_path: Path, limite
     assert callable(limited)
     with limited(tmp_path):
         file = tmp_path / "lines.jsonl"
-        lines = Lines(file, 2**20)
+        lines = LineFile(file, 2**20)
         count = fill(lines)
         assert 10 < count < 30
         assert file.read_bytes() == LINE * count
-        os.truncate(file, 5 * len(LINE))  # somebody makes room
+        os.truncate(file, 5 * len(LINE))
         lines.append(b"{}\n")
         assert file.read_bytes() == LINE * 5 + b"{}\n"
 
@@ -69,13 +69,13 @@ def test_where_there_is_no_room_nothing_is_left_of_a_line(tmp_path: Path, limite
 def test_after_a_torn_line_the_next_starts_on_its_own(tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_bytes(LINE + LINE[:100])
-    Lines(file, 2**20).append(LINE)
+    LineFile(file, 2**20).append(LINE)
     assert file.read_bytes().split(b"\n") == [LINE[:-1], LINE[:100], LINE[:-1], b""]
 
 
 def test_a_file_takes_lines_up_to_its_limit_and_not_a_byte_more(tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
-    lines = Lines(file, 100)
+    lines = LineFile(file, 100)
     lines.append(b"a" * 59 + b"\n")
     with pytest.raises(FileFull, match=r"lines\.jsonl holds 60 of 100 bytes"):
         lines.append(b"b" * 40 + b"\n")
@@ -83,11 +83,11 @@ def test_a_file_takes_lines_up_to_its_limit_and_not_a_byte_more(tmp_path: Path) 
     assert file.stat().st_size == 100
 
 
-def test_what_is_written_is_synced_before_the_promise_is_given(
+def test_a_line_is_synced_before_append_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, sizes = tmp_path / "lines.jsonl", []
-    lines = Lines(file, 2**20)
+    lines = LineFile(file, 2**20)
     monkeypatch.setattr("os.fsync", lambda number: sizes.append(os.fstat(number).st_size))
     lines.append(LINE)
     assert sizes == [len(LINE)]
@@ -97,7 +97,7 @@ def test_a_disk_that_fails_to_sync_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "lines.jsonl"
-    lines = Lines(file, 2**20)
+    lines = LineFile(file, 2**20)
     lines.append(LINE)
 
     def fail(_: int) -> None:
@@ -112,25 +112,25 @@ def test_a_disk_that_fails_to_sync_leaves_nothing_behind(
 KILLED = """
 import os, sys
 from pathlib import Path
-from app.answer.appending import Lines
+from app.answer.appending import LineFile
 
 write = os.write
 def torn(number, line):
     write(number, line[: len(line) // 2])
     os.kill(os.getpid(), 9)
 
-lines = Lines(Path(sys.argv[1]), 2**20)
+lines = LineFile(Path(sys.argv[1]), 2**20)
 lines.append(b'{"first": 1}\\n')
 os.write = torn
 lines.append(b'{"second": 2}\\n')
 """
 
 
-def test_of_a_process_that_is_killed_only_the_line_that_was_not_promised_is_lost(
+def test_a_process_that_is_killed_loses_only_the_line_it_was_writing(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "lines.jsonl"
     killed = subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
     assert killed.returncode == -9
-    Lines(file, 2**20).append(b'{"third": 3}\n')
+    LineFile(file, 2**20).append(b'{"third": 3}\n')
     assert file.read_bytes() == b'{"first": 1}\n{"secon\n{"third": 3}\n'

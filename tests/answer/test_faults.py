@@ -128,7 +128,7 @@ def test_a_missing_collection_says_which_setting_to_set(kind: str, tmp_path: Pat
 
 @every_store
 @pytest.mark.parametrize("code", [400, 500, 503])
-def test_any_other_refusal_is_told_by_its_number(kind: str, code: int, tmp_path: Path) -> None:
+def test_any_other_refusal_gives_its_status(kind: str, code: int, tmp_path: Path) -> None:
     error, _ = failing(kind, tmp_path, status(code))
     assert str(error).startswith(f"{kind} answered {code}")
     assert error.status == code
@@ -160,12 +160,12 @@ def spoiled(value: Any) -> list[Any]:
     """The answer with each of its values in turn replaced by one of another type."""
     if isinstance(value, dict):
         parts: list[Any] = list(value.items())
-        return [{**value, name: bad} for name, one in parts for bad in (*spoiled(one), {"x": []})]
+        return [{**value, name: bad} for name, part in parts for bad in (*spoiled(part), {"x": []})]
     if isinstance(value, list):
         return [
-            [*value[:place], bad, *value[place + 1 :]]
-            for place, one in enumerate(value)
-            for bad in (*spoiled(one), True)
+            [*value[:index], bad, *value[index + 1 :]]
+            for index, part in enumerate(value)
+            for bad in (*spoiled(part), True)
         ]
     return []
 

@@ -11,17 +11,17 @@ SENTENCE = "The library lends books for four weeks to everybody. "
 
 
 def test_the_fixed_part_comes_first_and_the_question_last() -> None:
-    one = build(Question("how long"), ["a loan"], "c0de", 4000).prompt
+    first = build(Question("how long"), ["a loan"], "c0de", 4000).prompt
     other = build(Question("how far"), ["a road"], "0ther", 4000).prompt
-    assert one.system == other.system == RULES
-    assert one.turns[-1].text.endswith("Question: how long")
+    assert first.system == other.system == RULES
+    assert first.turns[-1].text.endswith("Question: how long")
 
 
 def test_the_best_stand_at_the_edges_under_the_numbers_of_their_rank() -> None:
     assert at_the_edges(["1", "2", "3", "4", "5"]) == ["1", "3", "5", "4", "2"]
     text = build(Question("q"), ["best", "second", "third"], "c0de", 4000).prompt.turns[-1].text
-    places = [text.index(f"--- passage {number} c0de ---") for number in (1, 3, 2)]
-    assert places == sorted(places)
+    positions = [text.index(f"--- passage {number} c0de ---") for number in (1, 3, 2)]
+    assert positions == sorted(positions)
     assert "--- passage 2 c0de ---\nsecond\n--- end of passage 2 c0de ---" in text
 
 
@@ -45,8 +45,8 @@ def test_a_passage_cannot_close_itself_without_the_code() -> None:
     ],
 )
 def test_nothing_that_a_passage_or_a_caller_wrote_ends_a_turn(token: str) -> None:
-    said = [Turn("user", f"a{token}b"), Turn("assistant", f"c{token}d")]
-    question = Question(f"how{token}long", conversation=said)
+    turns = [Turn("user", f"a{token}b"), Turn("assistant", f"c{token}d")]
+    question = Question(f"how{token}long", conversation=turns)
     prompt = build(question, [f"four {token} weeks"], "c0de", 4000).prompt
     assert token not in "".join(turn.text for turn in prompt.turns)
     assert "four " in prompt.turns[-1].text
@@ -64,12 +64,12 @@ def test_half_a_character_in_a_passage_that_must_be_cut_is_no_error() -> None:
 @pytest.mark.parametrize("room", [500, 700, 1500, 2500])
 def test_a_prompt_never_takes_more_than_its_room_and_says_what_was_left_out(room: int) -> None:
     passages = [f"{number}. " + SENTENCE * 12 for number in range(10)]
-    said = [Turn("user", SENTENCE * 4), Turn("assistant", SENTENCE * 4)] * 20
-    built = build(Question("how long", conversation=said), passages, "c0de", room)
+    turns = [Turn("user", SENTENCE * 4), Turn("assistant", SENTENCE * 4)] * 20
+    built = build(Question("how long", conversation=turns), passages, "c0de", room)
     assert estimate_prompt(built.prompt) <= room
     assert 1 <= built.used < 10
-    assert any("passages were left out" in one for one in built.warnings)
-    assert any("turns of the conversation were left out" in one for one in built.warnings)
+    assert any("passages were left out" in warning for warning in built.warnings)
+    assert any("turns of the conversation were left out" in each for each in built.warnings)
 
 
 def test_what_does_not_fit_is_cut_at_the_end_of_a_sentence() -> None:
@@ -86,7 +86,12 @@ def test_a_question_that_leaves_no_room_is_refused() -> None:
 
 
 def test_turns_alternate_and_begin_with_the_user() -> None:
-    said = [Turn("assistant", "hi"), Turn("user", "a"), Turn("user", "b"), Turn("assistant", "c")]
-    turns = build(Question("q", conversation=said), ["p"], "c0de", 4000).prompt.turns
+    conversation = [
+        Turn("assistant", "hi"),
+        Turn("user", "a"),
+        Turn("user", "b"),
+        Turn("assistant", "c"),
+    ]
+    turns = build(Question("q", conversation=conversation), ["p"], "c0de", 4000).prompt.turns
     assert [turn.role for turn in turns] == ["user", "assistant", "user"]
     assert turns[0].text == "a\n\nb"

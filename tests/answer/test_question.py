@@ -20,7 +20,7 @@ def test_few_candidates_are_warned_of(initial_k: int, warnings: int) -> None:
 
 
 def test_a_conversation_brings_a_second_query_and_is_there_for_the_reranker() -> None:
-    said = [Turn("user", "how long is a loan"), Turn("assistant", "Four weeks.")]
-    question = Question("and for films?", conversation=said)
+    turns = [Turn("user", "how long is a loan"), Turn("assistant", "Four weeks.")]
+    question = Question("and for films?", conversation=turns)
     assert question.queries == ["and for films?", "how long is a loan\nand for films?"]
     assert Question("alone").queries == ["alone"]

@@ -1,16 +1,15 @@
-"""What an extract shows of a passage acts for nobody: no marker, picture, link or element in it."""
+"""What an extract shows of a passage cannot act: it holds no marker, image, link or element."""
 
 from __future__ import annotations
 
 import re
 
+import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answer.citations import Reader
-from app.answer.extractive import MAX_SENTENCES, extract, joined, statements
-from app.answer.quoting import quoted
+from app.answer.citations import CitationReader
+from app.answer.extract import MAX_SENTENCES_READ, extract, joined, quoted, statements
 from tests.fakes import OverlapReranker
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +63,7 @@ PIECES = [
 ]
 
 
-@given(st.lists(st.sampled_from(PIECES)), st.lists(st.sampled_from(PIECES)))
+@hypothesis.given(st.lists(st.sampled_from(PIECES)), st.lists(st.sampled_from(PIECES)))
 def test_whatever_passages_hold_only_our_own_markers_are_in_the_extract(
     first: list[str], second: list[str]
 ) -> None:
@@ -72,14 +71,14 @@ def test_whatever_passages_hold_only_our_own_markers_are_in_the_extract(
     parts = statements(["".join(first), "".join(second)])
     made = joined(parts, list(parts))
     assert not ACTIVE.search(made.text)
-    ours = "".join(f"[{place}]" for places in parts.values() for place in places)
+    ours = "".join(f"[{number}]" for numbers in parts.values() for number in numbers)
     assert "".join(re.findall(r"[\[【]\d+[\]】]", made.text)) == ours
     for sentence, citation in zip(parts, made.citations, strict=True):
         assert made.text[citation.start : citation.end] == sentence
 
 
 def test_the_reader_of_markers_finds_none_in_what_is_quoted() -> None:
-    reader = Reader(9)
+    reader = CitationReader(9)
     reader.feed(quoted("Lent [2] for `a[1]` four [3, 4] weeks【5】."))
     reader.end()
     assert (reader.citations, reader.invented) == ([], [])
@@ -98,9 +97,9 @@ async def test_a_passage_of_a_picture_alone_is_shown_as_words() -> None:
     assert made.text == "![] (http://evil.test/logo.png) [1]"
 
 
-async def test_of_a_passage_without_end_no_more_is_scored_than_a_caller_can_wait_for() -> None:
+async def test_a_very_long_passage_is_scored_only_as_far_as_a_caller_can_wait() -> None:
     reranker = OverlapReranker()
     endless = "\n".join(f"A book is lent for {number} weeks." for number in range(100_000))
     made = await extract(reranker, "a book is lent", [endless, "A film is lent for a week."], None)
-    assert len(reranker.queries[0].documents) == MAX_SENTENCES // 2 + 1
+    assert len(reranker.queries[0].documents) == MAX_SENTENCES_READ // 2 + 1
     assert made.text.startswith("A book is lent for 0 weeks.")

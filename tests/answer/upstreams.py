@@ -1,4 +1,4 @@
-"""Stores over HTTP as their documentation shows them: what each is asked, and what it answers."""
+"""Stores over HTTP as their documentation shows them: the request to each, and its response."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ TEMPLATED = {
 
 @dataclass
 class Upstream:
-    """Answers the embedder's and Chroma's first question; what is searched is `answer`'s."""
+    """Answers the embedder and Chroma's first request; `answer` responds to the search."""
 
     answer: Callable[[httpx.Request], httpx.Response]
     requests: list[httpx.Request] = field(default_factory=list)
@@ -111,8 +111,8 @@ def answering(value: Any) -> Upstream:
 async def opened(
     url: str, upstream: Callable[[httpx.Request], Any], **more: Any
 ) -> AsyncIterator[Retriever]:
-    given = {"collection": "docs", "embedder": EMBEDDER, "store_seconds": 5.0, **more}
-    stage = FirstStage(stores=[url], **given)
+    settings = {"collection": "docs", "embedder": EMBEDDER, "store_seconds": 5.0, **more}
+    stage = FirstStage(stores=[url], **settings)
     async with open_retriever(stage, transport=httpx.MockTransport(upstream)) as retriever:
         yield retriever
 

@@ -10,7 +10,7 @@ from httpx import AsyncClient
 from tests.llm.server import LLMServer
 
 TEXTS = ("The library opens at nine.", "Books are lent for four weeks.", "Bananas are yellow.")
-ASKED = {"query": "how long may I keep the book", "initial_k": 20, "min_score": 0}
+BODY = {"query": "how long may I keep the book", "initial_k": 20, "min_score": 0}
 
 
 def llm_of(server: LLMServer, **more: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def events_of(text: str) -> list[tuple[str, Any]]:
 
 
 async def streamed(client: AsyncClient, **more: Any) -> list[tuple[str, Any]]:
-    response = await client.post("/answer", json={**ASKED, "stream": True, **more})
+    response = await client.post("/answer", json={**BODY, "stream": True, **more})
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.headers["x-request-id"]
     return events_of(response.text)

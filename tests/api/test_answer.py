@@ -9,7 +9,7 @@ import pytest
 from app.api.answer_bodies import EXAMPLES, AnswerBody
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.retrieval.store import Candidate
-from tests.api.asking import ASKED, TEXTS, llm_of, streamed
+from tests.api.asking import BODY, TEXTS, llm_of, streamed
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
 from tests.live.service import scrape_text
@@ -29,7 +29,7 @@ async def test_an_answer_has_its_sources_its_citations_and_its_costs(room: Desk)
     async with llm_server(says("Four weeks [1].")) as server, room.open(**llm_of(server)) as client:
         response = await client.post(
             "/answer",
-            json={**ASKED, "final_k": 2, "return_documents": True, "diagnostics": True},
+            json={**BODY, "final_k": 2, "return_documents": True, "diagnostics": True},
             headers={"X-Request-ID": "call-9"},
         )
     answer = response.json()
@@ -55,12 +55,12 @@ async def test_a_number_in_the_metadata_that_json_has_no_word_for_is_null(
     odd = Candidate("p1", TEXTS[0], {"weight": float("inf")}, 1.0)
     retriever.candidates = [odd, *retriever.candidates[1:]]
     async with room.open() as client:
-        response = await client.post("/answer", json={**ASKED, "stream": stream})
+        response = await client.post("/answer", json={**BODY, "stream": stream})
     assert "Infinity" not in response.text
     assert '"metadata":{"weight":null}' in response.text
 
 
-async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Desk) -> None:
+async def test_a_stream_sends_sources_then_words_then_the_whole_answer(room: Desk) -> None:
     async with (
         llm_server(says("Four ", "weeks [", "1] or [9].")) as server,
         room.open(**llm_of(server)) as client,
@@ -75,14 +75,16 @@ async def test_a_stream_tells_sources_then_words_then_the_whole_answer(room: Des
     assert answer["usage"]["total_tokens"] == 100
 
 
-async def test_what_a_model_made_up_is_counted_once_though_it_is_answered_again(room: Desk) -> None:
+async def test_an_invented_citation_is_counted_once_even_if_the_answer_is_given_again(
+    room: Desk,
+) -> None:
     async with (
         llm_server(says("Four [9].")) as server,
         room.open(**llm_of(server, answer_cache_seconds=60)) as client,
     ):
-        answers = [(await client.post("/answer", json=ASKED)).json() for _ in range(2)]
+        answers = [(await client.post("/answer", json=BODY)).json() for _ in range(2)]
         metrics = scrape_text((await client.get("/metrics")).text)
-    assert [one["cached"] for one in answers] == [False, True]
+    assert [answer["cached"] for answer in answers] == [False, True]
     assert answers[0]["warnings"] == answers[1]["warnings"]
     assert metrics["rerankd_citations_invented_total"] == 1
 
@@ -121,7 +123,7 @@ async def test_a_bad_question_is_refused_by_field_and_limit(
 
 async def test_without_a_store_it_says_so(desk: Desk) -> None:
     async with desk.open() as client:
-        problem = (await client.post("/answer", json=ASKED)).json()
+        problem = (await client.post("/answer", json=BODY)).json()
     assert (problem["type"], problem["status"]) == ("no_store", 404)
     assert "no store is configured" in problem["detail"]
 
@@ -131,7 +133,7 @@ async def test_a_store_that_gives_nothing_is_an_honest_answer(
 ) -> None:
     retriever.candidates = []
     async with room.open() as client:
-        answer = (await client.post("/answer", json=ASKED)).json()
+        answer = (await client.post("/answer", json=BODY)).json()
     assert (answer["outcome"], answer["answer"]) == ("not_found", "I don't know.")
     assert answer["warnings"] == ["nothing was retrieved: is anything ingested?"]
 
@@ -149,7 +151,7 @@ async def test_a_store_that_fails_is_a_refusal_with_its_reason(
 ) -> None:
     retriever.error = error
     async with room.open() as client:
-        response = await client.post("/answer", json={**ASKED, "stream": stream})
+        response = await client.post("/answer", json={**BODY, "stream": stream})
     assert (response.status_code, response.json()["type"]) == (status, kind)
     assert response.json()["detail"] == str(error)
 
@@ -157,10 +159,10 @@ async def test_a_store_that_fails_is_a_refusal_with_its_reason(
 async def test_without_a_key_nothing_is_answered(room: Desk) -> None:
     async with room.open(api_keys="one") as client:
         for path in ("/answer", "/answer/x/feedback"):
-            assert (await client.post(path, json=ASKED)).status_code == 401
+            assert (await client.post(path, json=BODY)).status_code == 401
 
 
-async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
+async def test_an_unforeseen_error_in_a_stream_is_reported_without_its_text(
     room: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any) -> None:
@@ -172,12 +174,12 @@ async def test_what_is_unforeseen_in_a_stream_is_told_without_a_word_of_it(
     assert events[-1][0] == "error"
     assert (events[-1][1]["type"], events[-1][1]["status"]) == ("internal", 500)
     assert "secret" not in str(events)
-    assert [one.getMessage() for one in caplog.records if one.exc_info] == ["unexpected_error"]
+    assert [line.getMessage() for line in caplog.records if line.exc_info] == ["unexpected_error"]
 
 
 async def test_what_is_answered_is_what_the_schema_says(room: Desk) -> None:
     async with room.open() as client:
-        answer = (await client.post("/answer", json={**ASKED, "diagnostics": True})).json()
+        answer = (await client.post("/answer", json={**BODY, "diagnostics": True})).json()
         schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
     assert AnswerBody.model_validate(answer).model_dump(exclude_none=True) == answer
     assert set(answer) <= set(schemas["AnswerBody"]["properties"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.asking import ASKED, events_of
+from tests.api.asking import BODY, events_of
 from tests.desk import Desk
 from tests.live.service import scrape_text
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_verdict_on_an_answer_is_kept(room: Desk, tmp_path: Path) -> None:
     file = tmp_path / "feedback.jsonl"
     async with room.open(feedback_file=file) as client:
-        answer = (await client.post("/answer", json=ASKED)).json()
+        answer = (await client.post("/answer", json=BODY)).json()
         path = f"/answer/{answer['id']}/feedback"
         done = await client.post(path, json={"useful": "down", "source": "p2"})
         unknown = await client.post("/answer/nobody/feedback", json={"useful": "up"})
@@ -26,7 +26,7 @@ async def test_a_verdict_on_an_answer_is_kept(room: Desk, tmp_path: Path) -> Non
         metrics = scrape_text((await client.get("/metrics")).text)
     assert done.status_code == 204
     (row,) = [json.loads(line) for line in file.read_text().splitlines()]
-    assert (row["query"], row["useful"]) == (ASKED["query"], "down")
+    assert (row["query"], row["useful"]) == (BODY["query"], "down")
     assert row["relevant"][0].startswith("p2@")
     assert (unknown.status_code, unknown.json()["type"]) == (404, "unknown_answer")
     assert (wrong.status_code, wrong.json()["field"]) == (422, "useful")
@@ -43,8 +43,8 @@ async def test_two_answers_under_one_request_id_are_judged_apart(
         client.headers["X-Request-ID"] = "trace/7"
         names = []
         for query in questions:
-            asked = {**ASKED, "query": query, "stream": stream}
-            response = await client.post("/answer", json=asked)
+            body = {**BODY, "query": query, "stream": stream}
+            response = await client.post("/answer", json=body)
             answer = events_of(response.text)[-1][1] if stream else response.json()
             names.append(answer["id"])
         for name in names:
@@ -52,7 +52,7 @@ async def test_two_answers_under_one_request_id_are_judged_apart(
             assert done.status_code == 204
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["query"] for row in rows] == questions
-    logged = [one.__dict__["fields"].get("answer_id") for one in caplog.records]
+    logged = [line.__dict__["fields"].get("answer_id") for line in caplog.records]
     assert [name for name in logged if name] == names
 
 
@@ -61,7 +61,7 @@ async def test_a_caller_cannot_make_the_file_grow_by_repeating_itself(
 ) -> None:
     file = tmp_path / "feedback.jsonl"
     async with room.open(feedback_file=file) as client:
-        answer = (await client.post("/answer", json=ASKED)).json()
+        answer = (await client.post("/answer", json=BODY)).json()
         path = f"/answer/{answer['id']}/feedback"
         for _ in range(20):
             assert (await client.post(path, json={"useful": "up"})).status_code == 204
@@ -79,11 +79,11 @@ async def test_a_caller_cannot_make_the_file_grow_by_repeating_itself(
     assert metrics['rerankd_feedback_total{useful="down"}'] == 5
 
 
-async def test_a_file_at_its_limit_is_said_so(room: Desk, tmp_path: Path) -> None:
+async def test_a_file_at_its_limit_is_reported(room: Desk, tmp_path: Path) -> None:
     file = tmp_path / "feedback.jsonl"
     file.write_bytes(b"\n" * 2**20)
     async with room.open(feedback_file=file, feedback_max_mb=1) as client:
-        answer = (await client.post("/answer", json=ASKED)).json()
+        answer = (await client.post("/answer", json=BODY)).json()
         full = await client.post(f"/answer/{answer['id']}/feedback", json={"useful": "up"})
     assert (full.status_code, full.json()["type"]) == (507, "feedback_full")
     assert full.json()["limit"] == 2**20

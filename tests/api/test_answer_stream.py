@@ -1,4 +1,4 @@
-"""Streams whose readers do not read: they cost memory, and nobody else's time."""
+"""Streams whose readers do not read: they cost memory, and no time of other callers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ import httpx
 import pytest
 from fastapi import Request
 
-from app.answer.pipeline import Answering
+from app.answer.answerer import AnswerService
 from app.answer.question import Question
 from app.api.answer_stream import SEND_SECONDS, STALLED, EventStream
 from app.api.context import context_of, open_context
 from app.errors import DeadlineExceeded, UpstreamFailed
 from app.llm import Prompt
 from app.llm.slots import Slots
-from tests.answer.rooms import ASKED, DOWN, Room
-from tests.api.asking import ASKED as BODY
-from tests.api.asking import events_of
+from tests.answer.rooms import DOWN, QUESTION, Room
+from tests.api.asking import BODY, events_of
 from tests.desk import Desk
 from tests.fakes import ScriptedLLM
 from tests.llm.server import Exchange, delta, llm_server
@@ -35,15 +34,15 @@ WORDS = ("Four ", "weeks [1]", ".")
 
 
 class Caller:
-    """Takes `reads` messages, and then no more."""
+    """Reads `reads` messages, and then stops."""
 
-    def __init__(self, room: Room, reads: int = 1000, question: Question = ASKED) -> None:
+    def __init__(self, room: Room, reads: int = 1000, question: Question = QUESTION) -> None:
         self.reads = reads
         self.messages: list[dict[str, Any]] = []
         self.scope: dict[str, Any] = {"type": "http", "headers": []}
         open_context(self.scope, "r")
-        answering = Answering(room.answerer, None, None)
-        self._stream = EventStream(Request(self.scope), answering, question)
+        service = AnswerService(room.answerer)
+        self._stream = EventStream(Request(self.scope), service, question)
 
     async def send(self, message: Any) -> None:
         if len(self.messages) >= self.reads:
@@ -60,11 +59,11 @@ class Caller:
 
     @property
     def events(self) -> list[tuple[str, Any]]:
-        return events_of(b"".join(one.get("body", b"") for one in self.messages).decode())
+        return events_of(b"".join(message.get("body", b"") for message in self.messages).decode())
 
 
 class SlowLLM(ScriptedLLM):
-    """Speaks for a second, and says how many it speaks to."""
+    """Answers for a second, and counts those that it answers."""
 
     def __init__(self) -> None:
         super().__init__("m", "Four ", 1.0, "weeks [1].")
@@ -85,21 +84,21 @@ def test_eight_that_do_not_read_hold_no_slot_and_the_ninth_is_answered_at_once(r
         llm = SlowLLM()
         room = Room(llm, slots=Slots(8, 0), timeout=LIMIT)
         deaf = [Caller(room, reads) for _ in range(8)]
-        tasks = [asyncio.create_task(one.ask()) for one in deaf]
+        tasks = [asyncio.create_task(caller.ask()) for caller in deaf]
         await asyncio.sleep(1.5)
         assert llm.speaking == 0
         ninth = Caller(room)
         assert await ninth.ask() == 2.5
         assert ninth.events[-1][1]["outcome"] == "answered"
         assert await asyncio.gather(*tasks) == [LIMIT + SEND_SECONDS] * 8
-        assert [context_of(one.scope).outcome for one in deaf] == [STALLED] * 8
+        assert [context_of(caller.scope).outcome for caller in deaf] == [STALLED] * 8
         assert len(asyncio.all_tasks()) == 1
 
     test()
 
 
 @in_virtual_time
-async def test_a_model_that_stalls_is_given_up_in_time_though_nobody_reads() -> None:
+async def test_a_model_that_stalls_is_given_up_in_time_though_the_client_does_not_read() -> None:
     llm = ScriptedLLM("m", "Four ", 1000.0)
     room = Room(llm, timeout=LIMIT)
     caller = Caller(room, reads=1)
@@ -126,7 +125,7 @@ async def test_a_stream_has_sources_words_and_the_answer_and_ends_with_it() -> N
     start, *bodies = caller.messages
     assert start["status"] == 200
     assert (b"x-reranked-by", b"overlap") in start["headers"]
-    assert [one["more_body"] for one in bodies] == [True, True, True, True, False]
+    assert [body["more_body"] for body in bodies] == [True, True, True, True, False]
 
 
 @in_virtual_time
@@ -191,8 +190,10 @@ def test_a_caller_that_goes_ends_the_answer(after: float) -> None:
 
 
 @asynccontextmanager
-async def deaf_callers(url: str, count: int, body: dict[str, Any]) -> AsyncIterator[None]:
-    """They ask, and never read; what the network holds for them is as little as it goes."""
+async def callers_that_do_not_read(
+    url: str, count: int, body: dict[str, Any]
+) -> AsyncIterator[None]:
+    """They send a request and never read; the network buffers as little as possible for them."""
     loop, raw = asyncio.get_running_loop(), json.dumps(body).encode()
     headers = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n"
     request = f"POST /answer HTTP/1.1\r\n{headers}\r\n".encode() + raw
@@ -212,14 +213,14 @@ async def deaf_callers(url: str, count: int, body: dict[str, Any]) -> AsyncItera
 
 
 async def test_over_sockets_too_the_ninth_is_answered_though_eight_do_not_read(room: Desk) -> None:
-    asked, all_asked = 0, asyncio.Event()
+    requests, all_there = 0, asyncio.Event()
 
     async def flood(exchange: Exchange) -> None:
         """200 KB of answer: many times what the network holds for a caller."""
-        nonlocal asked
-        asked += 1
-        if asked == 8:
-            all_asked.set()
+        nonlocal requests
+        requests += 1
+        if requests == 8:
+            all_there.set()
         await exchange.begin()
         for _ in range(100):
             await exchange.event(delta("word " * 400))
@@ -234,9 +235,9 @@ async def test_over_sockets_too_the_ninth_is_answered_though_eight_do_not_read(r
         async with (
             room.listening(listener, **llm) as url,
             httpx.AsyncClient(base_url=url, timeout=60) as client,
-            deaf_callers(url, 8, {**BODY, "stream": True}),
+            callers_that_do_not_read(url, 8, {**BODY, "stream": True}),
         ):
-            await asyncio.wait_for(all_asked.wait(), 30)
+            await asyncio.wait_for(all_there.wait(), 30)
             response = await client.post(
                 "/answer", json={**BODY, "stream": True, "timeout_ms": 20_000}
             )

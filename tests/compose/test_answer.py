@@ -4,36 +4,42 @@ import sys
 
 import pytest
 
-from app.answer.harmless_tracer import HarmlessTracer
 from app.answer.otel import OtelTracer
-from app.answer.tracing import NoTracer
-from app.compose.answer import open_tracer, plan_of
-from app.compose.answering import distinct
+from app.answer.tracing import HarmlessTracer, NoTracer
+from app.compose.answer import distinct, keys_of, open_clients, open_tracer, options_of, policy_of
 from app.errors import LoadFailed
 from app.llm import Prompt
 from app.llm.formats import FORMATS
 from app.llm.formats.anthropic import Anthropic
 from app.llm.formats.openai import OpenAI
 from app.settings import load
+from tests.answer.rooms import POLICY
+from tests.llm.asking import OPTIONS
 
 
-def test_each_language_model_gets_the_key_at_its_place_and_its_format() -> None:
+def test_each_language_model_gets_the_key_at_its_position_and_its_format() -> None:
     llm = "http://a/v1#m,anthropic:https://b/v1#n,https://api.openai.com/v1#o"
-    plan = plan_of(load({}, llm=llm, llm_keys="-,two,three"))
-    assert [one.key.get_secret_value() for one in plan.llms] == ["", "two", "three"]
-    spoken = [FORMATS[one.format].open(one.url) for one in plan.llms]
-    assert isinstance(spoken[1], Anthropic)
-    names = [
-        one.body(Prompt("", ()), "m", max_tokens=1, temperature=None, stream=False)
-        for one in (spoken[0], spoken[2])
+    settings = load({}, llm=llm, llm_keys="-,two,three")
+    assert [key.get_secret_value() for key in keys_of(settings)] == ["", "two", "three"]
+    formats = [FORMATS[named.format].open(named.url) for named in settings.named_llms]
+    assert isinstance(formats[1], Anthropic)
+    bodies = [
+        format_.body(Prompt("", ()), "m", max_tokens=1, temperature=None, stream=False)
+        for format_ in (formats[0], formats[2])
     ]
-    assert ["max_tokens" in body for body in names] == [True, False]
-    assert isinstance(spoken[0], OpenAI)
+    assert ["max_tokens" in body for body in bodies] == [True, False]
+    assert isinstance(formats[0], OpenAI)
+    assert [client.name for client in open_clients(settings)] == ["m", "n", "o"]
 
 
 def test_without_keys_none_is_sent() -> None:
-    (one,) = plan_of(load({}, llm="http://a/v1#m")).llms
-    assert OpenAI(newest=False).headers(one.key.get_secret_value()) == {}
+    (key,) = keys_of(load({}, llm="http://a/v1#m"))
+    assert OpenAI(newest=False).headers(key.get_secret_value()) == {}
+
+
+def test_policy_and_options_are_those_of_the_settings() -> None:
+    assert policy_of(load({})) == POLICY
+    assert options_of(load({})) == OPTIONS
 
 
 def test_one_model_at_two_urls_has_two_names() -> None:

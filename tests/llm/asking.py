@@ -1,34 +1,35 @@
-"""How the tests ask a model, and listen."""
+"""How the tests call a model, and listen."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import httpx
 from pydantic import SecretStr
 
-from app.llm import Ended, Prompt, Turn
-from app.llm.client import Asking, Client
+from app.llm import Completion, Prompt, Turn
+from app.llm.client import Client, LLMOptions
 from app.llm.formats.format import Format
 from app.llm.formats.openai import OpenAI
 from tests.llm.server import LLMServer
 
 PROMPT = Prompt("Rules.", (Turn("user", "How long?"),))
-QUICK = Asking(max_tokens=50, attempts=2, first_token=0.2, total=0.3)
+OPTIONS = LLMOptions(max_tokens=1024, temperature=0.1, attempts=3, first_token=20.0, total=60.0)
+QUICK = replace(OPTIONS, max_tokens=50, attempts=2, first_token=0.2, total=0.3)
 KEY = SecretStr("sk-secret")
 
 
-def client(
-    server: LLMServer,
-    asking: Asking = Asking(),  # noqa: B008 (frozen)
-    spoken: Format | None = None,
+def open_client(
+    server: LLMServer, options: LLMOptions = OPTIONS, format_: Format | None = None
 ) -> Client:
     http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=1.0))
-    spoken = spoken or OpenAI(newest=False)
-    return Client("m", spoken, server.url, "model-1", KEY, http, asking)
+    format_ = format_ or OpenAI(newest=False)
+    return Client("m", format_, server.url, "model-1", KEY, http, options)
 
 
-async def listen(one: Client, *, stream: bool) -> tuple[list[str], Ended]:
+async def listen(client: Client, *, stream: bool) -> tuple[list[str], Completion]:
     pieces: list[str] = []
     try:
-        return pieces, await one.complete(PROMPT, pieces.append, stream=stream)
+        return pieces, await client.complete(PROMPT, pieces.append, stream=stream)
     finally:
-        await one.close()
+        await client.close()

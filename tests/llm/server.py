@@ -1,4 +1,4 @@
-"""A server that speaks as a language model does, and misbehaves as it is told."""
+"""A server that speaks like a language model, and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LLMServer:
     def __init__(self, url: str) -> None:
         self.url = url
         self.script: list[Behave] = []
-        self.asked: list[Exchange] = []
+        self.requests: list[Exchange] = []
         self.reached = asyncio.Event()
         self.gone = asyncio.Event()  # a client that hung up before it had everything
 
@@ -67,8 +67,8 @@ class LLMServer:
         exchange = Exchange(reader, writer)
         try:
             await exchange.read()
-            behave = self.script[min(len(self.asked), len(self.script) - 1)]
-            self.asked.append(exchange)
+            behave = self.script[min(len(self.requests), len(self.script) - 1)]
+            self.requests.append(exchange)
             self.reached.set()
             await behave(exchange)
         finally:
@@ -100,7 +100,7 @@ USAGE = {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100}
 
 
 def says(*pieces: str, usage: dict[str, int] | None = USAGE, finish: str = "stop") -> Behave:
-    """Whole, or streamed when it is asked to."""
+    """Whole, or streamed on request."""
 
     async def behave(exchange: Exchange) -> None:
         if not exchange.body.get("stream"):
@@ -146,9 +146,9 @@ def breaks_off(*pieces: str) -> Behave:
 
 @asynccontextmanager
 async def llm_server(*script: Behave) -> AsyncIterator[LLMServer]:
-    one = LLMServer("")
-    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
-    one.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    one.script = list(script)
+    llm = LLMServer("")
+    server = await asyncio.start_server(llm.serve, "127.0.0.1", 0)
+    llm.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    llm.script = list(script)
     async with server:
-        yield one
+        yield llm

@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 
 from app.errors import UpstreamFailed
-from app.llm import Ended, Tokens
+from app.llm import Completion, TokenUsage
 from app.llm.formats.anthropic import Anthropic
-from tests.llm.asking import client, listen
-from tests.llm.server import (
-    llm_server,
-    sends,
-)
+from tests.llm.asking import listen, open_client
+from tests.llm.server import llm_server, sends
 
 pytestmark = pytest.mark.anyio
 
@@ -25,13 +22,13 @@ async def test_anthropics_messages_come_whole() -> None:
         b'"output_tokens": 3}}'
     )
     async with llm_server(sends(body)) as server:
-        heard = await listen(client(server, spoken=Anthropic()), stream=False)
-    assert heard == (["Four."], Ended(Tokens(85, 3)))
-    (asked,) = server.asked
-    assert asked.headers["x-api-key"] == "sk-secret"
-    assert "anthropic-version" in asked.headers
-    assert asked.body["system"] == "Rules."
-    assert asked.body["messages"] == [{"role": "user", "content": "How long?"}]
+        heard = await listen(open_client(server, format_=Anthropic()), stream=False)
+    assert heard == (["Four."], Completion(TokenUsage(85, 3)))
+    (request,) = server.requests
+    assert request.headers["x-api-key"] == "sk-secret"
+    assert "anthropic-version" in request.headers
+    assert request.body["system"] == "Rules."
+    assert request.body["messages"] == [{"role": "user", "content": "How long?"}]
 
 
 async def test_anthropics_messages_come_in_pieces() -> None:
@@ -54,8 +51,8 @@ async def test_anthropics_messages_come_in_pieces() -> None:
         await exchange.end()
 
     async with llm_server(behave) as server:
-        heard = await listen(client(server, spoken=Anthropic()), stream=True)
-    assert heard == (["Four ", "weeks."], Ended(Tokens(85, 3), "length"))
+        heard = await listen(open_client(server, format_=Anthropic()), stream=True)
+    assert heard == (["Four ", "weeks."], Completion(TokenUsage(85, 3), "length"))
 
 
 @pytest.mark.parametrize("error", [True, False])
@@ -71,4 +68,4 @@ async def test_anthropics_stream_that_stops_early_is_a_failure(error: bool) -> N
 
     async with llm_server(behave) as server:
         with pytest.raises(UpstreamFailed, match="broke off"):
-            await listen(client(server, spoken=Anthropic()), stream=True)
+            await listen(open_client(server, format_=Anthropic()), stream=True)

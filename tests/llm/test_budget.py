@@ -68,7 +68,7 @@ async def test_a_call_over_midnight_counts_for_the_new_day(file: Path) -> None:
     assert budget.left == 70
 
 
-async def test_a_call_over_midnight_gives_back_nothing_of_the_new_day(file: Path) -> None:
+async def test_a_call_over_midnight_returns_nothing_of_the_new_day(file: Path) -> None:
     day = [MONDAY]
     ours, theirs = Budget(100, file, lambda: day[0]), Budget(100, file, lambda: day[0])
     hold = await ours.hold(50)
@@ -78,7 +78,7 @@ async def test_a_call_over_midnight_gives_back_nothing_of_the_new_day(file: Path
     assert Budget(100, file, lambda: TUESDAY).left == 30
 
 
-async def test_a_clock_that_goes_back_gives_back_nothing(
+async def test_a_clock_that_is_set_back_returns_nothing(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     day = [TUESDAY]
@@ -90,7 +90,7 @@ async def test_a_clock_that_goes_back_gives_back_nothing(
         await budget.hold(20)
     again = Budget(100, file, lambda: day[0])
     assert again.left == 10
-    assert [one for one in logged(caplog) if "the clock is behind" in one]
+    assert [line for line in logged(caplog) if "the clock is behind" in line]
     await spend(again, 10, 10)
     day[0] = TUESDAY
     assert Budget(100, file, lambda: day[0]).left == 0
@@ -110,7 +110,7 @@ async def test_two_that_share_a_file_keep_the_limit_together(file: Path) -> None
     assert sum(await asyncio.gather(*map(hold_all, budgets))) == 1000
 
 
-async def test_whoever_goes_away_while_it_holds_gives_it_back(file: Path) -> None:
+async def test_a_caller_who_goes_away_while_it_holds_tokens_returns_them(file: Path) -> None:
     budget = Budget(100, file, lambda: MONDAY)
     with ledger.locked(file):
         holding = asyncio.create_task(budget.hold(60))
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_budget_is_refused_at_start_and_left_alone(
     assert file.read_bytes() == content
 
 
-async def test_a_file_that_cannot_be_written_is_told_once_and_the_budget_holds(
+async def test_a_file_that_cannot_be_written_is_logged_once_and_the_budget_holds(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "missing"
@@ -203,7 +203,7 @@ async def test_what_could_not_be_written_is_added_to_what_others_wrote(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"another program's"])
-async def test_a_file_that_is_lost_while_we_run_gives_nothing_back(
+async def test_a_file_that_is_lost_at_runtime_returns_no_tokens(
     file: Path, content: bytes | None
 ) -> None:
     budget = Budget(100, file, lambda: MONDAY)
@@ -224,7 +224,7 @@ async def test_what_another_program_put_in_its_place_is_left_alone(file: Path) -
         Budget(100, file, lambda: MONDAY)
 
 
-async def test_somebody_who_keeps_the_lock_does_not_stop_the_answers(
+async def test_a_process_that_keeps_the_lock_does_not_stop_the_answers(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ledger, "LOCK_SECONDS", 0.05)

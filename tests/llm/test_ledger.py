@@ -26,14 +26,15 @@ from pathlib import Path
 from app import durable
 from app.llm import ledger
 
-file, found = Path(sys.argv[1]), []
+file, tokens = Path(sys.argv[1]), []
+traced = {ledger.__file__, durable.__file__}
 old, new = ledger.Page(date(2026, 11, 23), 10), ledger.Page(date(2026, 11, 23), 25)
 
 def change(dies_at):
     lines = 0
     def trace(frame, event, argument):
         nonlocal lines
-        if frame.f_code.co_filename not in (ledger.__file__, durable.__file__):
+        if frame.f_code.co_filename not in traced:
             return None
         lines += event == "line"
         if lines == dies_at:
@@ -50,10 +51,10 @@ for dies_at in range(1, 1000):
     if not (child := os.fork()):
         change(dies_at)
     _, status = os.waitpid(child, 0)
-    found.append(ledger.read(file).tokens)
+    tokens.append(ledger.read(file).tokens)
     if status == 0:
         break
-print(json.dumps(found))
+print(json.dumps(tokens))
 """
 
 # Holds tokens until none are left, as one process of several does.
@@ -81,10 +82,10 @@ asyncio.run(main())
 def test_a_kill_before_any_line_of_a_change_leaves_the_old_state_or_the_new(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CRASHES, str(tmp_path / "budget.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    found = json.loads(done.stdout)
-    assert len(found) > 15
-    assert found == sorted(found)
-    assert set(found) == {10, 25}
+    tokens = json.loads(done.stdout)
+    assert len(tokens) > 15
+    assert tokens == sorted(tokens)
+    assert set(tokens) == {10, 25}
 
 
 def test_processes_that_share_a_file_keep_the_limit_together(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_power_cut_at_any_step_leaves_the_old_state_or_the_new(
     assert outcomes == [{"old"}, {"old"}, {"old", "new"}, {"new"}]
 
 
-def test_every_beginning_of_a_written_file_is_known_as_torn() -> None:
+def test_every_beginning_of_a_written_file_counts_as_torn() -> None:
     whole = b'{"day":"2026-11-23","tokens":25}'
     for length in range(len(whole)):
         with pytest.raises(ledger.Torn):

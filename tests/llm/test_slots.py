@@ -1,4 +1,4 @@
-"""Who waits for a language model, who does not, and that no slot is ever lost."""
+"""Which calls wait for a language model, which do not, and that no slot is ever lost."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.virtual_time import in_virtual_time, now
 
 
 async def call(slots: Slots, seconds: float = 10.0, left: float | None = None) -> float:
-    """When it was over."""
+    """The time of its end."""
     async with slots.hold(left):
         await asyncio.sleep(seconds)
     return now()
 
 
 async def crowd(slots: Slots, count: int, *, left: float | None = None) -> list[tuple[str, float]]:
-    """What became of each of so many calls of ten seconds, and when."""
+    """The outcome and the end of each of `count` calls of ten seconds."""
 
     async def outcome() -> tuple[str, float]:
         try:
@@ -31,7 +31,7 @@ async def crowd(slots: Slots, count: int, *, left: float | None = None) -> list[
 
 
 @in_virtual_time
-async def test_so_many_run_at_once_and_the_others_wait_in_order() -> None:
+async def test_as_many_calls_as_slots_run_at_once_and_the_others_wait_in_order() -> None:
     outcomes = await crowd(Slots(2, 16), 6)
     assert outcomes == [("over", end) for end in (10, 10, 20, 20, 30, 30)]
 
@@ -44,14 +44,14 @@ async def test_more_than_may_wait_are_refused_at_once() -> None:
 
 
 @in_virtual_time
-async def test_without_a_queue_nobody_waits_and_a_free_slot_is_taken() -> None:
+async def test_without_a_queue_no_call_waits_and_a_free_slot_is_taken() -> None:
     slots = Slots(1, 0)
     assert await crowd(slots, 2) == [("over", 10), ("refused", 0)]
     assert await call(slots) == 20
 
 
 @in_virtual_time
-async def test_whoever_would_wait_beyond_its_time_is_refused_at_once() -> None:
+async def test_a_call_that_would_wait_beyond_its_time_is_refused_at_once() -> None:
     slots = Slots(2, 16)
     await crowd(slots, 2)  # a call takes ten seconds
     outcomes = await crowd(slots, 6, left=25)
@@ -59,7 +59,7 @@ async def test_whoever_would_wait_beyond_its_time_is_refused_at_once() -> None:
 
 
 @in_virtual_time
-async def test_whoever_waits_is_refused_once_it_is_known_how_long_a_call_takes() -> None:
+async def test_a_waiting_call_is_refused_once_calls_prove_to_take_too_long_for_it() -> None:
     outcomes = await crowd(Slots(2, 16), 12, left=39)
     assert [when for what, when in outcomes if what == "over"] == [10, 10, 20, 20, 30, 30]
     assert [when for what, when in outcomes if what == "refused"] == [10] * 6
@@ -92,7 +92,7 @@ async def test_the_reason_says_how_many_wait_and_how_long() -> None:
 
 
 @in_virtual_time
-async def test_whoever_goes_away_gives_its_slot_to_the_next() -> None:
+async def test_a_call_that_is_cancelled_gives_its_slot_to_the_next() -> None:
     slots = Slots(1, 16)
     calls = [asyncio.create_task(call(slots)) for _ in range(3)]
     await asyncio.sleep(5)
@@ -103,13 +103,13 @@ async def test_whoever_goes_away_gives_its_slot_to_the_next() -> None:
 
 
 @in_virtual_time
-async def test_whoever_goes_away_as_its_turn_comes_passes_it_on() -> None:
+async def test_a_call_that_is_cancelled_as_its_turn_comes_passes_the_slot_on() -> None:
     slots = Slots(1, 16)
     first = asyncio.create_task(call(slots))
     waiting = [asyncio.create_task(call(slots)) for _ in range(2)]
     await asyncio.sleep(1)
     first.cancel()
-    await asyncio.sleep(0)  # the slot is handed over, and nobody has woken up
+    await asyncio.sleep(0)  # the slot is handed over, and no waiter has woken up
     waiting[0].cancel()
     assert await waiting[1] == 11
 
@@ -122,7 +122,7 @@ def test_no_slot_is_lost_and_no_more_are_used_whatever_happens(seed: int) -> Non
     async def test() -> None:
         slots, running, most = Slots(3, 5), 0, 0
 
-        async def one() -> None:
+        async def visit() -> None:
             nonlocal running, most
             await asyncio.sleep(draw.uniform(0, 20))
             async with slots.hold(draw.choice([None, 1.0, 10.0])):
@@ -135,7 +135,7 @@ def test_no_slot_is_lost_and_no_more_are_used_whatever_happens(seed: int) -> Non
                 finally:
                     running -= 1
 
-        calls = [asyncio.create_task(one()) for _ in range(60)]
+        calls = [asyncio.create_task(visit()) for _ in range(60)]
         for each in draw.sample(calls, 20):
             asyncio.get_running_loop().call_later(draw.uniform(0, 22), each.cancel)
         await asyncio.gather(*calls, return_exceptions=True)

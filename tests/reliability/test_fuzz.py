@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.ingest.document import Unreadable
-from app.llm import Ended
+from app.llm import Completion
 from tests.reliability.fuzz import files, llm_streams
 from tests.reliability.fuzz.__main__ import run_bodies, run_streams
 from tests.reliability.fuzz.asgi import Response
@@ -45,12 +45,12 @@ def test_models_that_break_off_or_send_garbage_are_heard_to_their_last_right_wor
     ("text", "ended", "problem"),
     [
         ("Books are lost", None, "no beginning"),
-        ("Books ", Ended(), "taken for the whole text"),
-        (TEXT, Ended(), "was not announced"),
+        ("Books ", Completion(), "taken for the whole text"),
+        (TEXT, Completion(), "was not announced"),
     ],
 )
 def test_a_wrong_hearing_of_a_stream_that_was_cut_is_a_problem(
-    text: str, ended: Ended | None, problem: str
+    text: str, ended: Completion | None, problem: str
 ) -> None:
     assert problem in llm_streams.problem_of(b"", FORMATS["openai"], text, ended)
 

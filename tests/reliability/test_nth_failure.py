@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.llm.budget import Budget, Hold
+from app.llm.budget import Budget, BudgetHold
 from app.rerank.batcher import Batcher
 from app.rerank.scheduler import Job, Scheduler
 from tests.reliability.nth_failure.journeys import JOURNEYS, Journey, Wrong
@@ -62,7 +62,7 @@ def test_tokens_that_stay_in_the_queue_are_noticed(
 def test_tokens_that_stay_held_in_the_budget_are_noticed(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def keep(self: Budget, hold: Hold, spent: int) -> None:
+    async def keep(self: Budget, hold: BudgetHold, spent: int) -> None:
         """Nothing is given back."""
 
     monkeypatch.setattr(Budget, "settle", keep)

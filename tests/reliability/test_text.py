@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.answer.citations import Reader, clause_start
-from app.answer.extractive import prose, statements
+from app.answer.citations import CitationReader, clause_start
+from app.answer.extract import prose, quoted, statements
 from app.answer.listwise import order
 from app.answer.prompt import cut, fitting, latest, without_control
-from app.answer.quoting import quoted
 from app.ingest import chunking
 from app.ingest.readers.markdown import by_headings
 from app.llm import Turn, estimate
@@ -51,13 +50,13 @@ SHAPES = {
 
 
 def read_whole(text: str) -> str:
-    reader = Reader(3)
+    reader = CitationReader(3)
     return reader.feed(text) + reader.end()
 
 
 def read_in_pieces(text: str) -> str:
     """Of one, two and three characters."""
-    reader, place = Reader(3), 0
+    reader, place = CitationReader(3), 0
     for size in cycle((1, 2, 3)):
         reader.feed(text[place : place + size])
         place += size

@@ -1,4 +1,4 @@
-"""The formats of language models. To add one: a file beside these, and a place in this list."""
+"""The formats of language models. A new one is a file here and an entry in this list."""
 
 from __future__ import annotations
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.llm import Ended, Finish, Prompt, Tokens
-from app.llm.formats.format import LLMFormat
-from app.llm.usage import reported, token_count
+from app.llm import Completion, Finish, Prompt, TokenUsage
+from app.llm.formats.format import LLMFormat, reported, token_count
 
 PATH: Final = "/messages"
 VERSION: Final = "2023-06-01"
@@ -27,8 +26,8 @@ class Anthropic:
         max_tokens: int,
         temperature: float | None,
         stream: bool,
-    ) -> dict[str, Any]:
-        body: dict[str, Any] = {
+    ) -> dict[str, object]:
+        body: dict[str, object] = {
             "model": model,
             "system": prompt.system,
             "messages": [{"role": turn.role, "content": turn.text} for turn in prompt.turns],
@@ -40,10 +39,10 @@ class Anthropic:
             body["stream"] = True
         return body
 
-    def whole(self, body: dict[str, Any]) -> tuple[str, Ended]:
+    def whole(self, body: dict[str, Any]) -> tuple[str, Completion]:
         text = "".join(part["text"] for part in body["content"] if part.get("type") == "text")
         finish = FINISHES.get(body.get("stop_reason") or "", "stop")
-        return text, Ended(tokens_of(body.get("usage")), finish)
+        return text, Completion(tokens_of(body.get("usage")), finish)
 
     def reader(self) -> AnthropicStream:
         return AnthropicStream()
@@ -51,10 +50,10 @@ class Anthropic:
 
 class AnthropicStream:
     def __init__(self) -> None:
-        self.ended: Ended | None = None
+        self.completion: Completion | None = None
         self.done = False
         self._prompt: int | None = None
-        self._tokens: Tokens | None = None
+        self._tokens: TokenUsage | None = None
         self._finish: Finish = "stop"
 
     def read(self, event: dict[str, Any]) -> str:
@@ -72,24 +71,26 @@ class AnthropicStream:
 
     def finish(self) -> None:
         self.done = True
-        self.ended = Ended(self._tokens, self._finish)
+        self.completion = Completion(self._tokens, self._finish)
 
 
-def tokens_of(usage: Any) -> Tokens | None:
+def tokens_of(usage: object) -> TokenUsage | None:
     return reported(prompt_tokens(usage), completion_tokens(usage))
 
 
-def prompt_tokens(usage: Any) -> int | None:
+def prompt_tokens(usage: object) -> int | None:
     """What was read from the provider's cache, or written to it, counts as prompt too."""
     if not isinstance(usage, dict):
         return None
-    cached = ("cache_creation_input_tokens", "cache_read_input_tokens")  # may be missing, or null
-    counts = [usage.get("input_tokens"), *(usage.get(name) or 0 for name in cached)]
-    known = [count for count in map(token_count, counts) if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    total = token_count(usage.get("input_tokens"))
+    for name in ("cache_creation_input_tokens", "cache_read_input_tokens"):
+        # Either may be missing, or null.
+        cached = token_count(usage.get(name) or 0)
+        total = None if total is None or cached is None else total + cached
+    return total
 
 
-def completion_tokens(usage: Any) -> int | None:
+def completion_tokens(usage: object) -> int | None:
     return token_count(usage.get("output_tokens")) if isinstance(usage, dict) else None
 
 

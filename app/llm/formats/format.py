@@ -1,4 +1,4 @@
-"""What a format is: how a language model is asked, and how its answer is read. No network."""
+"""What a format is: how a language model is called, and how its answer is read. No network."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.llm import Ended, Prompt
+from app.llm import Completion, Prompt, TokenUsage
+
+# Tokens of one call; models read a tenth of it.
+MAX_TOKENS = 10_000_000
 
 
-class Stream(Protocol):
-    """Reads the events of one streamed answer. `ended` is there once the model has finished."""
+class CompletionStream(Protocol):
+    """Reads the events of one streamed answer.
 
-    ended: Ended | None
+    `completion` is set once the model has announced the end of its words, `done` once nothing
+    follows, not even the usage.
+    """
+
+    completion: Completion | None
     done: bool
 
     def read(self, event: dict[str, Any]) -> str:
@@ -35,11 +42,11 @@ class Format(Protocol):
         max_tokens: int,
         temperature: float | None,
         stream: bool,
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, object]: ...
 
-    def whole(self, body: dict[str, Any]) -> tuple[str, Ended]: ...
+    def whole(self, body: dict[str, Any]) -> tuple[str, Completion]: ...
 
-    def reader(self) -> Stream: ...
+    def reader(self) -> CompletionStream: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +55,18 @@ class LLMFormat:
 
     name: str
     open: Callable[[str], Format]
+
+
+def token_count(value: object) -> int | None:
+    """None for what cannot be a number of tokens: below 0, NaN, a text, more than any model takes.
+
+    Services report their usage; the budget and the metrics count it, so it is not simply believed.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= MAX_TOKENS else None
+
+
+def reported(prompt: int | None, completion: int | None) -> TokenUsage | None:
+    """None if either is missing. Our prompts are never empty, so a prompt of 0 means missing."""
+    return TokenUsage(prompt, completion) if prompt and completion is not None else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from app.llm import Ended, Finish, Prompt, Tokens
-from app.llm.formats.format import LLMFormat
-from app.llm.usage import reported, token_count
+from app.llm import Completion, Finish, Prompt, TokenUsage
+from app.llm.formats.format import LLMFormat, reported, token_count
 
 PATH: Final = "/chat/completions"
 OPENAI_HOST = "api.openai.com"
@@ -18,7 +17,8 @@ class OpenAI:
     path = PATH
 
     def __init__(self, *, newest: bool) -> None:
-        self._newest = newest  # OpenAI's own service has renamed max_tokens
+        # OpenAI's own service has renamed max_tokens.
+        self._newest = newest
 
     def headers(self, key: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {key}"} if key else {}
@@ -31,9 +31,9 @@ class OpenAI:
         max_tokens: int,
         temperature: float | None,
         stream: bool,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         turns = [{"role": turn.role, "content": turn.text} for turn in prompt.turns]
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "model": model,
             "messages": [{"role": "system", "content": prompt.system}, *turns],
             "max_completion_tokens" if self._newest else "max_tokens": max_tokens,
@@ -44,10 +44,10 @@ class OpenAI:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
 
-    def whole(self, body: dict[str, Any]) -> tuple[str, Ended]:
+    def whole(self, body: dict[str, Any]) -> tuple[str, Completion]:
         choice = body["choices"][0]
         finish = FINISHES.get(choice.get("finish_reason") or "", "stop")
-        return choice["message"].get("content") or "", Ended(tokens_of(body), finish)
+        return choice["message"].get("content") or "", Completion(tokens_of(body), finish)
 
     def reader(self) -> OpenAIStream:
         return OpenAIStream()
@@ -57,9 +57,9 @@ class OpenAIStream:
     """Usage comes after the finish, in an event without a choice; or not at all."""
 
     def __init__(self) -> None:
-        self.ended: Ended | None = None
+        self.completion: Completion | None = None
         self.done = False
-        self._tokens: Tokens | None = None
+        self._tokens: TokenUsage | None = None
 
     def read(self, event: dict[str, Any]) -> str:
         self._tokens = tokens_of(event) or self._tokens
@@ -67,18 +67,18 @@ class OpenAIStream:
         for choice in event.get("choices") or ():
             text += (choice.get("delta") or {}).get("content") or ""
             if reason := choice.get("finish_reason"):
-                self.ended = Ended(None, FINISHES.get(reason, "stop"))
-        if self.ended is not None:
-            self.ended = Ended(self._tokens, self.ended.finish)
+                self.completion = Completion(None, FINISHES.get(reason, "stop"))
+        if self.completion is not None:
+            self.completion = Completion(self._tokens, self.completion.finish)
         return text
 
     def finish(self) -> None:
-        """The word `[DONE]`."""
+        """Called for the word `[DONE]`."""
         self.done = True
-        self.ended = self.ended or Ended(self._tokens)
+        self.completion = self.completion or Completion(self._tokens)
 
 
-def tokens_of(body: dict[str, Any]) -> Tokens | None:
+def tokens_of(body: dict[str, Any]) -> TokenUsage | None:
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None

@@ -8,14 +8,15 @@ import inspect
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from app.answer.answered import Answer, Found, Source
 from app.answer.citations import Citation
 from app.answer.feedback import Feedback, FeedbackLost, Verdict
 from app.answer.question import Question
+from app.answer.result import Answer, Selection, Source
 from app.engines.folder import written_aside
 from app.errors import LoadFailed
 from app.evaluation.data.sources import read_judged
@@ -34,7 +35,9 @@ HELD, SPENT = 10, 7
 class FeedbackRows:
     """A step is a verdict on an answer of its own."""
 
-    opens: Callable[[Path, Callable[[], float]], Any] = Feedback
+    opens: Callable[[Path, Callable[[], float]], Any] = staticmethod(
+        partial(Feedback, max_bytes=2**30)
+    )
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -71,7 +74,7 @@ class FeedbackRows:
 
 def answer(question: str) -> Answer:
     candidates = [Candidate("a", "A book is lent for four weeks. " * 40), Candidate("b", "A film.")]
-    found = Found([Source(candidates[0], 1, 0.9, 1)], candidates)
+    found = Selection([Source(candidates[0], 1, 0.9, 1)], candidates)
     return Answer(Question(question), found, "answered", "Four weeks [1].", [Citation(0, 10, [1])])
 
 

@@ -18,12 +18,12 @@ from typing import Any
 import httpx
 
 from app.errors import UpstreamFailed
-from app.llm import Ended
-from app.llm.client import Asking, Client
+from app.llm import Completion
+from app.llm.client import Client
 from app.llm.formats.anthropic import Anthropic
 from app.llm.formats.format import Format
 from app.llm.formats.openai import OpenAI
-from tests.llm.asking import KEY, PROMPT
+from tests.llm.asking import KEY, OPTIONS, PROMPT
 from tests.reliability.fuzz.mutating import mutated
 
 MAX_SECONDS = 5.0  # for a stream of two kilobytes
@@ -121,7 +121,9 @@ class Outcome:
         )
 
 
-async def listened(raw: bytes, spoken: Format, chance: random.Random) -> tuple[str, Ended | None]:
+async def listened(
+    raw: bytes, spoken: Format, chance: random.Random
+) -> tuple[str, Completion | None]:
     """The text, and how it ended: None where the client says that it failed."""
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -131,7 +133,7 @@ async def listened(raw: bytes, spoken: Format, chance: random.Random) -> tuple[s
     http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     pieces: list[str] = []
     async with http:
-        client = Client("m", spoken, "http://model/v1", "model-1", KEY, http, Asking())
+        client = Client("m", spoken, "http://model/v1", "model-1", KEY, http, OPTIONS)
         try:
             ended = await client.complete(PROMPT, pieces.append, stream=True)
         except UpstreamFailed:
@@ -139,7 +141,7 @@ async def listened(raw: bytes, spoken: Format, chance: random.Random) -> tuple[s
     return "".join(pieces), ended
 
 
-def problem_of(cut: bytes, spoken: Spoken, text: str, ended: Ended | None) -> str:
+def problem_of(cut: bytes, spoken: Spoken, text: str, ended: Completion | None) -> str:
     """Of a stream that was only cut."""
     if not TEXT.startswith(text):
         return f"{text!r} is no beginning of the text"

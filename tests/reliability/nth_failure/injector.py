@@ -18,7 +18,8 @@ import httpx
 from app.compose import model as rankers
 from app.engines import Encoded, LoadedModel, OutOfMemory, Pair
 from app.errors import UpstreamFailed
-from tests.fakes import FakeRetrieved, FakeRetriever
+from app.retrieval.retriever import Retrieved
+from tests.fakes import FakeRetriever
 from tests.reliability.nth_failure.upstream import answer_of
 
 NOT_A_NUMBER = float("nan")
@@ -98,7 +99,7 @@ class FailingRetriever(FakeRetriever):
         super().__init__(*texts)
         self._injector = injector
 
-    async def retrieve(self, queries: Sequence[str], **more: Any) -> FakeRetrieved:
+    async def retrieve(self, queries: Sequence[str], **more: Any) -> Retrieved:
         if self._injector.fails("store"):
             raise UpstreamFailed("the store is down", upstream="store")
         return await super().retrieve(queries, **more)

@@ -11,7 +11,7 @@ import pytest
 from httpx import AsyncClient, Response
 
 from app.api.problems import TYPES
-from tests.api.asking import ASKED, TEXTS, events_of
+from tests.api.asking import BODY, TEXTS, events_of
 
 TOLERANCE = 1e-4
 OTHER = "http://other.test"
@@ -59,13 +59,13 @@ async def rank(client: AsyncClient) -> Reply:
 
 
 async def answer(client: AsyncClient) -> Reply:
-    response = await client.post("/answer", json=ASKED)
+    response = await client.post("/answer", json=BODY)
     return judged(response.json()) if response.status_code == 200 else refused(response)
 
 
 async def extract(client: AsyncClient) -> Reply:
     """Without a language model the passages' own sentences are the answer."""
-    response = await client.post("/answer", json=ASKED)
+    response = await client.post("/answer", json=BODY)
     if response.status_code != 200:
         return refused(response)
     body = response.json()
@@ -77,7 +77,7 @@ async def extract(client: AsyncClient) -> Reply:
 
 
 async def answer_in_pieces(client: AsyncClient) -> Reply:
-    response = await client.post("/answer", json={**ASKED, "stream": True})
+    response = await client.post("/answer", json={**BODY, "stream": True})
     if response.status_code != 200:
         return refused(response)
     events = events_of(response.text)
@@ -91,7 +91,7 @@ async def answer_in_pieces(client: AsyncClient) -> Reply:
 
 
 async def answer_and_verdict(client: AsyncClient) -> Reply:
-    response = await client.post("/answer", json=ASKED)
+    response = await client.post("/answer", json=BODY)
     if response.status_code != 200:
         return refused(response)
     path = f"/answer/{response.json()['id']}/feedback"

@@ -6,8 +6,8 @@ import asyncio
 from math import inf, isfinite
 from zlib import crc32
 
-from app.answer.answered import Answer
 from app.answer.question import Question
+from app.answer.result import Answer
 from app.errors import (
     DeadlineExceeded,
     Draining,
@@ -147,11 +147,11 @@ class Caller:
         question, service = self.request.question, self._service
         assert question is not None
         candidates = service.store.candidates_for(question.text, question.initial_k)
-        if list(answer.found.candidates) != candidates:
+        if list(answer.selection.candidates) != candidates:
             raise Violation("the candidates are another question's")
         by_id = {candidate.id: candidate.text for candidate in candidates}
         context = context_of(Query(question.in_context, ()))
-        for source in answer.found.sources:
+        for source in answer.selection.sources:
             item = service.reference.encode(context, by_id[source.candidate.id])
             if source.score != probability(logit_of(int(item.pair.ids[0]))):
                 raise Violation(f"source {source.candidate.id} has a wrong score")
@@ -168,5 +168,5 @@ def check_extract(answer: Answer) -> None:
     for citation in answer.citations:
         sentence = answer.text[citation.start : citation.end]
         for place in citation.sources:
-            if sentence not in answer.found.sources[place - 1].candidate.text:
+            if sentence not in answer.selection.sources[place - 1].candidate.text:
                 raise Violation(f"{sentence!r} does not stand in the passage that it cites")

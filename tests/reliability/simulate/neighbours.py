@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
-from typing import Any
 from zlib import crc32
 
+from app.answer.question import FilterValue
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.llm import Ended, OnText, Prompt, Tokens, estimate_prompt
+from app.llm import Completion, OnText, Prompt, TokenUsage, estimate_prompt
 from app.rerank.cache import TextScore
 from app.rerank.query import Query, Ranking, Times
 from app.rerank.ranking import make_ranking
+from app.retrieval.retriever import Retrieved
 from app.retrieval.store import Candidate
 from tests.reliability.simulate.reference import Reference, context_of, logit_of
 from tests.reliability.simulate.world import World
@@ -65,12 +65,6 @@ class SimulatedRemote:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    candidates: Sequence[Candidate]
-    warnings: Sequence[str] = ()
-
-
 class SimulatedStore:
     def __init__(self, world: World, candidates: Sequence[Candidate]) -> None:
         self.rate = world.faults.store
@@ -85,7 +79,7 @@ class SimulatedStore:
         queries: Sequence[str],
         *,
         k: int,
-        filters: Mapping[str, Any],
+        filters: Mapping[str, FilterValue],
         collection: str | None,
     ) -> Retrieved:
         await asyncio.sleep(self._rng.expovariate(50.0))
@@ -105,7 +99,7 @@ class SimulatedLLM:
 
     async def complete(
         self, prompt: Prompt, on_text: OnText, *, stream: bool, taken: Callable[[bool], None]
-    ) -> Ended:
+    ) -> Completion:
         self.under_way += 1
         try:
             fault = self._rng.randrange(6) if self._rng.random() < self.rate else -1
@@ -124,8 +118,8 @@ class SimulatedLLM:
                     raise InjectedFailure(f"{self.name} broke off", upstream=self.name)
                 await asyncio.sleep(3600.0 if fault == 3 and place == 1 else 0.01)
                 on_text(piece if place == 0 else f" {piece}")
-            used = Tokens(estimate_prompt(prompt) // 2, ANSWER_TOKENS // 2)
-            return Ended(None if fault == 4 else used, "length" if fault == 5 else "stop")
+            used = TokenUsage(estimate_prompt(prompt) // 2, ANSWER_TOKENS // 2)
+            return Completion(None if fault == 4 else used, "length" if fault == 5 else "stop")
         finally:
             self.under_way -= 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import ceil
 
-from app.llm.chain import Called, Chain
+from app.llm.fallback_chain import FallbackChain, LLMCalled
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache
 from app.rerank.reranker import Reranker
@@ -170,13 +170,13 @@ def check_batch(jobs: list[Submission], batch: Batch, budget: int) -> None:
 class ChainProbe:
     """Adds up, day by day, what calls took, and compares it with the budget's own page."""
 
-    def __init__(self, chain: Chain, limit: int) -> None:
+    def __init__(self, chain: FallbackChain, limit: int) -> None:
         self._chain = chain
         self._limit = limit
         self._counted: Counter[date] = Counter()
         self._overspent = ""
 
-    def count(self, call: Called) -> None:
+    def count(self, call: LLMCalled) -> None:
         page = self._chain.budget._page
         self._counted[page.day] += call.tokens.total
         if self._limit and page.tokens > self._limit:

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from app.answer.cache import Recent
-from app.answer.pipeline import Answerer, Manner
+from app.answer.answerer import Answerer, AnswerPolicy
+from app.answer.cache import answer_cache
 from app.engines import Pair
 from app.llm.breaker import Breaker
 from app.llm.budget import Budget
-from app.llm.chain import Chain, Link
+from app.llm.fallback_chain import FallbackChain, Link
 from app.llm.slots import Slots
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
@@ -37,6 +37,7 @@ from tests.reliability.simulate.world import World
 LLM_CONCURRENCY = 3
 LLM_QUEUE = 12
 ROOM = 700  # tokens of a prompt
+MIN_SCORE = 0.05
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Service:
     batcher: Batcher
     reranker: Reranker
     ranker: Ranker
-    chain: Chain
+    chain: FallbackChain
     answerer: Answerer
     probe: Probe
     ledger: ChainProbe
@@ -112,7 +113,7 @@ async def open_service(
     async with open_batcher(world, engine) as batcher:
         reranker = open_reranker(world, encoder, batcher, cache)
         ranker: Ranker = Fallback(lambda: reranker, remote) if world.remote else reranker
-        chain = Chain(
+        chain = FallbackChain(
             [Link(llm, Breaker(clock)) for llm in llms],
             budget,
             Slots(LLM_CONCURRENCY, LLM_QUEUE),
@@ -124,8 +125,8 @@ async def open_service(
             store,
             ranker,
             chain,
-            Manner(timeout=world.timeout, room=ROOM, listwise=world.listwise),
-            cache=Recent(world.answer_cache, clock),
+            AnswerPolicy(world.timeout, MIN_SCORE, ROOM, world.listwise),
+            cache=answer_cache(world.answer_cache, clock, 2**26),
             fence=lambda: "c0de",
         )
         probe = Probe(batcher, reranker, cache)

@@ -58,9 +58,9 @@ MUTANTS = [
     ),
     Mutant(
         "an answer is kept without its question",
-        "answer/writing.py",
-        "question.text, str(len(said))",
-        "str(len(said))",
+        "answer/cache.py",
+        "question.text, str(len(turns))",
+        "str(len(turns))",
         SIMULATE,
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""What was found for a question, and what was answered."""
+"""What was selected for a question, and the answer made from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from app.answer.citations import Citation
 from app.answer.question import Question
-from app.llm import Tokens
+from app.llm import TokenUsage
 from app.retrieval.store import Candidate
 
 Outcome = Literal["answered", "extractive", "not_found"]
@@ -16,7 +16,7 @@ Outcome = Literal["answered", "extractive", "not_found"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A passage that was found good enough. Ranks, the reranker's among them, count from 1."""
+    """A passage that scored high enough. Both ranks, the store's and the reranker's, start at 1."""
 
     candidate: Candidate
     first_rank: int
@@ -25,36 +25,44 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Selection:
+    """The sources, best first, and all candidates as the stores ordered them.
+
+    `model` reranked; it is empty when there was nothing to rerank. `by` names the other service
+    that reranked, if one did.
+    """
+
     sources: Sequence[Source]
-    candidates: Sequence[Candidate]  # all, as the first stage ordered them
+    candidates: Sequence[Candidate]
     rerank_tokens: int = 0
-    model: str = ""  # that reranked; none where there was nothing to rerank
-    by: str = ""  # who reranked, where it was another service
+    model: str = ""
+    by: str = ""
 
     @property
     def texts(self) -> list[str]:
-        return [one.candidate.text for one in self.sources]
+        return [source.candidate.text for source in self.sources]
 
     @property
     def bodies(self) -> list[str]:
-        return [one.candidate.body for one in self.sources]
+        return [source.candidate.body for source in self.sources]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`invented` holds citation numbers without a source, `times` the seconds by stage."""
+
     question: Question
-    found: Found
+    selection: Selection
     outcome: Outcome
     text: str
     citations: Sequence[Citation] = ()
-    invented: Sequence[int] = ()  # markers that name no source
+    invented: Sequence[int] = ()
     used: int = 0
     llm: str | None = None
-    tokens: Tokens = field(default_factory=Tokens)
+    tokens: TokenUsage = field(default_factory=TokenUsage)
     cached: bool = False
     warnings: Sequence[str] = ()
-    times: Mapping[str, float] = field(default_factory=dict)  # seconds by stage
+    times: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.llm import LLM, Prompt, Spoken, Tokens, Turn, estimate_prompt
-from app.llm.breaker import FAILURES, REST, Breaker
+from app.llm import LLM, ChainCompletion, Prompt, TokenUsage, Turn, estimate_prompt
+from app.llm.breaker import MAX_FAILURES_IN_A_ROW, REST_SECONDS, Breaker
 from app.llm.budget import Budget
-from app.llm.chain import CROWDED, AllFailed, Called, Chain, Link
+from app.llm.fallback_chain import CROWDED, AllFailed, FallbackChain, Link, LLMCalled
 from app.llm.slots import Slots
 from tests.fakes import ScriptedLLM
 from tests.virtual_time import in_virtual_time, now
@@ -21,12 +21,12 @@ DOWN = UpstreamFailed("a is down", upstream="a", status=500)
 SLOW = UpstreamTimeout("a did not answer in time", upstream="a")
 
 
-class Watched(Chain):
+class WatchedChain(FallbackChain):
     def __init__(self, *llms: LLM, limit: int = 0, concurrency: int = 8, queue: int = 16) -> None:
-        self.calls: list[Called] = []
+        self.calls: list[LLMCalled] = []
         clock = asyncio.get_running_loop().time
         super().__init__(
-            [Link(one, Breaker(clock)) for one in llms],
+            [Link(llm, Breaker(clock)) for llm in llms],
             Budget(limit, None, lambda: date(2026, 11, 23)),
             Slots(concurrency, queue),
             max_tokens=50,
@@ -38,69 +38,69 @@ class Watched(Chain):
         return [(call.llm, call.outcome) for call in self.calls]
 
 
-async def hear(chain: Chain, **more: Any) -> tuple[str, Spoken]:
+async def hear(chain: FallbackChain, **more: Any) -> tuple[str, ChainCompletion]:
     pieces: list[str] = []
-    spoken = await chain.complete(PROMPT, pieces.append, stream=True, **more)
-    return "".join(pieces), spoken
+    completion = await chain.complete(PROMPT, pieces.append, stream=True, **more)
+    return "".join(pieces), completion
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(DOWN, "failed"), (SLOW, "timeout")])
-def test_the_next_is_asked_when_one_fails_and_it_is_said_why(
+def test_the_next_is_called_when_one_fails_and_the_reason_is_kept(
     error: UpstreamFailed, outcome: str
 ) -> None:
     @in_virtual_time
     async def test() -> None:
-        chain = Watched(ScriptedLLM("a", error), ScriptedLLM("b", "Four."))
-        text, spoken = await hear(chain)
+        chain = WatchedChain(ScriptedLLM("a", error), ScriptedLLM("b", "Four."))
+        text, completion = await hear(chain)
         assert text == "Four."
-        assert spoken == Spoken("b", Tokens(9, 1), "stop", (str(error),))
+        assert completion == ChainCompletion("b", TokenUsage(9, 1), "stop", (str(error),))
         assert chain.outcomes == [("a", outcome), ("b", "ok")]
 
     test()
 
 
 @in_virtual_time
-async def test_after_the_first_word_nobody_else_is_asked() -> None:
+async def test_after_the_first_word_no_other_model_is_called() -> None:
     other = ScriptedLLM("b", "Five.")
-    chain = Watched(ScriptedLLM("a", "Four ", DOWN), other)
+    chain = WatchedChain(ScriptedLLM("a", "Four ", DOWN), other)
     with pytest.raises(UpstreamFailed, match="a is down"):
         await hear(chain)
     assert other.prompts == []
 
 
 @in_virtual_time
-async def test_when_all_fail_each_reason_is_told() -> None:
+async def test_when_all_fail_each_reason_is_given() -> None:
     with pytest.raises(AllFailed) as caught:
-        await hear(Watched(ScriptedLLM("a", DOWN), ScriptedLLM("b", SLOW)))
+        await hear(WatchedChain(ScriptedLLM("a", DOWN), ScriptedLLM("b", SLOW)))
     assert list(caught.value.reasons) == ["a is down", "a did not answer in time"]
 
 
 @in_virtual_time
-async def test_one_that_keeps_failing_is_passed_over_until_it_has_rested() -> None:
+async def test_a_model_that_keeps_failing_is_passed_over_until_it_has_rested() -> None:
     down = ScriptedLLM("a", DOWN)
-    chain = Watched(down, ScriptedLLM("b", "Four."))
-    for _ in range(FAILURES + 3):
+    chain = WatchedChain(down, ScriptedLLM("b", "Four."))
+    for _ in range(MAX_FAILURES_IN_A_ROW + 3):
         await hear(chain)
-    assert len(down.prompts) == FAILURES
+    assert len(down.prompts) == MAX_FAILURES_IN_A_ROW
     assert chain.outcomes[-2:] == [("a", "passed_over"), ("b", "ok")]
-    await asyncio.sleep(REST)
+    await asyncio.sleep(REST_SECONDS)
     await hear(chain)
-    assert len(down.prompts) == FAILURES + 1
+    assert len(down.prompts) == MAX_FAILURES_IN_A_ROW + 1
 
 
 @in_virtual_time
-async def test_what_the_request_is_at_fault_for_does_not_count_against_the_model() -> None:
+async def test_an_error_of_the_request_does_not_count_against_the_model() -> None:
     refusing = ScriptedLLM("a", UpstreamFailed("a answered 400", upstream="a", status=400))
-    chain = Watched(refusing, ScriptedLLM("b", "Four."))
-    for _ in range(2 * FAILURES):
+    chain = WatchedChain(refusing, ScriptedLLM("b", "Four."))
+    for _ in range(2 * MAX_FAILURES_IN_A_ROW):
         await hear(chain)
-    assert len(refusing.prompts) == 2 * FAILURES
+    assert len(refusing.prompts) == 2 * MAX_FAILURES_IN_A_ROW
 
 
 @in_virtual_time
-async def test_a_spent_budget_ends_the_asking_before_it_starts() -> None:
+async def test_a_spent_budget_prevents_the_call() -> None:
     llm = ScriptedLLM("a", "Four.", tokens=100)
-    chain = Watched(llm, limit=170)
+    chain = WatchedChain(llm, limit=170)
     await hear(chain)
     assert chain.budget.left == 70
     with pytest.raises(AllFailed, match="tokens for today are spent"):
@@ -109,16 +109,16 @@ async def test_a_spent_budget_ends_the_asking_before_it_starts() -> None:
 
 
 @in_virtual_time
-async def test_only_so_many_are_asked_at_once() -> None:
-    chain = Watched(ScriptedLLM("a", 1.0, "Four."), concurrency=2)
+async def test_only_so_many_calls_run_at_once() -> None:
+    chain = WatchedChain(ScriptedLLM("a", 1.0, "Four."), concurrency=2)
     await asyncio.gather(*(hear(chain) for _ in range(6)))
     assert now() == 3
 
 
 @in_virtual_time
-async def test_whoever_goes_away_frees_the_place_and_counts_as_nobodys_fault() -> None:
+async def test_a_caller_who_goes_away_frees_the_slot_and_counts_as_no_failure() -> None:
     llm = ScriptedLLM("a", "Four ", 60.0, "weeks.")
-    chain = Watched(llm, limit=1000, concurrency=1)
+    chain = WatchedChain(llm, limit=1000, concurrency=1)
     call = asyncio.create_task(hear(chain))
     await asyncio.sleep(1)
     call.cancel()
@@ -142,18 +142,18 @@ def test_a_prompt_that_was_taken_is_charged_for_and_one_that_was_refused_is_not(
 ) -> None:
     @in_virtual_time
     async def test() -> None:
-        chain = Watched(ScriptedLLM("a", error), limit=1000)
+        chain = WatchedChain(ScriptedLLM("a", error), limit=1000)
         with pytest.raises(AllFailed):
             await hear(chain)
         assert chain.budget.left == 1000 - charged
-        assert chain.calls[0].tokens == Tokens(charged, 0)
+        assert chain.calls[0].tokens == TokenUsage(charged, 0)
 
     test()
 
 
 @in_virtual_time
-async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt() -> None:
-    chain = Watched(ScriptedLLM("a", 60.0, "Four."), limit=1000)
+async def test_a_caller_who_goes_away_before_the_first_word_is_charged_for_the_prompt() -> None:
+    chain = WatchedChain(ScriptedLLM("a", 60.0, "Four."), limit=1000)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):
             await hear(chain)
@@ -163,7 +163,7 @@ async def test_whoever_goes_away_before_the_first_word_is_charged_for_the_prompt
 
 @in_virtual_time
 async def test_a_call_is_observed_though_its_caller_is_cancelled_again_while_it_settles() -> None:
-    chain = Watched(ScriptedLLM("a", 60.0, "Four."), limit=1000)
+    chain = WatchedChain(ScriptedLLM("a", 60.0, "Four."), limit=1000)
     call = asyncio.create_task(hear(chain))
     await asyncio.sleep(1)
     call.cancel()
@@ -176,9 +176,9 @@ async def test_a_call_is_observed_though_its_caller_is_cancelled_again_while_it_
 
 
 @in_virtual_time
-async def test_whoever_would_wait_in_vain_is_told_so_at_once_and_asks_nobody() -> None:
+async def test_a_question_that_would_wait_in_vain_is_refused_at_once_without_a_call() -> None:
     llm = ScriptedLLM("a", 10.0, "Four.")
-    chain = Watched(llm, concurrency=1, queue=1)
+    chain = WatchedChain(llm, concurrency=1, queue=1)
     calls = [asyncio.create_task(hear(chain)) for _ in range(2)]
     await asyncio.sleep(1)
     with pytest.raises(AllFailed, match="1 questions wait for the language models already"):
@@ -192,7 +192,7 @@ async def test_whoever_would_wait_in_vain_is_told_so_at_once_and_asks_nobody() -
 @in_virtual_time
 async def test_a_call_that_would_end_too_late_is_not_made() -> None:
     llm = ScriptedLLM("a", 10.0, "Four.")
-    chain = Watched(llm, concurrency=1)
+    chain = WatchedChain(llm, concurrency=1)
     await hear(chain)
     running = asyncio.create_task(hear(chain))
     await asyncio.sleep(1)
@@ -206,11 +206,11 @@ async def test_a_call_that_would_end_too_late_is_not_made() -> None:
 @in_virtual_time
 async def test_a_caller_that_goes_while_it_holds_tokens_leaves_the_breaker_as_it_was() -> None:
     down = ScriptedLLM("a", DOWN)
-    chain = Watched(down, limit=10**6)
-    for _ in range(FAILURES):
+    chain = WatchedChain(down, limit=10**6)
+    for _ in range(MAX_FAILURES_IN_A_ROW):
         with pytest.raises(AllFailed):
             await hear(chain)
-    await asyncio.sleep(REST)
+    await asyncio.sleep(REST_SECONDS)
     probing = asyncio.create_task(hear(chain))
     await asyncio.sleep(0)
     probing.cancel()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.answer.extractive import extract
+from app.answer.extract import extract
 from tests.fakes import OverlapReranker
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ async def test_the_best_sentences_are_cited_in_the_order_of_their_passages() -> 
     assert list(citation.sources) == [2]
 
 
-async def test_a_sentence_of_two_passages_is_said_once_with_both() -> None:
+async def test_a_sentence_of_two_passages_stands_once_with_both_markers() -> None:
     same = "A book is lent for four weeks."
     made = await extract(OverlapReranker(), "how long is a book lent", [same, f"{same} So."], None)
     assert made.text == f"{same} [1][2]"
@@ -48,20 +48,20 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-async def test_layout_is_not_cited_where_something_is_said(kind: str) -> None:
+async def test_layout_is_not_cited_where_there_are_sentences(kind: str) -> None:
     layout = LAYOUTS[kind]
     for passage in (f"{LENT}\n\n{layout}", f"  {LENT}\n{layout}\n"):
         made = await extract(OverlapReranker(), "how long is a book lent", [passage], None)
         assert made.text == f"{LENT} [1]"
 
 
-async def test_what_is_said_after_code_or_a_table_is_cited() -> None:
+async def test_a_sentence_after_code_or_a_table_is_cited() -> None:
     for layout in (LAYOUTS["code"], LAYOUTS["code with other marks"], LAYOUTS["a row of a table"]):
         made = await extract(OverlapReranker(), "a book lent", [f"{layout}\n{LENT}"], None)
         assert made.text == f"{LENT} [1]"
 
 
-async def test_a_passage_that_begins_within_code_is_read_up_to_where_code_begins_anew() -> None:
+async def test_a_passage_that_begins_within_code_is_read_until_the_next_block_of_code() -> None:
     passage = (
         f"ls\n```\n{LENT}\n```sh\nhow long is a book lent.\n```\nBananas are yellow, they say."
     )
@@ -75,7 +75,7 @@ async def test_a_passage_of_nothing_but_layout_is_used_as_it_is(kind: str) -> No
     assert "ow long" in made.text
 
 
-async def test_what_only_looks_like_layout_is_said() -> None:
+async def test_what_only_looks_like_layout_is_cited() -> None:
     for text in ("#1 is that a book is lent.", "- A book is lent | or a film."):
         made = await extract(OverlapReranker(), "how long is a book lent", [text], None)
         assert made.text == f"{text} [1]"

@@ -1,4 +1,4 @@
-"""The models in their order: the next is asked when one fails before its first word."""
+"""Language models in order: the next is called when one fails before its first word."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.errors import ServiceError, UpstreamFailed, UpstreamTimeout
-from app.llm import LLM, OnText, Prompt, Spoken, Tokens, estimate, estimate_prompt
+from app.llm import LLM, ChainCompletion, OnText, Prompt, TokenUsage, estimate, estimate_prompt
 from app.llm.breaker import Breaker
-from app.llm.budget import Budget, BudgetSpent, Hold
+from app.llm.budget import Budget, BudgetHold, BudgetSpent
 from app.llm.slots import NoSlot, Slots
 
-# What the service says of the request, and not of itself.
+# With these the service blames the request, and not itself.
 REQUEST_AT_FAULT = frozenset({400, 413, 422})
 CROWDED = "crowded"
 
 
 class AllFailed(ServiceError):
-    """No model answered; says for each why."""
+    """No model answered; gives the reason for each."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
@@ -26,16 +26,16 @@ class AllFailed(ServiceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """One model was asked. `outcome` is ok, failed, timeout, passed_over or client_gone.
+class LLMCalled:
+    """One model was called. `outcome` is ok, failed, timeout, passed_over or client_gone.
 
-    Or none was, because too many questions wait: then it is crowded, and `llm` is empty.
+    If no model was called because too many questions wait, it is crowded, and `llm` is empty.
     """
 
     llm: str
     outcome: str
     seconds: float = 0.0
-    tokens: Tokens = field(default_factory=Tokens)
+    tokens: TokenUsage = field(default_factory=TokenUsage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Link:
     breaker: Breaker
 
 
-class Chain:
+class FallbackChain:
     def __init__(
         self,
         links: Sequence[Link],
@@ -52,7 +52,7 @@ class Chain:
         slots: Slots,
         *,
         max_tokens: int,
-        observe: Callable[[Called], None] = lambda called: None,
+        observe: Callable[[LLMCalled], None] = lambda called: None,
     ) -> None:
         self.links = links
         self.budget = budget
@@ -70,24 +70,26 @@ class Chain:
 
     async def complete(
         self, prompt: Prompt, on_text: OnText, *, stream: bool, left: float | None = None
-    ) -> Spoken:
-        """Give the answer to `on_text`; AllFailed, unless words have gone out already.
+    ) -> ChainCompletion:
+        """Push the answer to `on_text`. Fails with AllFailed, unless words have gone out already.
 
-        With `left` seconds, it does not wait where its turn would come too late.
+        With `left` seconds, it fails at once if its turn would come too late.
         """
         try:
             async with self.slots.hold(left):
-                return await self._ask_in_order(prompt, on_text, stream)
+                return await self._call_in_order(prompt, on_text, stream)
         except NoSlot as error:
-            self._observe(Called("", CROWDED))
+            self._observe(LLMCalled("", CROWDED))
             raise AllFailed([str(error)]) from error
 
-    async def _ask_in_order(self, prompt: Prompt, on_text: OnText, stream: bool) -> Spoken:
+    async def _call_in_order(
+        self, prompt: Prompt, on_text: OnText, stream: bool
+    ) -> ChainCompletion:
         reasons: list[str] = []
         for link in self.links:
             if not link.breaker.admits():
                 reasons.append(f"{link.llm.name} is left alone after failing repeatedly")
-                self._observe(Called(link.llm.name, "passed_over"))
+                self._observe(LLMCalled(link.llm.name, "passed_over"))
                 continue
             call = Call(link, self.budget, prompt, self._max_tokens, on_text, self._observe)
             try:
@@ -112,7 +114,7 @@ class Call:
         prompt: Prompt,
         max_tokens: int,
         on_text: OnText,
-        observe: Callable[[Called], None],
+        observe: Callable[[LLMCalled], None],
     ) -> None:
         self.began = False
         self._link = link
@@ -125,25 +127,27 @@ class Call:
         self._taken = False
         self._heard = 0
         self._outcome = "client_gone"
-        self._tokens: Tokens | None = None
+        self._tokens: TokenUsage | None = None
 
-    async def run(self, stream: bool, passed_over: Sequence[str]) -> Spoken:
+    async def run(self, stream: bool, passed_over: Sequence[str]) -> ChainCompletion:
         llm, now = self._link.llm, asyncio.get_running_loop().time
         hold = await self._hold()
         started = now()
         try:
-            ended = await llm.complete(self._prompt, self._hear, stream=stream, taken=self._take)
+            completion = await llm.complete(
+                self._prompt, self._hear, stream=stream, taken=self._take
+            )
             self._outcome = "ok"
-            self._tokens = ended.tokens or self._estimated
+            self._tokens = completion.tokens or self._estimated
             self._link.breaker.succeeded()
-            return Spoken(llm.name, self._tokens, ended.finish, tuple(passed_over))
+            return ChainCompletion(llm.name, self._tokens, completion.finish, tuple(passed_over))
         except UpstreamFailed as error:
             self._fail(error)
             raise
         finally:
             await self._close(hold, now() - started)
 
-    async def _hold(self) -> Hold:
+    async def _hold(self) -> BudgetHold:
         try:
             return await self._budget.hold(self._prompt_tokens + self._max_tokens)
         except BaseException:
@@ -151,8 +155,8 @@ class Call:
             raise
 
     @property
-    def _estimated(self) -> Tokens:
-        return Tokens(self._prompt_tokens, self._heard)
+    def _estimated(self) -> TokenUsage:
+        return TokenUsage(self._prompt_tokens, self._heard)
 
     def _take(self, yes: bool) -> None:
         self._taken = yes
@@ -169,13 +173,14 @@ class Call:
         else:
             self._link.breaker.failed()
 
-    async def _close(self, hold: Hold, seconds: float) -> None:
+    async def _close(self, hold: BudgetHold, seconds: float) -> None:
         if self._outcome == "client_gone":
             self._link.breaker.withdrawn()
-        # Whoever has the prompt works on it and charges for that, though nobody hears a word.
-        broke_off = self._estimated if self._taken else Tokens()
-        tokens = self._tokens or broke_off
+        # A service that has the prompt works on it and charges for it, even if the call is
+        # abandoned.
+        abandoned = self._estimated if self._taken else TokenUsage()
+        tokens = self._tokens or abandoned
         try:
             await self._budget.settle(hold, tokens.total)
         finally:
-            self._observe(Called(self._link.llm.name, self._outcome, seconds, tokens))
+            self._observe(LLMCalled(self._link.llm.name, self._outcome, seconds, tokens))

@@ -1,15 +1,16 @@
-"""`/answer`: a question in; an answer with its sources out, at once or as it is written."""
+"""`/answer`: takes a question; returns an answer with its sources, whole or as it is written."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ValidationError
+from pydantic.config import JsonDict
 
+from app.answer.answerer import AnswerService
 from app.answer.feedback import NoFeedback, Verdict
-from app.answer.pipeline import Answering
 from app.api.answer_bodies import (
     EXAMPLES,
     AnswerBody,
@@ -30,35 +31,35 @@ from app.service import Service
 router = APIRouter(tags=["answer"], dependencies=[Depends(require_key)])
 
 
-async def get_answering(request: Request) -> Answering:
-    service: Service = request.app.state.service
-    return service.answering()
+async def get_answer_service(request: Request) -> AnswerService:
+    state: Service = request.app.state.service
+    return state.answering()
 
 
 async def read_answer_request(request: Request) -> AnswerRequest:
     limits: RequestLimits = request.app.state.limits
     try:
-        asked = AnswerRequest.model_validate(await read_json(request, limits))
+        body = AnswerRequest.model_validate(await read_json(request, limits))
     except ValidationError as error:
         raise as_invalid(error) from error
-    limits.most("query", len(asked.query), limits.query_chars, "characters")
-    limits.most("initial_k", asked.initial_k, limits.documents, "documents")
-    for place, turn in enumerate(asked.conversation):
-        field = f"conversation[{place}].content"
+    limits.most("query", len(body.query), limits.query_chars, "characters")
+    limits.most("initial_k", body.initial_k, limits.documents, "documents")
+    for index, turn in enumerate(body.conversation):
+        field = f"conversation[{index}].content"
         limits.most(field, len(turn.content), limits.query_chars, "characters")
-    return asked
+    return body
 
 
 async def read_verdict(request: Request) -> Verdict:
     limits: RequestLimits = request.app.state.limits
     try:
-        given = FeedbackRequest.model_validate(await read_json(request, limits))
+        body = FeedbackRequest.model_validate(await read_json(request, limits))
     except ValidationError as error:
         raise as_invalid(error) from error
-    return Verdict(given.useful, given.source, given.comment)
+    return Verdict(body.useful, body.source, body.comment)
 
 
-EVENT = {
+EVENT: JsonDict = {
     "type": "object",
     "properties": {
         "event": {"enum": ["sources", "text", "answer", "error"]},
@@ -66,15 +67,15 @@ EVENT = {
     },
     "required": ["event", "data"],
 }
-DepAnswering = Annotated[Answering, Depends(get_answering)]
-DepAsked = Annotated[AnswerRequest, Depends(read_answer_request)]
+DepService = Annotated[AnswerService, Depends(get_answer_service)]
+DepQuestion = Annotated[AnswerRequest, Depends(read_answer_request)]
 DepVerdict = Annotated[Verdict, Depends(read_verdict)]
 
 
-def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
-    content = {
+def takes(request: type[BaseModel], examples: dict[str, JsonDict]) -> JsonDict:
+    content: JsonDict = {
         "schema": {"$ref": f"#/components/schemas/{request.__name__}"},
-        "examples": examples,
+        "examples": {**examples},
     }
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
@@ -89,15 +90,15 @@ def takes(request: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
     },
     openapi_extra=takes(AnswerRequest, EXAMPLES),
 )
-async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> Response:
-    question = replace(asked.question(), caller=caller_of(request))
-    if asked.stream:
-        return EventStream(request, answering, question)
-    given = await answering.answerer.answer(question)
-    headers = marked(request, [given.found])
+async def answer(request: Request, service: DepService, body: DepQuestion) -> Response:
+    question = replace(body.question(), caller=caller_of(request))
+    if body.stream:
+        return EventStream(request, service, question)
+    made = await service.answerer.answer(question)
+    headers = marked(request, [made.selection])
     name = new_name()
-    note(request, answering, name, given)
-    return Response(write_json(render(name, given)), headers=headers, media_type="application/json")
+    note(request, service, name, made)
+    return Response(write_json(render(name, made)), headers=headers, media_type="application/json")
 
 
 @router.post(
@@ -108,11 +109,11 @@ async def answer(request: Request, answering: DepAnswering, asked: DepAsked) -> 
     openapi_extra=takes(FeedbackRequest, {"up": {"value": {"useful": "up"}}}),
 )
 async def feedback(
-    request: Request, answer_id: str, answering: DepAnswering, verdict: DepVerdict
+    request: Request, answer_id: str, service: DepService, verdict: DepVerdict
 ) -> Response:
-    if answering.feedback is None:
+    if service.feedback is None:
         raise NoFeedback("feedback is not kept here: feedback_file is not set")
-    if await answering.feedback.take(answer_id, verdict):
+    if await service.feedback.take(answer_id, verdict):
         metrics: Metrics = request.app.state.metrics
         metrics.feedback(verdict.useful)
     return Response(status_code=204)
