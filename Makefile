@@ -1,28 +1,37 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+SERVING := .venv/.serving
+DEVELOPING := .venv/.developing
 BUILD := .cache/build
 BUILD_STAMP := $(BUILD)/.installed
 TOOLS := .cache/tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: help install serve test check reliability format dist publish lock audit sbom pin-images clean
+.PHONY: help install serve test test-fast check coverage reliability format docs docs-site dist publish
+.PHONY: lock audit sbom pin-images clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-install: $(STAMP) ## make .venv and install everything into it
+install: $(DEVELOPING) ## create .venv and install everything for development
 
-$(STAMP): pyproject.toml constraints.txt
+$(SERVING): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ingest]'
+	touch $(SERVING)
 
-serve: install ## start the service on 127.0.0.1:8000
+$(DEVELOPING): $(SERVING)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(DEVELOPING)
+
+serve: $(SERVING) ## start the service on 127.0.0.1:8000; installs only what serving needs
 	$(BIN)/rerankd serve
 
-test: check ## everything that CI runs
+test: check ## everything that CI requires
+
+test-fast: install ## the tests without network, other processes, servers and models
+	$(BIN)/pytest --quiet -p tests.fast -p no:schemathesis
 
 check: install ## format, lint, types and tests
 	$(BIN)/ruff format --check
@@ -30,8 +39,14 @@ check: install ## format, lint, types and tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+# The service runs in other processes there, or the clock decides, which measuring slows.
+UNMEASURED := clients deploy live loadtest reliability servers
+coverage: install ## coverage of the tests in this process; fails below the floor in pyproject.toml
+	$(BIN)/coverage run -m pytest $(UNMEASURED:%=--ignore=tests/%)
+	$(BIN)/coverage report
+
 SEED ?= 1
-reliability: install ## the long proofs, some hours: docs/reliability.md
+reliability: install ## the long checks, some hours: docs/explanation/reliability.md
 	$(BIN)/python -m tests.reliability.simulate --seed $(SEED) --count 10000000
 	$(BIN)/python -m tests.reliability.mutation
 	$(BIN)/python -m tests.reliability.mutants
@@ -43,9 +58,15 @@ reliability: install ## the long proofs, some hours: docs/reliability.md
 	$(BIN)/python -m loadtest.overload
 	$(BIN)/python -m tests.reliability.soak --seed $(SEED)
 
-format: install ## mend format and lint
+format: install ## correct format and lint
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: install ## write the generated parts of docs/reference again from the code
+	$(BIN)/python -m tests.docs.reference
+
+docs-site: install ## build the site into .cache/site; a broken link is an error
+	$(BIN)/mkdocs build --strict
 
 $(TOOLS_STAMP): requirements-tools.lock
 	$(PYTHON) -m venv --clear $(TOOLS)
@@ -63,13 +84,13 @@ dist: $(BUILD_STAMP) ## build the wheel and the source distribution into dist/
 publish: $(BUILD_STAMP) ## publish what is in dist/, as a trusted publisher
 	$(BUILD)/bin/uv publish --trusted-publishing always dist/*.whl dist/*.tar.gz
 
-lock: $(TOOLS_STAMP) ## write requirements*.lock from pyproject.toml and constraints.txt
-	$(TOOLS)/bin/python deploy/lock.py
+lock: $(TOOLS_STAMP) ## write constraints.txt and requirements*.lock; UPGRADE=1 takes the newest versions
+	$(TOOLS)/bin/python deploy/lock.py $(if $(UPGRADE),--upgrade)
 
-audit: $(TOOLS_STAMP) ## look the locked packages up among known vulnerabilities
+audit: $(TOOLS_STAMP) ## check the locked packages for known vulnerabilities
 	$(TOOLS)/bin/python deploy/audit.py
 
-sbom: $(TOOLS_STAMP) ## write dist/rerankd.cdx.json, what a release is made of
+sbom: $(TOOLS_STAMP) ## write dist/rerankd.cdx.json, the bill of materials of a release
 	$(TOOLS)/bin/python deploy/sbom.py
 
 pin-images: ## write the digests of the images that others make

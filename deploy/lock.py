@@ -1,15 +1,19 @@
-"""Writes the locks of the image and the release: exact versions with the hashes of their files.
+"""Writes the exact versions of all packages: for development, the image and the release.
 
-    make lock
+    make lock              # keeps the versions in constraints.txt
+    make lock UPGRADE=1    # takes the newest versions that pyproject.toml allows
 
-`requirements.lock` is all that a CPU image holds but torch, whose CPU build comes from an index of
-its makers with files, and so hashes, of its own. `requirements-cuda.lock` is torch and the CUDA
-libraries, as the GPU image takes them. `requirements-build.lock` is what builds the wheel and the
-image, and `requirements-tools.lock` what locks, audits and describes a release.
+`constraints.txt` has the versions of the development environment, by which `make serve` and
+`make test` install. The locks also have the hashes of the files. `requirements.lock` is what a CPU
+image contains, except torch, whose CPU build comes from its publisher's index with other files and
+hashes. `requirements-cuda.lock` is torch and the CUDA libraries of the GPU image.
+`requirements-build.lock` builds the wheel and the image; `requirements-tools.lock` locks, audits
+and describes a release.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -20,15 +24,18 @@ ROOT = Path(__file__).resolve().parents[1]
 CUDA = re.compile(r"(torch|triton|cuda-.+|nvidia-.+)==")
 BUILD = ("hatchling", "uv")
 TOOLS = ("cyclonedx-bom", "pip-audit", "uv")
-PYTHON = "3.11"  # the oldest that is supported; the markers say what later ones need besides
+# The oldest supported version; markers say what later versions need in addition.
+PYTHON = "3.11"
 HEAD = "# Written by `make lock`: {what}.\n"
+CONSTRAINTS = ("--constraint", "constraints.txt")
+LOCKED = ("--universal", "--generate-hashes", *CONSTRAINTS)
 
 
-def compile_lock(requirements: str, *options: str) -> str:
+def resolve(requirements: str, *options: str) -> str:
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "-", "--quiet", "--no-header"),
-        *("--constraint", "constraints.txt", "--universal", "--python-version", PYTHON),
-        *("--generate-hashes", "--no-emit-index-url", "--no-annotate", *options),
+        *("--python-version", PYTHON, "--no-emit-index-url", "--no-annotate", *options),
+        *("--no-emit-package", "rerankd"),
     ]
     done = subprocess.run(
         command, cwd=ROOT, input=requirements, stdout=subprocess.PIPE, text=True, check=True
@@ -37,7 +44,7 @@ def compile_lock(requirements: str, *options: str) -> str:
 
 
 def blocks(lock: str) -> list[str]:
-    """One for each package: its line and the hashes below it."""
+    """A block for each package: its line and the hashes below it."""
     return re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)[1:]
 
 
@@ -46,16 +53,34 @@ def write(name: str, what: str, packages: Sequence[str]) -> None:
     print(f"{name}: {len(packages)} packages")
 
 
-def main() -> None:
-    runtime = blocks(compile_lock(".[faiss,ingest,postgres]\n", "--no-emit-package", "rerankd"))
+def is_development(pin: str) -> bool:
+    """CUDA libraries belong to the GPU image; a CPU build of torch needs none."""
+    return pin.startswith("torch==") or not CUDA.match(pin)
+
+
+def write_constraints(*, upgrade: bool) -> None:
+    resolved = resolve("\n".join([".[dev]", *BUILD]), *(() if upgrade else CONSTRAINTS))
+    pins = [re.sub(r"\+\S+", "", pin) for pin in blocks(resolved) if is_development(pin)]
+    write("constraints.txt", "what everything was last tested with", pins)
+
+
+def write_locks() -> None:
+    runtime = blocks(resolve(".[faiss,ingest,postgres]\n", *LOCKED))
     others = [block for block in runtime if not CUDA.match(block)]
     write("requirements.lock", "what the service runs on, but for torch", others)
     cuda = [block for block in runtime if CUDA.match(block)]
     write("requirements-cuda.lock", "torch for NVIDIA GPUs", cuda)
-    build = blocks(compile_lock("\n".join(BUILD)))
+    build = blocks(resolve("\n".join(BUILD), *LOCKED))
     write("requirements-build.lock", "what builds the wheel and the image", build)
-    tools = blocks(compile_lock("\n".join(TOOLS)))
+    tools = blocks(resolve("\n".join(TOOLS), *LOCKED))
     write("requirements-tools.lock", "what locks, audits and describes a release", tools)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write constraints.txt and requirements*.lock.")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
+    write_constraints(upgrade=parser.parse_args().upgrade)
+    write_locks()
 
 
 if __name__ == "__main__":

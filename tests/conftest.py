@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from httpx import AsyncClient
 
-from tests import models
 from tests.desk import Desk
 
 # Kept from run to run; the processes that tests start read it too.
@@ -21,6 +20,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests import models  # noqa: PLC0415 (imports torch, which most tests do not need)
+
     return models.bert(tmp_path_factory.mktemp("bert"))
 
 

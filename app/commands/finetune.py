@@ -62,7 +62,7 @@ def share(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(arguments).model_copy(update={"engine": "torch"})
-    with plainly(settings):
+    with plainly(settings, extra="train"):
         from app.evaluation.writing import write_json  # noqa: PLC0415
         from app.training.finetune import tuned  # noqa: PLC0415 (needs the extra)
         from app.training.finetune.mining import split  # noqa: PLC0415

@@ -120,15 +120,15 @@ async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scor
 
 
 @contextmanager
-def plainly(settings: Settings) -> Iterator[None]:
-    """Every failure that a user can mend is told in one sentence."""
+def plainly(settings: Settings, extra: str = "eval") -> Iterator[None]:
+    """A failure that a user can correct is one sentence; `extra` installs what is missing."""
     logs.configure("warning", settings.log_format)
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise
-        stop(f"{error.name} is missing: pip install 'rerankd[eval]'", 1)
+        stop(f"{error.name} is missing: pip install 'rerankd[{extra}]'", 1)
     except BadInput as error:
         stop(str(error), 2)
     except (Problem, ServiceError) as error:

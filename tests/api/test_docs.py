@@ -54,6 +54,15 @@ async def test_the_page_may_load_and_run_nothing_from_elsewhere(client: AsyncCli
     assert "validatorUrl: null" in docs.START_SCRIPT  # it would be asked on the internet
 
 
+async def test_nothing_on_the_page_names_another_host(client: AsyncClient) -> None:
+    page, style = await client.get("/docs"), await client.get("/docs/swagger-ui.css")
+    assert not re.search(r"//\w", page.text + docs.START_SCRIPT)
+    assert "@import" not in style.text
+    assert all(
+        address.startswith("data:") for address in re.findall(r"url\([\"']?([^)]*)", style.text)
+    )
+
+
 @pytest.mark.parametrize("name", ["README.md", "..%2Fauth.py", "nothing.js"])
 async def test_only_the_page_s_own_files_are_served(client: AsyncClient, name: str) -> None:
     refused = await client.get(f"/docs/{name}")

@@ -1,4 +1,4 @@
-"""docs/clients.md names those clients that are tested, and no others."""
+"""docs/reference/clients.md names those clients that are tested, and no others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.clients.test_clients import CLIENTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/clients.md"
 
 
 def named() -> set[str]:

@@ -91,9 +91,10 @@ def test_everything_copied_is_in_git_and_let_through_to_the_build() -> None:
 def test_every_setting_named_there_exists() -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     files = ["Dockerfile", "docker-compose.yml", "deploy/README.md", "deploy/prometheus/rules.yml"]
-    files += ["deploy/grafana/dashboards/rerankd.json", "deploy/nginx/rerankd.conf", "SECURITY.md"]
+    files += ["deploy/grafana/dashboards/rerankd.json", "deploy/nginx/rerankd.conf"]
+    files += ["README.md", "SECURITY.md", *map(str, (ROOT / "docs").rglob("*.md"))]
     for file in files:
-        named = set(re.findall(rf"{PREFIX}[A-Z_]+", (ROOT / file).read_text()))
+        named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", (ROOT / file).read_text()))
         assert named <= known, file
 
 

@@ -24,6 +24,7 @@ CONSTRAINTS = dict(
     for line in (ROOT / "constraints.txt").read_text().splitlines()
     if not line.startswith("#")
 )
+MAKEFILE = (ROOT / "Makefile").read_text()
 WORKFLOWS = {
     path.name: yaml.safe_load(path.read_text())
     for path in (ROOT / ".github/workflows").glob("*.yml")
@@ -95,6 +96,16 @@ def test_a_cpu_image_brings_no_cuda() -> None:
     ]
 
 
+def test_constraints_keep_torch_without_its_build_and_no_cuda() -> None:
+    kept = [
+        pin
+        for pin in ("torch==2", "triton==3", "nvidia-x==1")
+        if script("lock").is_development(pin)
+    ]
+    assert kept == ["torch==2"]
+    assert not [name for name in CONSTRAINTS if re.match("nvidia|cuda|triton", name)]
+
+
 def test_a_lock_is_cut_into_one_block_a_package() -> None:
     text = "# head\na==1 \\\n    --hash=sha256:0 \\\n    --hash=sha256:1\nnvidia-b==2\nc==3\n"
     blocks = script("lock").blocks(text)
@@ -113,6 +124,41 @@ def test_no_committed_file_names_a_package_registry() -> None:
         and REGISTRY_HOSTS.search((ROOT / name).read_text(errors="ignore"))
     ]
     assert naming == []
+
+
+def extra(name: str) -> set[str]:
+    """Every package of an extra, with those of the extras that it includes."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    names: set[str] = set()
+    for line in extras[name]:
+        if included := re.match(r"rerankd\[(.+)\]", line):
+            names = names.union(*map(extra, included[1].split(",")))
+        else:
+            names.add(canonical(re.split(r"[\[<>=~! ]", line)[0]))
+    return names
+
+
+def test_serving_installs_no_package_of_training_evaluation_documentation_or_tests() -> None:
+    (serving,) = re.findall(r"^\$\(SERVING\):.*\n(?:\t.*\n)+", MAKEFILE, re.MULTILINE)
+    assert re.findall(r"'\.(\[.*?\])'", serving) == ["[ingest]"]
+    assert re.search(r"^serve: \$\(SERVING\)", MAKEFILE, re.MULTILINE)
+    # sentence-transformers brings scikit-learn, transformers brings tqdm and PyYAML.
+    brought = {"scikit-learn", "tqdm", "pyyaml"}
+    others = extra("train") | extra("eval") | extra("docs") | (extra("dev") - extra("ingest"))
+    assert (others - extra("postgres") - brought) & locked("requirements.lock").keys() == set()
+
+
+def test_development_has_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert extra("dev") >= set().union(*map(extra, extras))
+
+
+def test_constraints_name_every_package_of_development() -> None:
+    assert extra("dev") - {canonical(name) for name in CONSTRAINTS} == set()
 
 
 # --- images -------------------------------------------------------------------------------
@@ -275,7 +321,7 @@ def test_every_make_target_of_a_workflow_exists() -> None:
     runs = [step.get("run", "") for flow in WORKFLOWS.values() for step in steps(flow)]
     targets = set(re.findall(r"make ([a-z-]+)", "\n".join(runs)))
     assert targets >= {"audit", "dist", "sbom", "publish"}
-    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    made = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     assert targets <= made
 
 
@@ -288,13 +334,25 @@ def test_a_release_is_tested_audited_described_and_attested_before_it_is_publish
     assert [step for step in order if step in wanted] == wanted
     audit_step = next(step for step in jobs["build"]["steps"] if step.get("run") == "make audit")
     assert audit_step["env"]["AUDIT_REQUIRED"] == "1"
-    assert set(jobs["publish"]["needs"]) == {"build", "image"}
+    assert set(jobs["publish"]["needs"]) == {"build", "platform", "image"}
+
+
+def test_an_image_is_made_for_both_platforms_under_a_single_name() -> None:
+    jobs = WORKFLOWS["release.yml"]["jobs"]
+    platforms = {each["platform"] for each in jobs["platform"]["strategy"]["matrix"]["include"]}
+    assert platforms == {"amd64", "arm64"}
+    (script,) = [
+        step["run"] for step in jobs["image"]["steps"] if "imagetools" in step.get("run", "")
+    ]
+    assert all(f'"$NAME-{platform}"' in script for platform in platforms)
+    assert jobs["image"]["needs"] == "platform"
 
 
 def test_ci_runs_what_everybody_runs() -> None:
     runs = [step.get("run", "") for step in steps(WORKFLOWS["ci.yml"])]
     assert any(run.endswith("bash .ci/run") for run in runs)
     assert "make test" in (ROOT / ".ci/run").read_text()
+    assert {"make test-fast", "make coverage", "make docs-site", "make audit"} <= set(runs)
 
 
 def test_the_workflows_are_read_as_github_reads_them() -> None:

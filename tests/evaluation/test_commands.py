@@ -175,6 +175,15 @@ def test_a_missing_extra_is_told_with_what_installs_it(
     assert (code, told) == (1, "rerankd: bm25s is missing: pip install 'rerankd[eval]'\n")
 
 
+def test_a_missing_package_of_fine_tuning_is_named_with_its_own_extra(
+    refusal: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "app.evaluation.first_stage", raising=False)
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    code, message = refusal("finetune", HANDBOOK, "--out", tmp_path / "out")
+    assert (code, message) == (1, "rerankd: bm25s is missing: pip install 'rerankd[train]'\n")
+
+
 def test_a_service_that_is_not_there_is_named(refusal: Callable[..., tuple[int, str]]) -> None:
     code, told = refusal("eval", HANDBOOK, "--url", "http://127.0.0.1:1")
     assert code == 1

@@ -17,7 +17,7 @@ from app.retrieval.stores import STORES, by_scheme
 from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.writer import Held, StoreWriter
 from app.settings import Settings
-from tests.test_readme import stores_table
+from tests.docs.reference import stores
 
 pytestmark = pytest.mark.anyio
 
@@ -110,8 +110,8 @@ def test_an_unknown_store_is_refused_with_all_that_are_listed() -> None:
 
 @pytest.mark.usefixtures("shelf_kind")
 def test_a_listed_store_has_a_row_in_the_table_of_the_docs() -> None:
-    row = "| [Shelf](#shelf) | `shelf://host:77` | words | yes |  | itself |"
-    assert stores_table().splitlines()[-1] == row
+    row = "| [Shelf](#shelf) | `shelf://host:77` | words | yes | | itself |"
+    assert stores().splitlines()[-1] == row
 
 
 async def test_a_store_that_cannot_be_filled_gives_its_reason(
@@ -122,7 +122,7 @@ async def test_a_store_that_cannot_be_filled_gives_its_reason(
     with pytest.raises(LoadFailed, match="setting store: shelf is full"):
         async with open_writer(FirstStage(stores=["shelf://host"])):
             pass
-    assert "| words | no |" in stores_table()
+    assert "| words | no |" in stores()
 
 
 async def test_a_missing_library_names_its_extra_and_other_import_errors_stay(

@@ -1,8 +1,8 @@
 """`python -m tests.reliability.crash --seed 1 --count 300`: nothing is torn, and next to nothing
 lost, whenever a process is killed, a call fails or the machine stops.
 
-It prints one line for docs/reliability.md, and of a failure the seed that does it again:
-`--seed SEED --count 1 --only SUBJECT`.
+It prints one line for docs/explanation/reliability.md, and for each failure the seed that repeats
+it: `--seed SEED --count 1 --only SUBJECT`.
 """
 
 from __future__ import annotations
