@@ -20,6 +20,7 @@ ServiceError
 │   ├── LoopDetected      it asked us in turn, or somebody before us
 │   └── NoStore           there is none yet, so there is nothing to answer from
 └── LoadFailed            the model cannot be served; the process ends
+    └── InvalidSetting    a setting contradicts another, the model or this machine
 """
 
 from __future__ import annotations
@@ -119,3 +120,7 @@ class NoStore(UpstreamFailed):
 
 class LoadFailed(ServiceError):
     """The model cannot be loaded as asked."""
+
+
+class InvalidSetting(LoadFailed):
+    """A setting contradicts another setting, the model or this machine: it has to be changed."""

@@ -20,8 +20,8 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 from app.engines import LoadedModel
-from app.engines.contest import tau
-from app.engines.loading import contest, load
+from app.engines.benchmark import tau
+from app.engines.loading import benchmark_results, load
 from app.engines.spec import BUNDLED, ModelSpec
 from app.evaluation.data.sources import read_judged
 from app.evaluation.first_stage import candidates
@@ -53,9 +53,9 @@ class Fidelity(NamedTuple):
 
 
 def open_all(spec: ModelSpec, only: Sequence[str]) -> dict[str, LoadedModel]:
-    """All that took part in the contest, or the reference and those asked for."""
+    """All that were measured, or the reference and those asked for."""
     load(spec, report.tell)
-    by_name = {f"{one.engine} {one.dtype}": one for one in contest(spec)}
+    by_name = {f"{one.engine} {one.dtype}": one for one in benchmark_results(spec)}
     if unknown := set(only) - set(by_name):
         raise SystemExit(f"--only: no {', '.join(unknown)} here, but {', '.join(by_name)}")
     return {
@@ -109,7 +109,7 @@ def race(
 def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dict[str, Fidelity]:
     """Each engine's order of the same candidates."""
     judged = read_judged(folder).sample(sample, seed=0)
-    found = candidates(judged, DEPTH, "english", given=False)
+    found = candidates(judged, DEPTH, "english", own_ranks=False)
     logits = {
         name: {
             query: scores(model, text, judged.texts(found[query]))

@@ -95,7 +95,7 @@ def tune_and_measure(
         train, validation, test = (
             Task(
                 part,
-                candidates(part, arguments.initial_k, arguments.language, given=part.ranked),
+                candidates(part, arguments.initial_k, arguments.language, own_ranks=part.ranked),
             )
             for part in (parts.train, parts.validation, parts.test)
         )

@@ -100,7 +100,7 @@ def read_task(arguments: argparse.Namespace, depth: int) -> Task:
     if arguments.run is not None:
         return Task(judged, read_run(arguments.run, judged, depth))
     ranked = arguments.first_stage == "given" or (arguments.first_stage == "auto" and judged.ranked)
-    return Task(judged, candidates(judged, depth, arguments.language, given=ranked))
+    return Task(judged, candidates(judged, depth, arguments.language, own_ranks=ranked))
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from app import logs
 from app.commands.flags import add_flags, settings_from, stop
 from app.compose.model import spec_of
 from app.engines import LoadedModel
-from app.engines.contest import AGREEMENT, Result
+from app.engines.benchmark import MIN_AGREEMENT, Result
 from app.errors import LoadFailed
 
 SETTINGS = (
@@ -40,18 +40,22 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.setting_device = "cpu"
     settings = settings_from(arguments)
     logs.configure("warning", settings.log_format)
-    from app.engines.loading import contest, load  # noqa: PLC0415
+    from app.engines.loading import benchmark_results, load  # noqa: PLC0415
 
     spec = spec_of(settings)
     progress = Progress()
     try:
         model = load(spec, progress, again=arguments.again)
-        results = contest(spec)
+        results = benchmark_results(spec)
         progress.close()
     except LoadFailed as error:
         stop(str(error), 1)
     if not results:
-        stop(f"{model.name} runs on torch as it is: there was nothing to convert, or keep", 1)
+        stop(
+            f"{model.name} runs on {model.engine.name} as it is: "
+            "there was nothing to convert, or keep",
+            1,
+        )
     if arguments.json:
         print(to_json([result._asdict() for result in results], indent=2).decode())
     else:
@@ -59,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-MAX_STEPS = 9
+# Of a model that every engine can run.
+MAX_STEPS = 8
 
 
 class Progress:
@@ -84,7 +89,7 @@ def table(results: Sequence[Result], model: LoadedModel) -> str:
     slowest = results[0].pairs_per_second
     for result in results:
         chosen = (result.engine, result.dtype) == (model.engine.name, model.engine.dtype)
-        note = " chosen" if chosen else "" if result.faithful else f" tau below {AGREEMENT}"
+        note = " chosen" if chosen else "" if result.faithful else f" tau below {MIN_AGREEMENT}"
         rows.append(
             f"{result.engine:<10} {result.dtype:<10} {result.pairs_per_second:8.1f} "
             f"{result.pairs_per_second / slowest:6.2f} {result.agreement:7.4f}{note}"

@@ -132,16 +132,17 @@ def load_model(settings: Settings) -> LoadedModel:
 
 def load_encoder(settings: Settings) -> Encoder:
     """What counts tokens. Of a model that was converted before, nothing else is opened."""
-    from app.engines import folder, loading  # noqa: PLC0415 (tokenizers takes a while)
+    from app.engines import converted_model, loading  # noqa: PLC0415 (tokenizers takes a while)
+    from app.engines.select import converters_for  # noqa: PLC0415 (imported with them)
 
     spec = spec_of(settings)
-    kept = loading.converted(spec) if loading.may_be_converted(spec) else None
+    kept = converted_model.converted_folder(spec) if converters_for(spec) else None
     try:
-        card = folder.read_card(kept) if kept else None
+        card = converted_model.read_card(kept) if kept else None
         if kept and card and spec.max_length <= card.max_tokens:
-            folder.verify(kept, card, [folder.TOKENIZER])
-            return folder.encoder_of(kept, card, spec.max_length)
-    except folder.Damaged as error:
+            converted_model.verify(kept, card, [converted_model.TOKENIZER])
+            return converted_model.encoder_of(kept, card, spec.max_length)
+    except converted_model.Damaged as error:
         logger.warning("the converted model in %s is damaged (%s): opening all of it", kept, error)
     return loading.load(spec).encoder
 

@@ -1,10 +1,8 @@
-"""Token ids in, logits out. This file is all that the rest of the service knows of engines."""
+"""Token ids in, logits out. The rest of the service needs no more of engines than this file."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -16,13 +14,6 @@ from app.rerank.query import Side
 
 if TYPE_CHECKING:
     from app.engines.slices import Slicing
-
-# Read once, when torch is loaded: threads that wait for each other then sleep and do not spin.
-# Spinning makes a batch several times slower as soon as anything else wants the same processors.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# `import openvino` alone reports to a statistics service of its makers. Without this module of its
-# own, which None says is not there, it reports nothing.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 Ids = NDArray[np.int32]
 
@@ -44,10 +35,14 @@ def tokens_of(pairs: Iterable[Pair]) -> int:
 
 
 class Encoded(NamedTuple):
+    """A pair and its tokens; `whole` and `document` are lower bounds where a text was clipped."""
+
     pair: Pair
-    whole: int  # tokens before anything was cut off; of a clipped document, at least
-    document: int  # how many of them are the document's; the same
-    kept: int  # and how many of those the pair has
+    # Before anything was cut off.
+    whole: int
+    # How many of them are the document's, and how many of those the pair holds.
+    document: int
+    kept: int
 
     @property
     def tokens(self) -> int:
@@ -72,7 +67,8 @@ class Encoder(Protocol):
 
     max_tokens: int
     takes_instruction: bool
-    repeats_query: bool  # tokenizes the query once more for each document
+    # Tokenizes the query once more for each document.
+    repeats_query: bool
 
     def encode(
         self,
@@ -81,18 +77,26 @@ class Encoder(Protocol):
         *,
         instruction: str | None,
         cut: Side,
-        document_tokens: int = 0,  # that a document may take; 0: what the model has
-        clip: bool = False,  # nobody asks how long a document is that is cut
-    ) -> list[Encoded]: ...
+        document_tokens: int = 0,
+        clip: bool = False,
+    ) -> list[Encoded]:
+        """A document may take `document_tokens`; 0: what the model has room for.
+
+        With `clip`, the length of a document that is cut need not be exact.
+        """
+        ...
 
 
 class Engine(Protocol):
-    """Pairs to logits. Called from one thread, or from two at once if it has several streams."""
+    """Pairs to logits. Called from one thread, or from two at once if it has several streams.
+
+    `name` is that of its backend; `slicing` is the form in which it computes a batch best.
+    """
 
     name: str
     device: str
     dtype: str
-    slicing: Slicing  # how it likes its batches
+    slicing: Slicing
 
     def score(self, batch: Sequence[Pair]) -> list[float]: ...
 

@@ -1,4 +1,4 @@
-"""Of a long text only the part that can count is tokenized, and its ids are those of the whole.
+"""Only the part of a long text that can count is tokenized, and its ids are those of the whole.
 
 A tokenizer splits a text into words first, and reads each word by itself. In a clipped text all
 words are those of the whole, but for a few beside the cut: their tokens are not used.
@@ -12,15 +12,20 @@ from typing import TypeVar
 from app.engines import Ids
 from app.rerank.query import Side
 
-FIRST = 6  # characters that are read for each token that is needed, at first
-WORTH = 2  # a text that is not this much longer is read whole: that is faster without its words
-GROWTH = 4  # times as much is read when that gave too few tokens
-EDGE = 2  # words beside a cut that the other side of it could change
-
-CHARS_THAT_COUNT = FIRST * WORTH  # that a text is tokenized of at first, for each token
+# Characters that are read at first, for each token that is needed.
+FIRST_CHARS_PER_TOKEN = 6
+# A text that is not so many times longer is read whole: that is faster without its words.
+MIN_TIMES_LONGER = 2
+# So many times as much is read when the first part gave too few tokens.
+GROWTH = 4
+# Words beside a cut that the text on its other side could change.
+UNCERTAIN_WORDS = 2
+# Of a text so many characters at most are tokenized at first, for each token that is needed.
+CHARS_THAT_COUNT = FIRST_CHARS_PER_TOKEN * MIN_TIMES_LONGER
 
 Read = TypeVar("Read")
-Words = tuple[Ids, Sequence[int | None]]  # ids, and the number of the word that each belongs to
+# Ids, and the number of the word that each belongs to.
+Words = tuple[Ids, Sequence[int | None]]
 
 
 def clipped(
@@ -31,29 +36,32 @@ def clipped(
     read_words: Callable[[Sequence[str]], Sequence[Words]],
     finish: Callable[[str, Ids], Read | None],
 ) -> list[Read]:
-    """Each text as `read` has it, or `finish` of at least `need` of its ids, from the end that is
-    not cut; a text that it returns None for is read on."""
+    """Each text as `read` returns it, or as `finish` makes it from at least `need` of its ids.
+
+    The ids are counted from the end that is not cut. Of a text for which `finish` returns None,
+    more is read.
+    """
     kept: dict[int, Read] = {}
-    left, size = list(range(len(texts))), need * FIRST
+    left, size = list(range(len(texts))), need * FIRST_CHARS_PER_TOKEN
     while left:
-        parts = {place: clip(texts[place], size, cut) for place in left}
-        long = [place for place in left if len(texts[place]) > WORTH * len(parts[place])]
-        if short := [place for place in left if len(texts[place]) <= WORTH * len(parts[place])]:
-            kept.update(zip(short, read([texts[place] for place in short]), strict=True))
+        parts = {index: clip(texts[index], size, cut) for index in left}
+        long = [i for i in left if len(texts[i]) > MIN_TIMES_LONGER * len(parts[i])]
+        if short := [i for i in left if len(texts[i]) <= MIN_TIMES_LONGER * len(parts[i])]:
+            kept.update(zip(short, read([texts[index] for index in short]), strict=True))
         if long:
-            words = read_words([parts[place] for place in long])
-            for place, one in zip(long, words, strict=True):
-                ids = certain(one, cut)
-                finished = finish(texts[place], ids) if len(ids) >= need else None
+            words = read_words([parts[index] for index in long])
+            for index, words_of_part in zip(long, words, strict=True):
+                ids = certain(words_of_part, cut)
+                finished = finish(texts[index], ids) if len(ids) >= need else None
                 if finished is not None:
-                    kept[place] = finished
-        left = [place for place in long if place not in kept]
+                    kept[index] = finished
+        left = [index for index in long if index not in kept]
         size *= GROWTH
-    return [kept[place] for place in range(len(texts))]
+    return [kept[index] for index in range(len(texts))]
 
 
 def clip(text: str, size: int, cut: Side) -> str:
-    """The beginning of a text, or its end from the next gap between words on."""
+    """The beginning of a text, or its end, which starts at a gap between words."""
     if cut == "right":
         return text[:size]
     return text[gap_before(text, max(0, len(text) - size)) :]
@@ -73,8 +81,8 @@ def certain(words: Words, cut: Side) -> Ids:
     ids, numbers = words
     inwards = range(len(ids)) if cut == "left" else range(len(ids) - 1, -1, -1)
     dropped: set[int | None] = set()
-    for count, place in enumerate(inwards):
-        if len(dropped | {numbers[place]}) > EDGE:
+    for count, index in enumerate(inwards):
+        if len(dropped | {numbers[index]}) > UNCERTAIN_WORDS:
             return ids[count:] if cut == "left" else ids[: len(ids) - count]
-        dropped.add(numbers[place])
+        dropped.add(numbers[index])
     return ids[:0]

@@ -1,11 +1,10 @@
-"""Text to token ids, as `CrossEncoder.predict` makes them, but for names of control tokens."""
+"""Text to token ids, as `CrossEncoder.predict` makes them, except for names of control tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
@@ -15,24 +14,10 @@ from app.engines.clipping import Words, clipped
 from app.engines.plain import control_tokens, names_of, read_plainly
 from app.rerank.query import Side
 
-if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder
-
-PROBE = ("which river", "the Danube runs through ten lands")
-QUERIES = 8  # that are remembered
-MIN_ROOM = 8  # tokens for a query and a document, beside the model's own markers or template
-
-
-def bare_tokenizer(model: CrossEncoder) -> Tokenizer:
-    """A copy of the model's own that neither pads nor cuts."""
-    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
-def default_prompt(model: CrossEncoder) -> str:
-    return (model.prompts or {}).get(model.default_prompt_name or "") or ""
+PROBE_PAIR = ("which river", "the Danube runs through ten lands")
+MAX_QUERIES_REMEMBERED = 8
+# Tokens for a query and a document, beside the model's own markers or template.
+MIN_ROOM = 8
 
 
 def fit(query: int, document: int, room: int) -> tuple[int, int]:
@@ -51,9 +36,9 @@ def enough(query: int, room: int, document_tokens: int) -> int:
     return min(need, document_tokens + 1) if document_tokens else need
 
 
-def allowed(document: int, most: int) -> int:
-    """How many of a document's tokens are, where 0 sets no limit."""
-    return min(document, most or document)
+def allowed(document: int, limit: int) -> int:
+    """How many of a document's tokens may be kept; 0 sets no limit."""
+    return min(document, limit or document)
 
 
 def ids_of(encoding: Encoding) -> Ids:
@@ -75,12 +60,13 @@ class Template:
     before: Ids
     between: Ids
     after: Ids
-    second_type_from: int  # tokens of `between` that still count as the query's
+    # Tokens of `between` that still count as the query's.
+    second_type_from: int
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Template | None:
         """None where the tokenizer does more than put special tokens around the two."""
-        encoding = tokenizer.encode(*PROBE)
+        encoding = tokenizer.encode(*PROBE_PAIR)
         owners = encoding.sequence_ids
         if 0 not in owners or 1 not in owners:
             return None
@@ -124,26 +110,26 @@ class SplitEncoder:
         self._opening = ids_of(tokenizer.encode(prompt[:end], add_special_tokens=False))
         self._prompt = prompt[end:]
         self._plain = read_plainly(tokenizer, control)
-        self._query = lru_cache(QUERIES)(self._tokens)
+        self._query = lru_cache(MAX_QUERIES_REMEMBERED)(self._tokens)
 
     def encode(
         self,
         query: str,
         documents: Sequence[str],
         *,
-        instruction: str | None,  # noqa: ARG002 (these models have no place for one)
+        instruction: str | None,  # noqa: ARG002 (these models take none)
         cut: Side,
         document_tokens: int = 0,
         clip: bool = False,
     ) -> list[Encoded]:
-        asked = self._query(query)
+        query_ids = self._query(query)
         if clip:
             room = self.max_tokens - self.template.specials
-            need = enough(len(asked), room, document_tokens)
+            need = enough(len(query_ids), room, document_tokens)
             texts = clipped(documents, need, cut, self._read, self._read_words, as_they_are)
         else:
             texts = self._read(documents)
-        return [self._join(asked, text, cut, document_tokens) for text in texts]
+        return [self._join(query_ids, text, cut, document_tokens) for text in texts]
 
     def _read(self, texts: Sequence[str]) -> list[Ids]:
         encoded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -160,8 +146,8 @@ class SplitEncoder:
     def _join(self, query: Ids, document: Ids, cut: Side, document_tokens: int) -> Encoded:
         around = self.template
         room = self.max_tokens - around.specials
-        most = allowed(len(document), document_tokens)
-        kept_query, kept_document = fit(len(query), most, room)
+        usable = allowed(len(document), document_tokens)
+        kept_query, kept_document = fit(len(query), usable, room)
         parts = (
             around.before,
             keep(query, kept_query, "right"),

@@ -15,10 +15,15 @@ Arrays = dict[str, NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    pad: int  # the id that fills up
+    """`pad` is the id that fills up a row: on the `left`, as causal models need it, or the right.
+
+    A model that is `typed` reads whose token each is.
+    """
+
+    pad: int
     pad_type: int
-    left: bool  # filled up on the left, as causal models need it
-    typed: bool  # the model reads whose token each is
+    left: bool
+    typed: bool
 
     @property
     def names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Text of callers is only text: `[SEP]` in a document is read as letters, never as a control token.
+"""A caller's text is only text: `[SEP]` in a document is read as letters, never as a control token.
 
 A tokenizer by itself turns the name of a control token into the token wherever it stands, so a
 document could pose as a query or close the template around it.
@@ -70,7 +70,9 @@ def leaks(tokenizer: Tokenizer, control: Control) -> set[int]:
     """Control tokens that the model's own vocabulary finds in their names."""
     unknown = unknown_token(tokenizer)
     encoded = tokenizer.encode_batch_fast(list(control.values()), add_special_tokens=False)
-    return {number for one in encoded for number in one.ids if number in control} - {unknown}
+    return {number for encoding in encoded for number in encoding.ids if number in control} - {
+        unknown
+    }
 
 
 def unknown_token(tokenizer: Tokenizer) -> int | None:
@@ -83,16 +85,19 @@ def unknown_token(tokenizer: Tokenizer) -> int | None:
 
 
 def hide(content: dict[str, Any], names: set[str]) -> None:
-    """Give the pieces names that nobody can write: sentence pieces match whatever they spell."""
+    """Give the pieces names that no text contains: sentence pieces match whatever they spell."""
     model = content["model"]
     secret = {name: secrets.token_hex(16) for name in names}
     content["added_tokens"] = [
-        one for one in content["added_tokens"] if one["content"] not in names
+        token for token in content["added_tokens"] if token["content"] not in names
     ]
     if isinstance(model["vocab"], list):
         model["vocab"] = [[secret.get(piece, piece), score] for piece, score in model["vocab"]]
         return
     model["vocab"] = {secret.get(piece, piece): number for piece, number in model["vocab"].items()}
     if "merges" in model:
-        parts = [(one, one.split(" ") if isinstance(one, str) else one) for one in model["merges"]]
-        model["merges"] = [one for one, (a, b) in parts if not names & {a, b, a + b}]
+        merges = model["merges"]
+        parts = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+        model["merges"] = [
+            merge for merge, (a, b) in zip(merges, parts, strict=True) if not names & {a, b, a + b}
+        ]

@@ -1,4 +1,4 @@
-"""Questions and passages by which engines are compared: how fast, and whether they agree."""
+"""Questions and passages with which engines are measured."""
 
 from __future__ import annotations
 
@@ -42,20 +42,23 @@ SENTENCES = (
     "Antibiotics act against bacteria and do nothing against viruses.",
     "The market square is closed to cars on Saturdays between seven and two.",
 )
-LENGTHS = (1, 4, 2, 7, 3, 1, 5, 2, 10, 3, 6, 1)  # sentences a passage
+SENTENCES_PER_PASSAGE = (1, 4, 2, 7, 3, 1, 5, 2, 10, 3, 6, 1)
 
 
 def passages() -> list[str]:
-    """One from each sentence on, shorter and longer in turn."""
+    """One that starts at each sentence, shorter and longer in turn."""
     return [
         " ".join(islice(cycle(SENTENCES), start, start + length))
-        for start, length in zip(range(len(SENTENCES)), cycle(LENGTHS), strict=False)
+        for start, length in zip(range(len(SENTENCES)), cycle(SENTENCES_PER_PASSAGE), strict=False)
     ]
 
 
 def lists(encoder: Encoder) -> list[list[Pair]]:
     """The passages as candidates of each question."""
     return [
-        [one.pair for one in encoder.encode(question, passages(), instruction=None, cut="right")]
+        [
+            encoded.pair
+            for encoded in encoder.encode(question, passages(), instruction=None, cut="right")
+        ]
         for question in QUESTIONS
     ]

@@ -1,4 +1,4 @@
-"""How many processors are ours, a container's share and not the host's count, and what they can."""
+"""How many processors this process may use, and what they can compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 DESCRIPTION = Path("/proc/cpuinfo")
-# What decides which engine is the fastest.
+# Those that decide which engine is the fastest.
 ABILITIES = frozenset(
     {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
     | {"asimddp", "bf16", "i8mm", "sve", "sve2"}
@@ -16,14 +16,14 @@ ABILITIES = frozenset(
 
 
 def available(cgroups: Path = CGROUPS) -> int:
-    """As many as the process may run on at once, cut by the container's limit, at least one."""
+    """Those that the process may run on at once, within the container's limit; at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     share = limit(cgroups)
     return max(1, min(allowed or 1, int(share) if share else allowed or 1))
 
 
 def limit(cgroups: Path) -> float | None:
-    """Processors' worth of time that a container is given; None where there is no limit."""
+    """How many processors' time a container may use; None where there is no limit."""
     quota, period = (
         read(cgroups / "cpu.max")
         or (read(cgroups / "cpu/cpu.cfs_quota_us") + read(cgroups / "cpu/cpu.cfs_period_us"))
@@ -37,6 +37,6 @@ def read(file: Path) -> tuple[str, ...]:
 
 
 def kind(description: Path = DESCRIPTION) -> str:
-    """The processor, as far as its speed with one engine or another goes."""
+    """The processor, by what decides the speed of engines."""
     words = description.read_text().split() if description.is_file() else []
     return "-".join([platform.machine() or "unknown", *sorted(ABILITIES.intersection(words))])

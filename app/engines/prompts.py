@@ -14,9 +14,11 @@ from app.engines.clipping import Words
 from app.engines.encoders import ids_of
 from app.engines.plain import control_tokens, names_of, plain_copy
 
-Render = Callable[[str, str, str | None], str]  # query, document, instruction
+# Takes a query, a document and an instruction.
+Render = Callable[[str, str, str | None], str]
 
-MARK = secrets.token_hex(16)  # cannot be guessed, so that no text holds it
+# It cannot be guessed, so that no text holds it.
+MARK = secrets.token_hex(16)
 
 
 class PromptReader:
@@ -52,10 +54,10 @@ class PromptReader:
         rendered = [self._render(query, text, instruction) for text in documents]
         encoded = self._tokenizer.encode_batch(rendered, add_special_tokens=False)
         return [
-            (ids, one.word_ids)
-            if self._as_expected(ids := ids_of(one), instruction)
+            (ids, encoding.word_ids)
+            if self._as_expected(ids := ids_of(encoding), instruction)
             else self._by_parts(query, text, instruction)
-            for one, text in zip(encoded, documents, strict=True)
+            for encoding, text in zip(encoded, documents, strict=True)
         ]
 
     def beginning(self, text: str, tokens: int) -> str:
@@ -78,14 +80,14 @@ class PromptReader:
         return self._count(ids_of(self._tokenizer.encode(rendered, add_special_tokens=False)))
 
     def _by_parts(self, query: str, document: str, instruction: str | None) -> Words:
-        """Names in the texts are broken up by a mark, which is taken out once the template's own
-        have been told apart from them."""
+        """A mark breaks up the names in the texts, so that only those of the template are split
+        off; then the mark is removed."""
 
         def broken(text: str) -> str:
             return self._names.sub(lambda name: MARK.join(name[0]), text)
 
-        given = broken(instruction) if instruction else instruction
-        rendered = self._render(broken(query), broken(document), given)
+        safe = broken(instruction) if instruction else instruction
+        rendered = self._render(broken(query), broken(document), safe)
         names = self._names.findall(rendered)
         parts = [part.replace(MARK, "") for part in self._names.split(rendered)]
         encoded = self._plain.encode_batch(parts, add_special_tokens=False)

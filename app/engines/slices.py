@@ -1,4 +1,4 @@
-"""A batch cut into slices of like length: what is padded is computed and thrown away."""
+"""A batch cut into slices of similar lengths: padding is computed and thrown away."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from app.engines import Pair, tokens_of
 
 @dataclass(frozen=True, slots=True)
 class Slicing:
-    """How an engine likes its batches.
+    """The form in which an engine computes a batch best.
 
-    A slice ends where `tokens` would be exceeded, or where padding one more pair, on top of what is
-    padded already, costs more than `waste` tokens: about what a call of the engine costs by itself.
+    A slice ends where `tokens` would be exceeded, or where padding one more pair, in addition to
+    the padding so far, costs more than `waste` tokens: about what a call of the engine costs by
+    itself. Widths are rounded up to a `multiple`, so that there are fewer shapes to prepare for.
     An engine of several `streams` computes as many slices at once: each gets its share of a batch.
     """
 
     tokens: int
     waste: int
-    multiple: int = 1  # widths are rounded up to it: fewer shapes to prepare for
+    multiple: int = 1
     streams: int = 1
 
     def width(self, tokens: int) -> int:
         return -(-tokens // self.multiple) * self.multiple
 
     def cut(self, batch: Sequence[Pair]) -> list[list[int]]:
-        """Places in `batch`, longest pairs first."""
+        """Indexes in `batch`, longest pairs first."""
         slices: list[list[int]] = []
         width = padded = 0
         share = self._share(tokens_of(batch))
-        for place in sorted(range(len(batch)), key=lambda one: -batch[one].tokens):
-            padded += width - batch[place].tokens
+        for index in sorted(range(len(batch)), key=lambda i: -batch[i].tokens):
+            padded += width - batch[index].tokens
             limit = min(self.tokens, share + width // 2)
             full = not slices or width * (len(slices[-1]) + 1) > limit
             if full or padded > self.waste:
                 slices.append([])
-                width = self.width(batch[place].tokens)
-                padded = width - batch[place].tokens
-            slices[-1].append(place)
+                width = self.width(batch[index].tokens)
+                padded = width - batch[index].tokens
+            slices[-1].append(index)
         return slices
 
     def _share(self, tokens: int) -> int:
-        """Of a slice, if each stream is to have as many slices."""
+        """Tokens of a slice that give each stream the same number of slices."""
         if self.streams == 1:
             return self.tokens
         rounds = -(-tokens // (self.streams * self.tokens)) or 1
@@ -50,8 +51,9 @@ class Slicing:
 
     def cost(self, batch: Sequence[Pair]) -> int:
         """Tokens computed for a batch, padding included."""
-        return sum(self.width(batch[places[0]].tokens) * len(places) for places in self.cut(batch))
+        slices = self.cut(batch)
+        return sum(self.width(batch[indexes[0]].tokens) * len(indexes) for indexes in slices)
 
 
-# A batch stays whole, however unlike its pairs.
+# A batch stays whole, however different its pairs.
 WHOLE = Slicing(tokens=2**62, waste=2**62)

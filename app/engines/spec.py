@@ -1,9 +1,11 @@
-"""What is to be loaded, and how it is to run. No torch here: a converted model needs none."""
+"""Which model is loaded, and how it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from app.engines.backends import AUTO, REFERENCE
 
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models" / "rerankd-minilm"
@@ -15,13 +17,14 @@ class ModelSpec:
     shown_as: str = ""
     revision: str = ""
     device: str = "auto"
-    engine: str = "torch"
-    dtype: str = "auto"
+    engine: str = REFERENCE.name
+    dtype: str = AUTO
     max_length: int = 0
     threads: int = 0
     offline: bool = False
     trust_remote_code: bool = False
-    engines: Path | None = None  # where converted models are kept; None: nowhere
+    # Where converted models are kept; None: nowhere.
+    engines: Path | None = None
 
     @property
     def source(self) -> str:

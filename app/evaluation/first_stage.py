@@ -15,9 +15,11 @@ from app.evaluation.data.reading import read_fields
 from app.evaluation.problems import BadInput, NotMeasurable
 from app.evaluation.progress import track
 
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it logs every index it builds
+# It logs every index that it builds.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 
-K1, B = 0.9, 0.4  # as in Anserini's and BEIR's baselines
+# As in Anserini's and BEIR's baselines.
+K1, B = 0.9, 0.4
 NO_STEMMING = "none"
 
 
@@ -26,7 +28,7 @@ class Bm25:
         self._stemmer = None if language == NO_STEMMING else stemmer(language)
         self._stopwords = "en" if language == "english" else None
         self._names = list(corpus)
-        self._places = {name: place for place, name in enumerate(self._names)}
+        self._places = {name: index for index, name in enumerate(self._names)}
         self._index = bm25s.BM25(k1=K1, b=B)
         words = self._words(list(corpus.values()))
         self._empty = not any(words)
@@ -37,11 +39,11 @@ class Bm25:
         """Documents that share a word with the query, best first."""
         scores = self._scores(query)
         order = np.argsort(-scores, kind="stable")[:depth]
-        return [self._names[place] for place in order if scores[place] > 0]
+        return [self._names[index] for index in order if scores[index] > 0]
 
     def sort(self, query: str, pool: Sequence[str], depth: int) -> list[str]:
         order = np.argsort(-self.scores(query, pool), kind="stable")[:depth]
-        return [pool[place] for place in order]
+        return [pool[index] for index in order]
 
     def scores(self, query: str, pool: Sequence[str]) -> np.ndarray:
         return self._scores(query)[[self._places[name] for name in pool]]
@@ -64,15 +66,16 @@ class Bm25:
 
 
 def stemmer(language: str) -> Stemmer.Stemmer:
-    known = Stemmer.algorithms()
-    if language not in known:
-        raise NotMeasurable(f"language {language} is none of: {', '.join(known)}, {NO_STEMMING}")
+    algorithms = Stemmer.algorithms()
+    if language not in algorithms:
+        names = ", ".join([*algorithms, NO_STEMMING])
+        raise NotMeasurable(f"language {language} is none of: {names}")
     return Stemmer.Stemmer(language)
 
 
-def candidates(judged: Judged, depth: int, language: str, *, given: bool) -> Orders:
-    """The first stage's best `depth` for each query; `given` keeps the data's own order."""
-    if given:
+def candidates(judged: Judged, depth: int, language: str, *, own_ranks: bool) -> Orders:
+    """The first stage's best `depth` for each query; with `own_ranks`, those of the data."""
+    if own_ranks:
         if not judged.ranked:
             raise NotMeasurable(f"{judged.name} brings no ranks of a first stage: give --run")
         return {query: judged.pools[query][:depth] for query in judged.queries}
@@ -87,18 +90,18 @@ def candidates(judged: Judged, depth: int, language: str, *, given: bool) -> Ord
 
 def read_run(path: Path, judged: Judged, depth: int) -> Orders:
     """TREC's run format: query, Q0, document, rank, score, tag; the score decides."""
-    found: dict[str, list[tuple[float, str]]] = {query: [] for query in judged.queries}
+    ranks: dict[str, list[tuple[float, str]]] = {query: [] for query in judged.queries}
     for number, fields in read_fields(path, None, (6,)):
         query, _, document, _, score, _ = fields
         if document not in judged.corpus:
             raise BadInput(path, number, f"document {document} is not in the corpus")
         try:
-            found.setdefault(query, []).append((-float(score), document))
+            ranks.setdefault(query, []).append((-float(score), document))
         except ValueError as error:
             raise BadInput(path, number, f"score {score!r} is not a number") from error
-    if not any(found[query] for query in judged.queries):
+    if not any(ranks[query] for query in judged.queries):
         raise BadInput(path, None, f"holds no rank for any query of {judged.name}")
     return {
-        query: [name for _, name in sorted(found[query], key=lambda one: one[0])][:depth]
+        query: [name for _, name in sorted(ranks[query], key=lambda rank: rank[0])][:depth]
         for query in judged.queries
     }

@@ -53,17 +53,18 @@ class Labelled:
 @dataclass(frozen=True, slots=True)
 class Fit:
     calibration: Calibration
-    before: Values  # probabilities of every pair as they were
-    after: Values  # and as given by a fit that had not seen their query
+    # Probabilities of every pair: as they were, and by a fit that had not seen their query.
+    before: Values
+    after: Values
 
 
-def collect(judged: Judged, found: Orders, answers: Mapping[str, Answer]) -> Labelled:
+def collect(judged: Judged, orders: Orders, answers: Mapping[str, Answer]) -> Labelled:
     """Every candidate that has a score; what is not judged relevant counts as not relevant."""
     logits, labels, owners = [], [], []
     for owner, query in zip(judged.alike(), judged.queries, strict=True):
         relevant = set(judged.relevant(query))
-        scores = answers[query].scores if found[query] else ()
-        for name, logit in zip(found[query], scores, strict=True):
+        scores = answers[query].scores if orders[query] else ()
+        for name, logit in zip(orders[query], scores, strict=True):
             if logit != UNSCORED:
                 logits.append(logit)
                 labels.append(name in relevant)
@@ -75,7 +76,7 @@ def fit(labelled: Labelled, method: Method | None, model: str, seed: int) -> Fit
     """None chooses the method that does better on unseen queries, by the Brier score."""
     check(labelled)
     unseen = {method: cross_fit(labelled, method, seed)} if method else try_both(labelled, seed)
-    chosen = min(unseen, key=lambda one: brier(unseen[one], labelled.labels))
+    chosen = min(unseen, key=lambda name: brier(unseen[name], labelled.labels))
     before, after = apply(probability, labelled.logits), unseen[chosen]
     facts = {
         "model": model,

@@ -1,4 +1,4 @@
-"""A running service, asked over HTTP as any client would."""
+"""A running service, called over HTTP as by any client."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ class RemoteScorer:
         self.name = ""
         self.facts: dict[str, Any] = {}
         self._client = client
-        self._most = 1
+        self._max_documents = 1
 
     async def greet(self) -> None:
-        """Which model it serves, and how many documents it takes at a time."""
+        """Read which model it serves, and how many documents it takes at a time."""
         self.facts = await self._send("GET", "/info")
         limits = self.facts.get("limits")
-        most = limits.get("documents") if isinstance(limits, dict) else None
-        if not isinstance(most, int) or not isinstance(self.facts.get("model"), str):
+        max_documents = limits.get("documents") if isinstance(limits, dict) else None
+        if not isinstance(max_documents, int) or not isinstance(self.facts.get("model"), str):
             raise ServerFailed(f"{self._client.base_url} is no rerankd, or has no model yet")
-        self.name, self._most = self.facts["model"], most
+        self.name, self._max_documents = self.facts["model"], max_documents
 
     async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         scores: list[float] = []
-        for start in range(0, len(texts), self._most):
-            scores += await self._score(query, texts[start : start + self._most])
+        for start in range(0, len(texts), self._max_documents):
+            scores += await self._score(query, texts[start : start + self._max_documents])
         return scores
 
     async def _score(self, query: str, texts: Sequence[str]) -> list[float]:

@@ -42,37 +42,37 @@ class Latency:
 
 
 async def score_all(
-    scorer: Scorer, judged: Judged, found: Orders, concurrency: int = 1
+    scorer: Scorer, judged: Judged, orders: Orders, concurrency: int = 1
 ) -> dict[str, Answer]:
     """Every query that has candidates, at most `concurrency` at a time."""
     gate = asyncio.Semaphore(concurrency)
     answers: dict[str, Answer] = {}
-    asked = [query for query in judged.queries if found[query]]
-    with bar(len(asked), scorer.name) as step:
+    queries = [query for query in judged.queries if orders[query]]
+    with bar(len(queries), scorer.name) as step:
 
         async def ask(query: str) -> None:
             async with gate:
                 started = perf_counter()
-                scores = await scorer.score(judged.queries[query], judged.texts(found[query]))
+                scores = await scorer.score(judged.queries[query], judged.texts(orders[query]))
                 answers[query] = Answer(scores, perf_counter() - started)
             step()
 
         try:
             async with asyncio.TaskGroup() as tasks:
-                for query in asked:
+                for query in queries:
                     tasks.create_task(ask(query))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
     return answers
 
 
-def reorder(found: Orders, answers: Mapping[str, Answer], depth: int | None = None) -> Orders:
+def reorder(orders: Orders, answers: Mapping[str, Answer], depth: int | None = None) -> Orders:
     """The best `depth` of the first stage in the order of their scores, ties as they were."""
-    return {query: reordered(found[query], answers.get(query), depth) for query in found}
+    return {query: reordered(orders[query], answers.get(query), depth) for query in orders}
 
 
 def reordered(order: Sequence[str], answer: Answer | None, depth: int | None) -> list[str]:
     if answer is None:
         return list(order)
-    places = sorted(range(len(order[:depth])), key=lambda place: -answer.scores[place])
-    return [order[place] for place in places]
+    indexes = sorted(range(len(order[:depth])), key=lambda index: -answer.scores[index])
+    return [order[index] for index in indexes]

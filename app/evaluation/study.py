@@ -56,7 +56,7 @@ class Study:
         """Queries that lost by the deciding measure, the greatest loss first."""
         gains = self.after.values[self.main] - self.before.values[self.main]
         order = np.argsort(gains, kind="stable")
-        return [self.before.queries[place] for place in order if gains[place] < -1e-12]
+        return [self.before.queries[index] for index in order if gains[index] < -1e-12]
 
     @property
     def better(self) -> int:
@@ -65,7 +65,7 @@ class Study:
 
 def compare(
     judged: Judged,
-    found: Orders,
+    orders: Orders,
     answers: Mapping[str, Answer],
     *,
     model: str,
@@ -73,14 +73,14 @@ def compare(
     initial_k: int,
     seed: int,
 ) -> Study:
-    reranked = reorder(found, answers)
-    before, after = measure(judged, found, k), measure(judged, reranked, k)
+    reranked = reorder(orders, answers)
+    before, after = measure(judged, orders, k), measure(judged, reranked, k)
     return Study(
         model=model,
         data=judged.name,
         k=k,
         initial_k=initial_k,
-        first=found,
+        first=orders,
         reranked=reranked,
         before=before,
         after=after,
@@ -88,16 +88,16 @@ def compare(
             name: difference(before.values[name], after.values[name], before.alike, seed)
             for name in before.values
         },
-        moves=find_moves(judged, found, reranked),
-        latency=Latency.of([one.seconds for one in answers.values()] or [0.0]),
+        moves=find_moves(judged, orders, reranked),
+        latency=Latency.of([answer.seconds for answer in answers.values()] or [0.0]),
     )
 
 
-def find_moves(judged: Judged, found: Orders, reranked: Orders) -> list[Move]:
+def find_moves(judged: Judged, orders: Orders, reranked: Orders) -> list[Move]:
     moves = []
     for query in judged.queries:
-        before = {name: place for place, name in enumerate(found[query], 1)}
-        after = {name: place for place, name in enumerate(reranked[query], 1)}
+        before = {name: rank for rank, name in enumerate(orders[query], 1)}
+        after = {name: rank for rank, name in enumerate(reranked[query], 1)}
         moves += [
             Move(query, name, before[name], after[name])
             for name in judged.relevant(query)

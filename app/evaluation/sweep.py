@@ -12,7 +12,8 @@ from app.evaluation.measures.measures import Measured, Values, measure
 from app.evaluation.reports.verdict import few
 from app.evaluation.scoring import Answer, Latency, Scorer, reorder, score_all
 
-TIMED = 50  # queries that are timed at each initial_k but the largest
+# At each initial_k but the largest; there all queries are timed.
+TIMED_QUERIES = 50
 
 
 class Setting(NamedTuple):
@@ -28,7 +29,8 @@ class Point:
     setting: Setting
     measured: Measured
     latency: Latency
-    gain: Difference  # over the first stage
+    # Over the first stage.
+    gain: Difference
 
     @property
     def quality(self) -> Values:
@@ -36,25 +38,25 @@ class Point:
 
 
 async def measure_model(
-    scorer: Scorer, judged: Judged, found: Orders, initial_ks: Sequence[int], concurrency: int
+    scorer: Scorer, judged: Judged, orders: Orders, initial_ks: Sequence[int], concurrency: int
 ) -> tuple[Mapping[str, Answer], dict[int, Latency]]:
     """Scores for the largest initial_k, which hold for the smaller too; times for each."""
-    timed = judged.only(range(min(TIMED, len(judged.queries))))
+    timed = judged.only(range(min(TIMED_QUERIES, len(judged.queries))))
     latencies: dict[int, Latency] = {}
     answers: Mapping[str, Answer] = {}
     for initial_k in sorted(initial_ks):
         largest = initial_k == max(initial_ks)
-        cut = {query: order[:initial_k] for query, order in found.items()}
+        cut = {query: order[:initial_k] for query, order in orders.items()}
         answers = await score_all(scorer, judged if largest else timed, cut, concurrency)
         seconds = [answer.seconds for answer in answers.values()]
         latencies[initial_k] = Latency.of(seconds or [0.0])
     return answers, latencies
 
 
-def first_points(judged: Judged, found: Orders, final_ks: Sequence[int], seed: int) -> list[Point]:
+def first_points(judged: Judged, orders: Orders, final_ks: Sequence[int], seed: int) -> list[Point]:
     still = Latency(0.0, 0.0, 0.0)
     return [
-        make_point(judged, Setting(None, 0, final_k), found, found, still, seed)
+        make_point(judged, Setting(None, 0, final_k), orders, orders, still, seed)
         for final_k in final_ks
     ]
 
@@ -62,7 +64,7 @@ def first_points(judged: Judged, found: Orders, final_ks: Sequence[int], seed: i
 def model_points(
     model: str,
     judged: Judged,
-    found: Orders,
+    orders: Orders,
     answers: Mapping[str, Answer],
     latencies: Mapping[int, Latency],
     final_ks: Sequence[int],
@@ -72,8 +74,8 @@ def model_points(
         make_point(
             judged,
             Setting(model, initial_k, final_k),
-            found,
-            reorder(found, answers, initial_k),
+            orders,
+            reorder(orders, answers, initial_k),
             latency,
             seed,
         )
@@ -83,10 +85,10 @@ def model_points(
 
 
 def make_point(
-    judged: Judged, setting: Setting, found: Orders, order: Orders, latency: Latency, seed: int
+    judged: Judged, setting: Setting, orders: Orders, order: Orders, latency: Latency, seed: int
 ) -> Point:
     """Where final_k exceeds initial_k, only what was reranked counts."""
-    before, after = (measure(judged, one, setting.final_k) for one in (found, order))
+    before, after = (measure(judged, ranking, setting.final_k) for ranking in (orders, order))
     name = f"nDCG@{setting.final_k}"
     gain = difference(before.values[name], after.values[name], before.alike, seed)
     return Point(setting, after, latency, gain)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from app.engines.backends import AUTO, REFERENCE, dtype_names, engine_names
 from app.settings.delegating import HOSTED_NAMES
 
 BUNDLED = "bundled"
-VALUES_A_DOCUMENT = 50
+JSON_VALUES_PER_DOCUMENT = 50
 MIN_JSON_VALUES = 50_000
 
 
@@ -19,6 +21,10 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -40,15 +46,16 @@ class Serving(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where the model runs"
     )
-    engine: Literal["auto", "torch", "openvino"] = Field(
-        "auto",
-        description="What runs the model. On a CPU, auto is the fastest in a contest at the first "
-        "start, of those that rank as torch float32 does; on a GPU it is torch",
+    engine: str = Field(
+        AUTO,
+        description=f"What runs the model: {_listed(engine_names())}. On a CPU, auto measures all "
+        f"of them at the first start and takes the fastest that ranks as {REFERENCE.name} float32 "
+        f"does; on a GPU it is {REFERENCE.name}",
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
-        "auto",
-        description="Precision; auto leaves it to the contest on a CPU, and is half precision "
-        "on a GPU",
+    dtype: str = Field(
+        AUTO,
+        description=f"Precision: {_listed(dtype_names())}. On a CPU, auto is what was fastest; "
+        "on a GPU it is half precision",
     )
     engines: Path = Field(
         Path("~/.cache/rerankd"),
@@ -149,8 +156,22 @@ class Serving(BaseModel):
 
     @property
     def json_values(self) -> int:
-        derived = max(MIN_JSON_VALUES, VALUES_A_DOCUMENT * self.max_documents)
+        derived = max(MIN_JSON_VALUES, JSON_VALUES_PER_DOCUMENT * self.max_documents)
         return self.max_json_values or derived
+
+    @field_validator("engine")
+    @classmethod
+    def _an_engine_is_one_of_the_backends(cls, value: str) -> str:
+        if value not in engine_names():
+            raise ValueError(f"unknown engine {value!r}; known: {', '.join(engine_names())}")
+        return value
+
+    @field_validator("dtype")
+    @classmethod
+    def _a_dtype_is_one_of_a_backend(cls, value: str) -> str:
+        if value not in dtype_names():
+            raise ValueError(f"unknown dtype {value!r}; known: {', '.join(dtype_names())}")
+        return value
 
     @field_validator("api_keys", "metrics_key", mode="before")
     @classmethod

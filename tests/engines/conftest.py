@@ -14,8 +14,8 @@ from tests import models
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
-    folder = tmp_path_factory.mktemp("made")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    folder = tmp_path_factory.mktemp("converted")
     model = models.bert(folder / "model")
     spec = ModelSpec(str(model), device="cpu", engine="openvino", engines=folder / "engines")
     load(spec)
@@ -23,14 +23,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
 
 
 @pytest.fixture
-def bert(made: ModelSpec, tmp_path: Path) -> ModelSpec:
+def bert(converted: ModelSpec, tmp_path: Path) -> ModelSpec:
     """A converted model of one's own."""
-    assert made.engines is not None
-    shutil.copytree(made.engines, tmp_path / "engines")
-    return replace(made, engines=tmp_path / "engines")
+    assert converted.engines is not None
+    shutil.copytree(converted.engines, tmp_path / "engines")
+    return replace(converted, engines=tmp_path / "engines")
 
 
 @pytest.fixture
-def fresh(made: ModelSpec, tmp_path: Path) -> ModelSpec:
+def fresh(converted: ModelSpec, tmp_path: Path) -> ModelSpec:
     """A model that was not converted yet."""
-    return replace(made, engines=tmp_path / "engines")
+    return replace(converted, engines=tmp_path / "engines")

@@ -9,4 +9,4 @@ from app.engines import LoadedModel
 
 def scores(model: LoadedModel, question: str, texts: Sequence[str]) -> list[float]:
     encoded = model.encoder.encode(question, texts, instruction=None, cut="right")
-    return model.engine.score([one.pair for one in encoded])
+    return model.engine.score([pair.pair for pair in encoded])

@@ -90,11 +90,11 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
         for name, build in families.FAMILIES.items()
     }
     bundled = Tokenizer.from_file(str(BUNDLED_FOLDER / "tokenizer.json"))
-    found = {**built, "bundled": bundled, "qwen": splitting(QWEN), "digits": splitting(DIGITS)}
-    for tokenizer in found.values():
+    everything = {**built, "bundled": bundled, "qwen": splitting(QWEN), "digits": splitting(DIGITS)}
+    for tokenizer in everything.values():
         tokenizer.no_truncation()
         tokenizer.no_padding()
-    return found
+    return everything
 
 
 def whole(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -110,7 +110,7 @@ def part(tokenizer: Tokenizer, text: str, need: int, cut: Side) -> tuple[list[in
         nonlocal seen
         seen += sum(map(len, texts))
         encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [(ids_of(one), one.word_ids) for one in encoded]
+        return [(ids_of(encoding), encoding.word_ids) for encoding in encoded]
 
     def encode_whole(texts: Sequence[str]) -> list[Ids]:
         return [ids for ids, _ in encode(texts)]
@@ -120,10 +120,14 @@ def part(tokenizer: Tokenizer, text: str, need: int, cut: Side) -> tuple[list[in
 
 
 def agree(tokenizer: Tokenizer, text: str, need: int, cut: Side) -> None:
-    expected, (found, _) = whole(tokenizer, text), part(tokenizer, text, need, cut)
-    assert len(found) >= min(need, len(expected))
-    same = expected[: len(found)] if cut == "right" else expected[len(expected) - len(found) :]
-    assert found == same
+    expected, (clipped_ids, _) = whole(tokenizer, text), part(tokenizer, text, need, cut)
+    assert len(clipped_ids) >= min(need, len(expected))
+    same = (
+        expected[: len(clipped_ids)]
+        if cut == "right"
+        else expected[len(expected) - len(clipped_ids) :]
+    )
+    assert clipped_ids == same
 
 
 @pytest.mark.parametrize("cut", ["left", "right"])
@@ -161,7 +165,7 @@ def test_a_text_of_any_pieces_gives_the_ids_of_the_whole(
 
 
 @pytest.mark.parametrize("cut", ["left", "right"])
-def test_of_a_long_text_no_more_is_tokenized_than_can_count(
+def test_no_more_of_a_long_text_is_tokenized_than_can_count(
     cut: Side, tokenizers: dict[str, Tokenizer]
 ) -> None:
     text = "Books are lent for four weeks; a longer loan may be asked for at the desk.\n" * 2000
@@ -235,8 +239,8 @@ def test_a_pair_of_a_clipped_document_is_the_pair_of_the_whole(
             cut=cut,
             document_tokens=document_tokens,
         )
-        for text, known, found in zip(texts, read(), read(clip=True), strict=True):
-            assert found.pair.ids.tolist() == known.pair.ids.tolist(), text[:40]
-            assert (found.pair.split, found.kept) == (known.pair.split, known.kept)
-            assert (found.whole > found.tokens) == (known.whole > known.tokens)
-            assert found.whole <= known.whole
+        for text, whole, part in zip(texts, read(), read(clip=True), strict=True):
+            assert part.pair.ids.tolist() == whole.pair.ids.tolist(), text[:40]
+            assert (part.pair.split, part.kept) == (whole.pair.split, whole.kept)
+            assert (part.whole > part.tokens) == (whole.whole > whole.tokens)
+            assert part.whole <= whole.whole

@@ -1,4 +1,4 @@
-"""Models that were converted: they score as before, and start without torch."""
+"""Converted models score as before, and start without torch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engines.contest import tau
-from app.engines.loading import contest, load
+from app.engines.benchmark import tau
+from app.engines.loading import benchmark_results, load
 from app.engines.openvino.engine import Stream
 from app.engines.probe import QUESTIONS, lists, passages
 from app.engines.spec import ModelSpec
-from app.errors import LoadFailed
+from app.errors import InvalidSetting
 from tests import models
 from tests.engines.ranking import scores
 
@@ -36,8 +36,8 @@ print(model.engine.name, "torch" in sys.modules, "sentence_transformers" in sys.
 def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     """A model of the family, converted."""
     folder = tmp_path_factory.mktemp(request.param)
-    made = models.FAMILIES[request.param](folder / "model")
-    spec = ModelSpec(str(made), device="cpu", engine="openvino", engines=folder / "engines")
+    model = models.FAMILIES[request.param](folder / "model")
+    spec = ModelSpec(str(model), device="cpu", engine="openvino", engines=folder / "engines")
     load(spec)
     return spec
 
@@ -60,14 +60,14 @@ def test_a_score_does_not_depend_on_what_else_is_in_the_batch(spec: ModelSpec) -
     assert np.allclose(together, alone, atol=0.02 * float(np.ptp(together)))
 
 
-def test_the_contest_says_of_each_engine_how_fast_and_how_faithful_it_is(spec: ModelSpec) -> None:
-    results = contest(spec)
-    assert [(one.engine, one.dtype) for one in results[:2]] == [
+def test_the_benchmark_says_how_fast_and_how_faithful_each_engine_is(spec: ModelSpec) -> None:
+    results = benchmark_results(spec)
+    assert [(result.engine, result.dtype) for result in results[:2]] == [
         ("torch", "float32"),
         ("openvino", "float32"),
     ]
-    assert ("openvino", "int8") in [(one.engine, one.dtype) for one in results]
-    assert all(one.pairs_per_second > 0 for one in results)
+    assert ("openvino", "int8") in [(result.engine, result.dtype) for result in results]
+    assert all(result.pairs_per_second > 0 for result in results)
     assert results[1].agreement == pytest.approx(1, abs=1e-3)
 
 
@@ -82,34 +82,34 @@ def test_the_very_first_call_is_over_before_several_threads_make_calls(
 ) -> None:
     """Two that are made together can wait for each other for ever, and the whole process with them:
     one start in six, on a busy machine."""
-    called, score = [], Stream.score
+    callers, score = [], Stream.score
 
-    def telling(stream: Stream, *given: Any) -> list[float]:
-        called.append(threading.get_ident())
-        return score(stream, *given)
+    def recorded(stream: Stream, *arguments: Any) -> list[float]:
+        callers.append(threading.get_ident())
+        return score(stream, *arguments)
 
-    monkeypatch.setattr(Stream, "score", telling)
+    monkeypatch.setattr(Stream, "score", recorded)
     load(bert)
-    assert called == [threading.get_ident()]
+    assert callers == [threading.get_ident()]
 
 
 def test_texts_are_cut_as_the_model_itself_cuts_them(spec: ModelSpec) -> None:
     ours, theirs = load(spec), load(replace(spec, engine="torch"))
     for text in ("a  b\n", "long words " * 900, "", "東京"):
-        one, other = (
+        mine, original = (
             model.encoder.encode("a question", [text], instruction=None, cut="right")[0]
             for model in (ours, theirs)
         )
-        assert (one.pair.ids.tolist(), one.pair.split, one.whole) == (
-            other.pair.ids.tolist(),
-            other.pair.split,
-            other.whole,
+        assert (mine.pair.ids.tolist(), mine.pair.split, mine.whole) == (
+            original.pair.ids.tolist(),
+            original.pair.split,
+            original.whole,
         )
 
 
 def test_a_shorter_max_length_is_kept_to_and_a_longer_one_refused(spec: ModelSpec) -> None:
     assert load(replace(spec, max_length=32)).encoder.max_tokens == 32
-    with pytest.raises(LoadFailed, match="max_length 4000 exceeds the"):
+    with pytest.raises(InvalidSetting, match="max_length 4000 exceeds the"):
         load(replace(spec, max_length=4000))
 
 
@@ -123,38 +123,52 @@ def test_a_model_that_cannot_be_converted_runs_on_torch(
     def fail(*_: object) -> None:
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr("app.engines.making.convert", fail)
+    monkeypatch.setattr("app.engines.openvino.conversion.convert", fail)
     model = load(replace(fresh, engine="auto"))
     assert model.engine.name == "torch"
-    assert "cannot be converted: no such operator" in caplog.text
-    with pytest.raises(LoadFailed, match="engine openvino with dtype auto is not to be had"):
+    assert "cannot be converted for openvino: no such operator" in caplog.text
+    refusal = r"engine openvino with dtype auto is not available for model .*; available: torch"
+    with pytest.raises(InvalidSetting, match=refusal):
         load(fresh)
 
 
 def test_a_chat_template_needs_torch(tmp_path: Path) -> None:
-    made = models.qwen3(tmp_path / "model")
-    spec = ModelSpec(str(made), device="cpu", engine="auto", engines=tmp_path / "engines")
+    model = models.qwen3(tmp_path / "model")
+    spec = ModelSpec(str(model), device="cpu", engine="auto", engines=tmp_path / "engines")
     assert load(spec).engine.name == "torch"
-    with pytest.raises(LoadFailed, match="renders a chat template"):
+    with pytest.raises(InvalidSetting, match="renders a chat template"):
         load(replace(spec, engine="openvino"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "sentence"),
+    ("settings", "sentence"),
     [
-        ({"engine": "openvino", "device": "mps"}, "engine openvino is for a CPU"),
-        ({"engine": "auto", "dtype": "int8", "device": "cuda"}, "dtype int8 is for a CPU"),
-        ({"engine": "torch", "dtype": "int8"}, "dtype int8 is openvino's"),
+        ({"engine": "openvino", "device": "mps"}, "engine openvino runs on a CPU only"),
+        ({"engine": "auto", "dtype": "int8", "device": "cuda"}, "dtype int8 runs on a CPU only"),
+        (
+            {"engine": "torch", "dtype": "int8"},
+            "engine torch does not run dtype int8: set engine to openvino or auto",
+        ),
+        (
+            {"engine": "openvino", "dtype": "float16"},
+            "engine openvino does not run dtype float16: set engine to torch or auto",
+        ),
+        (
+            {"engine": "auto", "dtype": "int8", "trust_remote_code": True},
+            "dtype int8 is not available for model: only engine torch can run it",
+        ),
     ],
 )
-def test_what_cannot_be_is_refused(bert: ModelSpec, asked: dict[str, str], sentence: str) -> None:
-    with pytest.raises(LoadFailed, match=sentence):
-        load(replace(bert, **asked))  # type: ignore[arg-type]
+def test_settings_that_contradict_each_other_are_refused(
+    bert: ModelSpec, settings: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=sentence):
+        load(replace(bert, **settings))  # type: ignore[arg-type]
 
 
 def test_the_bundled_model_ranks_in_eight_bits_as_in_full_precision(tmp_path: Path) -> None:
     spec = ModelSpec(device="cpu", engine="openvino", dtype="int8", engines=Path(".cache/engines"))
     ours, theirs = load(spec), load(ModelSpec(device="cpu"))
-    pairs = lists(theirs.encoder)[:4]
-    taus = [tau(theirs.engine.score(one), ours.engine.score(one)) for one in pairs]
+    batches = lists(theirs.encoder)[:4]
+    taus = [tau(theirs.engine.score(batch), ours.engine.score(batch)) for batch in batches]
     assert sum(taus) / len(taus) > 0.96

@@ -1,4 +1,4 @@
-"""Every family that the guides name scores as `CrossEncoder.predict` does."""
+"""Every family that the documentation names scores as `CrossEncoder.predict` does."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from app.engines import Encoded, LoadedModel
-from app.engines.chat import QWEN3, shared
+from app.engines.chat import shared
 from app.engines.loading import load
 from app.engines.spec import ModelSpec
+from app.engines.torch.encoder import QWEN3
 from app.rerank.windows import windows_of
 from tests import models
 from tests.engines.ranking import scores
@@ -79,17 +80,19 @@ def test_a_pair_is_read_the_same_whatever_stands_beside_it(loaded: LoadedModel) 
     """A query that hardly leaves room for one document is not shortened for it by another."""
     read = partial(loaded.encoder.encode, instruction=None, cut="right")
     queries = (QUERY * times for times in range(1, 40))
-    fitting = [one for one in queries if read(one, ["x"])[0].whole <= loaded.encoder.max_tokens]
+    fitting = [
+        query for query in queries if read(query, ["x"])[0].whole <= loaded.encoder.max_tokens
+    ]
     (alone,), (beside, _) = read(fitting[-1], ["x"]), read(fitting[-1], ["x", LONG])
     assert list(alone.pair.ids) == list(beside.pair.ids)
 
 
-def test_no_pair_exceeds_the_models_length_and_the_whole_length_is_told(
+def test_no_pair_exceeds_the_models_length_and_the_whole_length_is_returned(
     loaded: LoadedModel,
 ) -> None:
     for cut in ("left", "right"):
-        (one,) = loaded.encoder.encode(QUERY, [LONG], instruction=None, cut=cut)
-        assert one.tokens <= loaded.encoder.max_tokens < one.whole
+        (encoded,) = loaded.encoder.encode(QUERY, [LONG], instruction=None, cut=cut)
+        assert encoded.tokens <= loaded.encoder.max_tokens < encoded.whole
 
 
 def test_cutting_on_the_left_keeps_the_documents_end(loaded: LoadedModel) -> None:
@@ -119,23 +122,23 @@ def test_a_limit_on_a_documents_tokens_is_kept_to_the_token(loaded: LoadedModel)
     assert beginning(whole, right) >= beginning(whole, left) + 4
 
 
-def beginning(one: Encoded, other: Encoded, step: int = 1) -> int:
+def beginning(first: Encoded, second: Encoded, step: int = 1) -> int:
     """How long both are the same, from the front or from behind."""
-    return shared(one.pair.ids[::step], other.pair.ids[::step])
+    return shared(first.pair.ids[::step], second.pair.ids[::step])
 
 
 def test_what_does_not_fit_is_read_in_windows_that_reach_its_end(loaded: LoadedModel) -> None:
     read = partial(loaded.encoder.encode, QUERY, instruction=None, cut="right")
-    found = windows_of(LONG, read([LONG])[0])
-    assert len(found) > 1
-    assert LONG.endswith(found[-1])
-    assert sum(map(len, found)) > len(LONG)
-    inner = read(found)
-    assert all(one.tokens <= loaded.encoder.max_tokens for one in inner)
-    assert sum(one.kept == one.document for one in inner) > 0.9 * len(inner)
+    windows = windows_of(LONG, read([LONG])[0])
+    assert len(windows) > 1
+    assert LONG.endswith(windows[-1])
+    assert sum(map(len, windows)) > len(LONG)
+    inner = read(windows)
+    assert all(window.tokens <= loaded.encoder.max_tokens for window in inner)
+    assert sum(window.kept == window.document for window in inner) > 0.9 * len(inner)
 
 
 def test_a_query_that_is_too_long_is_cut_as_well(loaded: LoadedModel) -> None:
-    (one,) = loaded.encoder.encode(LONG, [LONG], instruction=None, cut="right")
-    assert one.tokens <= loaded.encoder.max_tokens
-    assert np.isfinite(loaded.engine.score([one.pair])).all()
+    (encoded,) = loaded.encoder.encode(LONG, [LONG], instruction=None, cut="right")
+    assert encoded.tokens <= loaded.encoder.max_tokens
+    assert np.isfinite(loaded.engine.score([encoded.pair])).all()

@@ -13,7 +13,7 @@ from app.engines import LoadedModel
 from app.engines.encoders import SplitEncoder
 from app.engines.loading import load
 from app.engines.spec import ModelSpec
-from app.errors import LoadFailed, TooLong
+from app.errors import InvalidSetting, LoadFailed, TooLong
 from tests import models
 from tests.engines.ranking import scores
 
@@ -39,8 +39,8 @@ def test_the_bundled_model_is_found_without_a_path_and_ranks() -> None:
 
 def test_the_length_may_be_shortened(tmp_path: Path) -> None:
     model = loaded(models.bert(tmp_path), max_length=20)
-    (one,) = model.encoder.encode("q", ["book " * 50], instruction=None, cut="right")
-    assert (model.encoder.max_tokens, one.tokens) == (20, 20)
+    (encoded,) = model.encoder.encode("q", ["book " * 50], instruction=None, cut="right")
+    assert (model.encoder.max_tokens, encoded.tokens) == (20, 20)
 
 
 def test_a_query_is_tokenized_once_for_all_the_portions_its_documents_come_in(
@@ -48,17 +48,17 @@ def test_a_query_is_tokenized_once_for_all_the_portions_its_documents_come_in(
 ) -> None:
     encoder = loaded(models.bert(tmp_path)).encoder
     assert isinstance(encoder, SplitEncoder)
-    own, asked = encoder._plain, []
+    own, tokenized = encoder._plain, []
 
-    class Telling:
+    class Recorder:
         def encode_batch_fast(self, texts: list[str], **how: bool) -> list[Encoding]:
-            asked.extend(texts)
+            tokenized.extend(texts)
             return own.encode_batch_fast(texts, **how)
 
-    monkeypatch.setattr(encoder, "_plain", Telling())
+    monkeypatch.setattr(encoder, "_plain", Recorder())
     for text in ("book", "books", "library"):
         encoder.encode("which river", [text], instruction=None, cut="right")
-    assert asked == ["which river", "book", "books", "library"]
+    assert tokenized == ["which river", "book", "books", "library"]
 
 
 def test_positions_of_the_roberta_family_start_behind_the_padding(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_positions_of_the_roberta_family_start_behind_the_padding(tmp_path: Path
 
 
 def test_a_length_without_room_for_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LoadFailed, match="max_length 10 leaves no room beside 3 markers"):
+    with pytest.raises(InvalidSetting, match="max_length 10 leaves no room beside 3 markers"):
         loaded(models.bert(tmp_path), max_length=10)
 
 
@@ -76,16 +76,16 @@ def test_a_causal_model_that_takes_an_instruction_scores_by_it(tmp_path: Path) -
     assert model.encoder.takes_instruction
     scores = {
         model.engine.score(
-            [model.encoder.encode("q", ["a book"], instruction=said, cut="right")[0].pair]
+            [model.encoder.encode("q", ["a book"], instruction=instruction, cut="right")[0].pair]
         )[0]
-        for said in (None, "Find rules of libraries", "Find rivers")
+        for instruction in (None, "Find rules of libraries", "Find rivers")
     }
     assert len(scores) == 3
 
 
 def test_an_instruction_that_leaves_no_room_for_a_text_is_refused_by_name(tmp_path: Path) -> None:
     encoder = loaded(models.qwen3(tmp_path)).encoder
-    with pytest.raises(TooLong, match=r"instruction takes \d+ tokens .* the 312") as refusal:
+    with pytest.raises(TooLong, match=r"instruction takes \d+ tokens .* at most 312") as refusal:
         encoder.encode("q", ["d"], instruction="book " * 200, cut="right")
     assert (refusal.value.field, refusal.value.limit) == ("instruction", 312)
 
@@ -94,19 +94,19 @@ def test_an_instruction_of_any_length_that_is_not_refused_leaves_the_pair_its_ro
     tmp_path: Path,
 ) -> None:
     encoder = loaded(models.qwen3(tmp_path)).encoder
-    found = []
+    encoded = []
     with suppress(TooLong):
         for length in range(200):
-            found += encoder.encode(LONG, [LONG], instruction="x " * length, cut="left")
-    assert 9 < len(found) < 200
-    assert {one.tokens for one in found} == {encoder.max_tokens}
+            encoded += encoder.encode(LONG, [LONG], instruction="x " * length, cut="left")
+    assert 9 < len(encoded) < 200
+    assert {pair.tokens for pair in encoded} == {encoder.max_tokens}
 
 
 def test_a_template_of_the_models_own_that_holds_a_pair_is_kept(tmp_path: Path) -> None:
     own = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}query document"
     model = loaded(models.qwen3(tmp_path, template=own))
-    (one,) = model.encoder.encode("q", ["d"], instruction=None, cut="right")
-    assert one.tokens < 60  # the family's template alone is longer
+    (encoded,) = model.encoder.encode("q", ["d"], instruction=None, cut="right")
+    assert encoded.tokens < 60  # the family's template alone is longer
 
 
 def test_a_causal_model_of_a_family_without_a_template_is_refused(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_causal_model_of_a_family_without_a_template_is_refused(tmp_path: Path
     config = json.loads((tmp_path / "config.json").read_text())
     config |= {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(LoadFailed, match="no place for a query and a document"):
+    with pytest.raises(LoadFailed, match="does not render a query and a document"):
         loaded(tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_openvino_is_loaded_without_the_module_by_which_it_reports_home() -> Non
     """In a process of its own: this one may have loaded anything by now."""
     reports = "'openvino.tools.ovc' in sys.modules, sys.modules['openvino_telemetry']"
     program = f"import sys, app.engines.openvino.engine; print({reports})"
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert told.stdout == "True None\n"
+    assert ended.stdout == "True None\n"

@@ -10,7 +10,7 @@ LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=40)
 
 
 def lengths(slicing: Slicing, *tokens: int) -> list[list[int]]:
-    return [[tokens[place] for place in places] for places in slicing.cut([*map(pair, tokens)])]
+    return [[tokens[i] for i in indexes] for indexes in slicing.cut([*map(pair, tokens)])]
 
 
 def test_like_lengths_are_computed_together_longest_first() -> None:
@@ -46,12 +46,12 @@ def test_every_pair_is_in_one_slice_and_no_slice_is_over_its_limits(
 ) -> None:
     slicing = Slicing(limit, waste, streams=streams)
     slices = slicing.cut([*map(pair, tokens)])
-    assert sorted(place for places in slices for place in places) == list(range(len(tokens)))
-    for places in slices:
-        width = tokens[places[0]]
-        assert all(tokens[place] <= width for place in places)
-        assert len(places) == 1 or width * len(places) <= limit
-        assert sum(width - tokens[place] for place in places) <= waste
+    assert sorted(index for indexes in slices for index in indexes) == list(range(len(tokens)))
+    for indexes in slices:
+        width = tokens[indexes[0]]
+        assert all(tokens[index] <= width for index in indexes)
+        assert len(indexes) == 1 or width * len(indexes) <= limit
+        assert sum(width - tokens[index] for index in indexes) <= waste
 
 
 def test_each_stream_gets_its_share_of_a_batch() -> None:

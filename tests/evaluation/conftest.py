@@ -51,10 +51,10 @@ class WordScorer:
     name = "letters"
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, int]] = []
+        self.calls: list[tuple[str, int]] = []
 
     async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
-        self.asked.append((query, len(texts)))
+        self.calls.append((query, len(texts)))
         return [len(set(query) & set(text)) / len(set(text)) for text in texts]
 
 

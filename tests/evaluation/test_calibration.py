@@ -77,7 +77,7 @@ def test_a_file_that_is_not_there_is_named(file: Path) -> None:
         read_calibration(file, "small-bert")
 
 
-async def asked(model: Path, calibration: Path | None, **body: Any) -> tuple[Any, Any]:
+async def rank_with(model: Path, calibration: Path | None, **body: Any) -> tuple[Any, Any]:
     def fatal(error: LoadFailed) -> None:
         raise error
 
@@ -96,35 +96,35 @@ async def test_a_calibrated_answer_says_so_and_keeps_to_the_file(
     small_model: Path, file: Path
 ) -> None:
     write(file, PLATT)
-    answer, info = await asked(small_model, file, score="calibrated")
-    logits, _ = await asked(small_model, file, score="logit")
+    answer, info = await rank_with(small_model, file, score="calibrated")
+    logits, _ = await rank_with(small_model, file, score="logit")
     assert answer["score"] == "calibrated"
     assert info["scores"] == ["probability", "logit", "calibrated"]
-    for one, other in zip(answer["results"], logits["results"], strict=True):
-        assert one["index"] == other["index"]
-        assert one["relevance_score"] == probability(0.5 * other["relevance_score"] - 1)
+    for result, logit in zip(answer["results"], logits["results"], strict=True):
+        assert result["index"] == logit["index"]
+        assert result["relevance_score"] == probability(0.5 * logit["relevance_score"] - 1)
 
 
 @pytest.mark.anyio
 async def test_min_score_is_compared_with_what_is_given(small_model: Path, file: Path) -> None:
     flat = {**ISOTONIC, "logits": [0], "probabilities": [0.3]}
     write(file, flat)
-    kept, _ = await asked(small_model, file, score="calibrated", min_score=0.3)
-    gone, _ = await asked(small_model, file, score="calibrated", min_score=0.31)
+    kept, _ = await rank_with(small_model, file, score="calibrated", min_score=0.3)
+    gone, _ = await rank_with(small_model, file, score="calibrated", min_score=0.31)
     assert (len(kept["results"]), len(gone["results"])) == (2, 0)
 
 
 @pytest.mark.anyio
 async def test_a_probability_stays_the_default(small_model: Path, file: Path) -> None:
     write(file, PLATT)
-    calibrated, _ = await asked(small_model, file)
-    plain, _ = await asked(small_model, None)
+    calibrated, _ = await rank_with(small_model, file)
+    plain, _ = await rank_with(small_model, None)
     assert calibrated["score"] == "probability"
     assert calibrated["results"] == plain["results"]
 
 
 @pytest.mark.anyio
 async def test_without_a_calibration_a_calibrated_score_is_refused(small_model: Path) -> None:
-    answer, info = await asked(small_model, None, score="calibrated")
+    answer, info = await rank_with(small_model, None, score="calibrated")
     assert (answer["status"], answer["field"]) == (422, "score")
     assert info["scores"] == ["probability", "logit"]

@@ -48,10 +48,10 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]
 
 
 def test_eval_measures_the_bundled_model(run: Run, tmp_path: Path) -> None:
-    found = run("eval", HANDBOOK, *SMALL)
-    assert found["model"] == "rerankd-minilm"
-    assert found["queries"] == 10
-    assert found["measures"]["nDCG@10"]["after"] > 0.2
+    report = run("eval", HANDBOOK, *SMALL)
+    assert report["model"] == "rerankd-minilm"
+    assert report["queries"] == 10
+    assert report["measures"]["nDCG@10"]["after"] > 0.2
     assert (tmp_path / "rerankd-eval/worse.md").exists()
 
 
@@ -68,12 +68,12 @@ def test_eval_takes_a_first_stage_of_ones_own(
     lines = [
         {"query": f"q {n}", "documents": ["a", "bb", "ccc"], "relevant": [2]} for n in range(4)
     ]
-    found = run("eval", write_lines("mine.jsonl", *lines), "--model", small_model, "--k", 1)
-    assert found["model"] == "small-bert"
-    assert found["measures"]["success@1"]["before"] == 0
+    report = run("eval", write_lines("mine.jsonl", *lines), "--model", small_model, "--k", 1)
+    assert report["model"] == "small-bert"
+    assert report["measures"]["success@1"]["before"] == 0
     ranks = write_lines("my.run", *(f"q{n:02} Q0 h40 1 1 me" for n in range(1, 45)))
-    found = run("eval", HANDBOOK, "--run", ranks, "--model", small_model)
-    assert found["measures"]["MAP"]["before"] == found["measures"]["MAP"]["after"] == 1 / 44
+    report = run("eval", HANDBOOK, "--run", ranks, "--model", small_model)
+    assert report["measures"]["MAP"]["before"] == report["measures"]["MAP"]["after"] == 1 / 44
 
 
 def test_sweep_writes_a_table_a_picture_and_a_page(
@@ -81,24 +81,24 @@ def test_sweep_writes_a_table_a_picture_and_a_page(
 ) -> None:
     other = shutil.copytree(small_model, tmp_path / "other-bert")
     models = f"{other},{small_model}"
-    found = run(
+    report = run(
         "sweep", HANDBOOK, "--sample", 6, "--models", models, "--initial-k", "2,4", "--final-k", "1"
     )
-    assert [(one["model"], one["initial_k"]) for one in found["points"]] == [
+    assert [(point["model"], point["initial_k"]) for point in report["points"]] == [
         (None, None),
         ("other-bert", 2),
         ("other-bert", 4),
         ("small-bert", 2),
         ("small-bert", 4),
     ]
-    assert found["advice"][0].startswith("For final_k 1, ")
+    assert report["advice"][0].startswith("For final_k 1, ")
     names = sorted(path.name for path in (tmp_path / "rerankd-sweep").iterdir())
     assert names == ["sweep.html", "sweep.json", "sweep.png"]
 
 
 def test_calibrate_writes_what_the_service_reads(run: Run, tmp_path: Path) -> None:
-    found = run("calibrate", HANDBOOK, "--sample", 20, "--initial-k", 8)
-    assert found["error_after"] < 0.15
+    report = run("calibrate", HANDBOOK, "--sample", 20, "--initial-k", 8)
+    assert report["error_after"] < 0.15
     assert (tmp_path / "calibration.png").exists()
     curve = read_calibration(tmp_path / "calibration.json", "rerankd-minilm")
     assert 0 <= curve(-3) < curve(6) <= 1
@@ -123,9 +123,9 @@ def test_finetune_leaves_a_folder_that_is_served(
     run: Run, pairs: Path, write_lines: WriteLines, small_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tuned"
-    found = run("finetune", pairs, "--model", small_model, "--out", out, "--epochs", 1)
-    assert found["model_after"] == "tuned"
-    assert found["test_queries"] == 2
+    report = run("finetune", pairs, "--model", small_model, "--out", out, "--epochs", 1)
+    assert report["model_after"] == "tuned"
+    assert report["test_queries"] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "tuned"]
     shown = run("rerank", "where", write_lines("two.txt", "a", "b"), "--model", out)
     assert shown["model"] == "tuned"
@@ -159,10 +159,10 @@ def test_bad_data_is_told_in_one_sentence(
     command: str, refusal: Callable[..., tuple[int, str]], write_lines: WriteLines, tmp_path: Path
 ) -> None:
     data = write_lines("bad.jsonl", {"query": "a"})
-    code, told = refusal(command, data, "--out", tmp_path / "out")
+    code, message = refusal(command, data, "--out", tmp_path / "out")
     assert code == 2
-    assert told.count("\n") == 1
-    assert told.startswith(f"rerankd: {data}, line 1: ")
+    assert message.count("\n") == 1
+    assert message.startswith(f"rerankd: {data}, line 1: ")
     assert not (tmp_path / "out").exists()
 
 
@@ -171,8 +171,8 @@ def test_a_missing_extra_is_told_with_what_installs_it(
 ) -> None:
     monkeypatch.delitem(sys.modules, "app.evaluation.first_stage", raising=False)
     monkeypatch.setitem(sys.modules, "bm25s", None)
-    code, told = refusal("eval", HANDBOOK)
-    assert (code, told) == (1, "rerankd: bm25s is missing: pip install 'rerankd[eval]'\n")
+    code, message = refusal("eval", HANDBOOK)
+    assert (code, message) == (1, "rerankd: bm25s is missing: pip install 'rerankd[eval]'\n")
 
 
 def test_a_missing_package_of_fine_tuning_is_named_with_its_own_extra(
@@ -185,15 +185,15 @@ def test_a_missing_package_of_fine_tuning_is_named_with_its_own_extra(
 
 
 def test_a_service_that_is_not_there_is_named(refusal: Callable[..., tuple[int, str]]) -> None:
-    code, told = refusal("eval", HANDBOOK, "--url", "http://127.0.0.1:1")
+    code, message = refusal("eval", HANDBOOK, "--url", "http://127.0.0.1:1")
     assert code == 1
-    assert told.startswith("rerankd: http://127.0.0.1:1: ")
+    assert message.startswith("rerankd: http://127.0.0.1:1: ")
 
 
 def test_a_url_and_models_exclude_each_other(refusal: Callable[..., tuple[int, str]]) -> None:
-    code, told = refusal("sweep", HANDBOOK, "--url", "http://x", "--models", "a")
+    code, message = refusal("sweep", HANDBOOK, "--url", "http://x", "--models", "a")
     assert code == 2
-    assert "exclude each other" in told
+    assert "exclude each other" in message
 
 
 @pytest.mark.parametrize(
@@ -202,6 +202,6 @@ def test_a_url_and_models_exclude_each_other(refusal: Callable[..., tuple[int, s
 def test_a_number_out_of_range_is_refused(
     refusal: Callable[..., tuple[int, str]], flag: str, value: str
 ) -> None:
-    code, told = refusal("eval", HANDBOOK, flag, value)
+    code, message = refusal("eval", HANDBOOK, flag, value)
     assert code == 2
-    assert flag in told
+    assert flag in message

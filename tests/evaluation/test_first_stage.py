@@ -30,33 +30,33 @@ def test_a_language_without_a_stemmer_is_refused() -> None:
 
 
 def test_bm25_goes_as_deep_as_it_is_asked(handbook: Judged) -> None:
-    found = candidates(handbook, 3, "english", given=False)
-    assert max(map(len, found.values())) == 3
-    assert found["q01"][0] == candidates(handbook, 30, "english", given=False)["q01"][0]
+    orders = candidates(handbook, 3, "english", own_ranks=False)
+    assert max(map(len, orders.values())) == 3
+    assert orders["q01"][0] == candidates(handbook, 30, "english", own_ranks=False)["q01"][0]
 
 
 def test_a_pool_is_sorted_and_nothing_else_is_found(handbook: Judged) -> None:
     pool = ["h40", "h01", "h02"]
     pooled = replace(handbook, pools={"q01": pool})
-    found = candidates(pooled, 10, "english", given=False)
-    assert sorted(found["q01"]) == sorted(pool)
-    assert found["q43"][0] == "h01"
+    orders = candidates(pooled, 10, "english", own_ranks=False)
+    assert sorted(orders["q01"]) == sorted(pool)
+    assert orders["q43"][0] == "h01"
 
 
 def test_ranks_that_came_with_the_data_are_kept(handbook: Judged) -> None:
     ranked = replace(
         handbook, queries={"q01": "x"}, pools={"q01": ["h40", "h01", "h02"]}, ranked=True
     )
-    assert candidates(ranked, 2, "english", given=True) == {"q01": ["h40", "h01"]}
+    assert candidates(ranked, 2, "english", own_ranks=True) == {"q01": ["h40", "h01"]}
     with pytest.raises(NotMeasurable, match="brings no ranks"):
-        candidates(handbook, 2, "english", given=True)
+        candidates(handbook, 2, "english", own_ranks=True)
 
 
 def test_a_run_is_sorted_by_score(handbook: Judged, write_lines: WriteLines) -> None:
     path = write_lines("my.run", "q01 Q0 h02 1 0.5 me", "q01 Q0 h03 2 0.7 me", "other Q0 h04 1 1 x")
-    found = read_run(path, handbook, 10)
-    assert found["q01"] == ["h03", "h02"]
-    assert found["q02"] == []
+    orders = read_run(path, handbook, 10)
+    assert orders["q01"] == ["h03", "h02"]
+    assert orders["q02"] == []
 
 
 @pytest.mark.parametrize(

@@ -41,16 +41,16 @@ def turned(labelled: Labelled) -> Labelled:
 
 @pytest.mark.parametrize("method", ["platt", "isotonic", None])
 def test_the_error_on_unseen_queries_is_more_than_halved(method: Method | None) -> None:
-    found = fit(made_up(), method, "m", seed=0).calibration
-    assert found.error_before > 0.3
-    assert found.error_after < found.error_before / 5
-    assert (found.model, found.queries, found.pairs) == ("m", 60, 1200)
+    fitted = fit(made_up(), method, "m", seed=0).calibration
+    assert fitted.error_before > 0.3
+    assert fitted.error_after < fitted.error_before / 5
+    assert (fitted.model, fitted.queries, fitted.pairs) == ("m", 60, 1200)
 
 
 def test_platt_finds_the_curve_that_made_the_data() -> None:
-    found = fit(made_up(400), "platt", "m", seed=0).calibration
-    assert isinstance(found, Platt)
-    assert (found.slope, found.intercept) == pytest.approx((0.5, -2), abs=0.1)
+    fitted = fit(made_up(400), "platt", "m", seed=0).calibration
+    assert isinstance(fitted, Platt)
+    assert (fitted.slope, fitted.intercept) == pytest.approx((0.5, -2), abs=0.1)
 
 
 def test_a_query_is_never_judged_by_a_fit_that_saw_it() -> None:
@@ -59,8 +59,8 @@ def test_a_query_is_never_judged_by_a_fit_that_saw_it() -> None:
     owners = np.repeat(np.arange(40), 2)
     labelled = Labelled(draw.normal(0, 1, 80), draw.random(80) < 0.5, owners)
     seen = fit_isotonic(labelled, IN_PASSING)
-    found = fit(labelled, "isotonic", "m", seed=0)
-    assert found.calibration.error_after > calibration_error(
+    fitted = fit(labelled, "isotonic", "m", seed=0)
+    assert fitted.calibration.error_after > calibration_error(
         apply(seen, labelled.logits), labelled.labels
     )
 
@@ -125,8 +125,8 @@ def test_a_curve_that_some_folds_cannot_bear_is_left_out() -> None:
 
 def test_pairs_without_a_score_are_left_out() -> None:
     judged = Judged("x", {"q": "q", "r": "r"}, {}, {"q": {"a": 1, "c": 0}, "r": {"a": 1}})
-    found = {"q": ["a", "b", "c"], "r": []}
-    labelled = collect(judged, found, {"q": Answer([1.5, UNSCORED, -1], 0.1)})
+    orders = {"q": ["a", "b", "c"], "r": []}
+    labelled = collect(judged, orders, {"q": Answer([1.5, UNSCORED, -1], 0.1)})
     assert labelled.logits.tolist() == [1.5, -1]
     assert labelled.labels.tolist() == [True, False]
     assert labelled.queries == 1
@@ -134,16 +134,16 @@ def test_pairs_without_a_score_are_left_out() -> None:
 
 def test_queries_that_ask_the_same_are_one_to_the_folds() -> None:
     judged = Judged("x", {"q": "Who?", "r": "why", "s": " who? "}, {}, {})
-    found = {query: ["a"] for query in judged.queries}
-    labelled = collect(judged, found, dict.fromkeys(found, Answer([1.5], 0.1)))
+    orders = {query: ["a"] for query in judged.queries}
+    labelled = collect(judged, orders, dict.fromkeys(orders, Answer([1.5], 0.1)))
     assert labelled.owners.tolist() == [0, 1, 0]
 
 
 def test_the_expected_calibration_error_is_the_mean_distance_of_said_and_so() -> None:
-    said = np.array([0.1, 0.1, 0.9, 0.9, 1.0])
-    so = np.array([False, False, True, False, True])
-    assert bins_of(said, so, 2) == [Bin(0.1, 0.0, 2), Bin(2.8 / 3, 2 / 3, 3)]
-    assert calibration_error(said, so, 2) == pytest.approx((0.2 + 0.8) / 5)
+    predicted = np.array([0.1, 0.1, 0.9, 0.9, 1.0])
+    observed = np.array([False, False, True, False, True])
+    assert bins_of(predicted, observed, 2) == [Bin(0.1, 0.0, 2), Bin(2.8 / 3, 2 / 3, 3)]
+    assert calibration_error(predicted, observed, 2) == pytest.approx((0.2 + 0.8) / 5)
 
 
 def test_the_picture_is_a_png() -> None:

@@ -25,7 +25,7 @@ def reference(grades: Mapping[str, int], order: Sequence[str]) -> dict[str, floa
     hits = [name in relevant for name in order]
     gains = [max(grades.get(name, 0), 0) for name in order[:K]]
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)[:K]
-    first = next((place for place, hit in enumerate(hits, 1) if hit), None)
+    first = next((rank for rank, hit in enumerate(hits, 1) if hit), None)
     return {
         "nDCG@10": discounted(gains) / discounted(ideal),
         "MRR@10": 1 / first if first is not None and first <= K else 0.0,
@@ -36,7 +36,7 @@ def reference(grades: Mapping[str, int], order: Sequence[str]) -> dict[str, floa
 
 
 def discounted(gains: Sequence[int]) -> float:
-    return sum(gain / math.log2(place + 1) for place, gain in enumerate(gains, 1))
+    return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))
 
 
 def made_up(queries: int, seed: int) -> tuple[Judged, dict[str, list[str]]]:
@@ -54,9 +54,9 @@ def made_up(queries: int, seed: int) -> tuple[Judged, dict[str, list[str]]]:
 def test_every_measure_of_every_query_equals_a_second_implementation() -> None:
     judged, orders = made_up(queries=80, seed=1)
     measured = measure(judged, orders, K)
-    for place, query in enumerate(measured.queries):
+    for index, query in enumerate(measured.queries):
         for name, value in reference(judged.grades[query], orders[query]).items():
-            assert measured.values[name][place] == pytest.approx(value, abs=1e-9), (query, name)
+            assert measured.values[name][index] == pytest.approx(value, abs=1e-9), (query, name)
 
 
 def test_a_query_without_candidates_counts_as_nothing_found() -> None:
@@ -76,16 +76,16 @@ async def test_eval_agrees_with_the_evaluator_of_sentence_transformers(handbook:
     grades = {query: dict.fromkeys(judged.relevant(query), 1) for query in judged.queries}
     judged = Judged("binary", judged.queries, judged.corpus, grades)
     every = list(judged.corpus)
-    found = {query: sorted({*judged.relevant(query), *every[::3]}) for query in judged.queries}
+    orders = {query: sorted({*judged.relevant(query), *every[::3]}) for query in judged.queries}
     async with open_model(load({}, device="cpu")) as served:
         scorer = LocalScorer(served.card.model, served.reranker)
-        answers = await score_all(scorer, judged, found)
-    ours = measure(judged, reorder(found, answers), K).means
+        answers = await score_all(scorer, judged, orders)
+    ours = measure(judged, reorder(orders, answers), K).means
     samples: list[dict[str, str | list[str]]] = [
         {
             "query": text,
             "positive": judged.texts(judged.relevant(query)),
-            "documents": judged.texts(found[query]),
+            "documents": judged.texts(orders[query]),
         }
         for query, text in judged.queries.items()
     ]

@@ -23,9 +23,9 @@ FOUND = {"q": ["a", "b", "c", "d"]}
 
 @pytest.fixture
 async def study(handbook: Judged, scorer: WordScorer) -> Study:
-    found = candidates(handbook, 20, "english", given=False)
-    answers = await score_all(scorer, handbook, found)
-    return compare(handbook, found, answers, model=scorer.name, k=10, initial_k=20, seed=0)
+    orders = candidates(handbook, 20, "english", own_ranks=False)
+    answers = await score_all(scorer, handbook, orders)
+    return compare(handbook, orders, answers, model=scorer.name, k=10, initial_k=20, seed=0)
 
 
 def test_the_best_score_comes_first_and_ties_stay_as_they_were() -> None:
@@ -43,7 +43,7 @@ def test_a_query_without_an_answer_keeps_its_order() -> None:
 async def test_every_query_with_candidates_is_asked_once(scorer: WordScorer) -> None:
     judged = Judged("two", {"q": "ab", "r": "b"}, {"a": "a", "b": "b"}, {})
     answers = await score_all(scorer, judged, {"q": ["a", "b"], "r": []}, concurrency=4)
-    assert scorer.asked == [("ab", 2)]
+    assert scorer.calls == [("ab", 2)]
     assert answers["q"].seconds >= 0
 
 
@@ -53,7 +53,7 @@ async def test_the_first_failure_is_told_as_it_is(handbook: Judged) -> None:
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await score_all(Broken(), handbook, candidates(handbook, 5, "english", given=False))
+        await score_all(Broken(), handbook, candidates(handbook, 5, "english", own_ranks=False))
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -76,8 +76,8 @@ async def test_moves_tell_where_each_relevant_document_went(handbook: Judged, st
         assert study.first[move.query][move.before - 1] == move.document
         assert study.reranked[move.query][move.after - 1] == move.document
         assert move.document in handbook.relevant(move.query)
-    found = as_json(study)["relevant_documents"]
-    assert found["up"] + found["same"] + found["down"] == found["found"] == len(study.moves)
+    counts = as_json(study)["relevant_documents"]
+    assert counts["up"] + counts["same"] + counts["down"] == counts["found"] == len(study.moves)
 
 
 async def test_the_queries_that_got_worse_can_be_read(handbook: Judged, study: Study) -> None:

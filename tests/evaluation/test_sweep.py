@@ -32,12 +32,12 @@ MODEL = "letters <1>"
 
 @pytest.fixture
 async def points(handbook: Judged, scorer: WordScorer) -> list[Point]:
-    found = candidates(handbook, 8, "english", given=False)
-    answers, _ = await measure_model(scorer, handbook, found, [4, 8], concurrency=1)
+    orders = candidates(handbook, 8, "english", own_ranks=False)
+    answers, _ = await measure_model(scorer, handbook, orders, [4, 8], concurrency=1)
     latencies = {4: Latency(5, 6, 7), 8: Latency(9, 10, 11)}
     return [
-        *first_points(handbook, found, [1, 3], seed=0),
-        *model_points(MODEL, handbook, found, answers, latencies, [1, 3], seed=0),
+        *first_points(handbook, orders, [1, 3], seed=0),
+        *model_points(MODEL, handbook, orders, answers, latencies, [1, 3], seed=0),
     ]
 
 
@@ -56,10 +56,10 @@ async def test_each_combination_is_measured(points: Sequence[Point]) -> None:
 async def test_the_largest_depth_is_asked_of_every_query_and_the_smaller_of_some(
     handbook: Judged, scorer: WordScorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.evaluation.sweep.TIMED", 5)
-    found = {query: list(handbook.corpus)[:8] for query in handbook.queries}
-    answers, latencies = await measure_model(scorer, handbook, found, [8, 2], concurrency=1)
-    assert [depth for _, depth in scorer.asked] == [2] * 5 + [8] * 44
+    monkeypatch.setattr("app.evaluation.sweep.TIMED_QUERIES", 5)
+    orders = {query: list(handbook.corpus)[:8] for query in handbook.queries}
+    answers, latencies = await measure_model(scorer, handbook, orders, [8, 2], concurrency=1)
+    assert [depth for _, depth in scorer.calls] == [2] * 5 + [8] * 44
     assert len(answers) == 44
     assert list(latencies) == [2, 8]
 
@@ -77,8 +77,8 @@ async def test_five_queries_are_too_few_to_call_a_cheaper_setting_worse(handbook
     best = {query: judged.relevant(query) for query in judged.queries}
     nothing: dict[str, list[str]] = {query: [] for query in judged.queries}
     first = make_point(judged, Setting(None, 0, 3), nothing, nothing, Latency(0, 0, 0), 0)
-    found = make_point(judged, Setting(MODEL, 5, 3), nothing, best, Latency(9, 9, 9), 0)
-    advice = advise([first, found], seed=0)
+    point = make_point(judged, Setting(MODEL, 5, 3), nothing, best, Latency(9, 9, 9), 0)
+    advice = advise([first, point], seed=0)
     assert "the first stage alone (nDCG@3 0.000) is not measurably worse" in advice
     assert advice.endswith("; 5 different queries are few, so measure again with more.")
 

@@ -12,7 +12,7 @@ from app.evaluation.data.judged import Judged
 from app.evaluation.first_stage import candidates
 from app.evaluation.problems import BadInput, NotMeasurable
 from app.evaluation.writing import new_folder, write_bytes
-from app.training.finetune.mining import POSITIVES, mine, split
+from app.training.finetune.mining import MAX_POSITIVES_PER_QUERY, mine, split
 from app.training.finetune.tuning import Recipe, Tuner, dataset
 
 FOUND = {"q": ["good", "near", "far", "wrong"]}
@@ -81,7 +81,7 @@ def test_what_the_model_puts_above_every_positive_is_left_out(judged: Judged) ->
 def test_a_query_with_many_positives_does_not_drown_the_others() -> None:
     corpus = {f"d{n}": f"text {n}" for n in range(30)}
     judged = Judged("j", {"q": "ask"}, corpus, {"q": {f"d{n}": 1 for n in range(20)}})
-    assert len(mine(judged, {"q": ["d25"]}, 3, seed=0)) == POSITIVES
+    assert len(mine(judged, {"q": ["d25"]}, 3, seed=0)) == MAX_POSITIVES_PER_QUERY
 
 
 def test_without_any_negative_there_is_nothing_to_learn(judged: Judged) -> None:
@@ -98,11 +98,11 @@ def test_the_positive_opens_each_group_and_takes_the_share(judged: Judged) -> No
 
 def tuned(model: Path, handbook: Judged, folder: Path) -> list[float]:
     parts = split(handbook.only(range(30)), 0.4, 0.1, seed=0)
-    found = candidates(handbook, 6, "english", given=False)
+    orders = candidates(handbook, 6, "english", own_ranks=False)
     recipe = Recipe(epochs=2, batch=4, rate=2e-2)
     tuner = Tuner(ModelSpec(str(model), device="cpu"), recipe)
-    groups = mine(parts.train, found, 3, 0, tuner.score)
-    return tuner.tune(groups, parts.validation, found, folder)
+    groups = mine(parts.train, orders, 3, 0, tuner.score)
+    return tuner.tune(groups, parts.validation, orders, folder)
 
 
 def test_the_result_is_served_and_the_best_of_its_checks_is_kept(

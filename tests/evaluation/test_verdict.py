@@ -22,7 +22,7 @@ def study(places: list[tuple[int, int]]) -> Study:
     """One query for each pair of places, where its only relevant document stood and stands."""
     names = [f"q{n}" for n in range(len(places))]
     corpus = {f"{name}.{n}": f"{name} {n}" for name in names for n in range(DEPTH)}
-    found = {name: [f"{name}.{n}" for n in range(DEPTH)] for name in names}
+    orders = {name: [f"{name}.{n}" for n in range(DEPTH)] for name in names}
     grades = {
         name: {f"{name}.{before}": 1} for name, (before, _) in zip(names, places, strict=True)
     }
@@ -31,14 +31,14 @@ def study(places: list[tuple[int, int]]) -> Study:
         for name, (before, after) in zip(names, places, strict=True)
     }
     judged = Judged("made", {name: name for name in names}, corpus, grades)
-    return compare(judged, found, answers, model="m", k=DEPTH, initial_k=DEPTH, seed=0)
+    return compare(judged, orders, answers, model="m", k=DEPTH, initial_k=DEPTH, seed=0)
 
 
 def moved(before: int, after: int) -> list[float]:
     """Scores that put the document from one place to the other, and keep the rest in order."""
-    order = [place for place in range(DEPTH) if place != before]
+    order = [index for index in range(DEPTH) if index != before]
     order.insert(after, before)
-    return [-float(order.index(place)) for place in range(DEPTH)]
+    return [-float(order.index(index)) for index in range(DEPTH)]
 
 
 def changed(
@@ -96,12 +96,12 @@ def test_fewer_than_six_queries_prove_nothing_however_they_agree() -> None:
 def test_fine_tuning_is_judged_with_the_same_caution() -> None:
     before, after = study([(4, 4)] * 2), study([(4, 0)] * 2)
     few = "; 2 different queries are few, so measure again with more."
-    told = tuned.as_json(before, after, [], seed=0)["verdict"]
-    assert told.startswith("Fine-tuning makes no measurable difference on made")
-    assert told.endswith(f"2 queries held out){few}")
-    told = tuned.as_json(study([(4, 4)] * 30), study([(4, 0)] * 30), [], seed=0)["verdict"]
-    assert told.startswith("Fine-tuning helps on made")
-    assert told.endswith("30 queries held out).")
+    verdict = tuned.as_json(before, after, [], seed=0)["verdict"]
+    assert verdict.startswith("Fine-tuning makes no measurable difference on made")
+    assert verdict.endswith(f"2 queries held out){few}")
+    verdict = tuned.as_json(study([(4, 4)] * 30), study([(4, 0)] * 30), [], seed=0)["verdict"]
+    assert verdict.startswith("Fine-tuning helps on made")
+    assert verdict.endswith("30 queries held out).")
 
 
 def test_a_question_that_was_asked_often_counts_once_for_chance() -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 from pydantic_core import from_json
 
-START_SECONDS = 300  # the first start of all converts the model and holds the contest
+# The first start of all converts the model and measures each backend.
+START_SECONDS = 300
 SERVE = (sys.executable, "-m", "app.cli", "serve")
 STOP_SECONDS = ANSWER_SECONDS = 60
 

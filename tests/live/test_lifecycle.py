@@ -72,7 +72,7 @@ def test_an_idle_service_stops_at_once(how: signal.Signals) -> None:
 HANGS = """
 import sys, threading
 from app.cli import main
-from app.engines import torch_engine
+from app.engines.torch import engine as torch_engine
 score = torch_engine.TorchEngine.score
 def hang(self, batch):
     if len(batch) == 13:  # not while it is loaded
@@ -103,7 +103,7 @@ def test_a_service_whose_engine_hangs_ends_in_time_with_exit_code_70(tmp_path: P
     [
         (("--model", "/nowhere/model"), "model folder /nowhere/model does not exist"),
         (("--model", "no/such-model", "--offline", "true"), "model no/such-model was not found in"),
-        (("--device", "mps"), "device mps is not available on this machine, which has: cpu"),
+        (("--device", "mps"), "device mps is not available on this machine; available: cpu"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_one_sentence_and_exit_code_1(

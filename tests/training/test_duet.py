@@ -6,8 +6,8 @@ from sentence_transformers import CrossEncoder
 from torch.nn import functional as fn
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from app.engines.evidence import FEATURES, Parts
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import FEATURES, Parts
 from tests.training import tiny
 
 QUERY, TEXT = "the river runs", "a boat sails slow and deep through ten lands"
@@ -62,8 +62,8 @@ def test_with_its_gates_shut_it_is_the_bi_encoder(
     duet: tuple[Duet, PreTrainedTokenizerFast], bert: BertModel
 ) -> None:
     model, tokenizer = duet
-    found = evidence(model, tokens(tokenizer, *PAIRS))["cosine"]
-    for (query, text), cosine in zip(PAIRS, found, strict=True):
+    cosines = evidence(model, tokens(tokenizer, *PAIRS))["cosine"]
+    for (query, text), cosine in zip(PAIRS, cosines, strict=True):
         wanted = fn.cosine_similarity(embed(bert, tokenizer, query), embed(bert, tokenizer, text))
         assert cosine.item() == pytest.approx(wanted.item(), abs=1e-5)
 
@@ -115,10 +115,10 @@ def test_shared_words_and_phrases_speak_for_a_document(
 ) -> None:
     model, tokenizer = duet
     texts = ["the river runs deep", "runs the river deep", "a boat sails slow"]
-    found = evidence(model, tokens(tokenizer, *[(QUERY, text) for text in texts]))
-    assert found["stems"][0] == pytest.approx(found["stems"][1].item(), abs=1e-6)
-    assert found["stems"][1] > found["stems"][2] + 0.2
-    assert found["phrases"][0] > found["phrases"][1] > found["phrases"][2] == 0
+    features = evidence(model, tokens(tokenizer, *[(QUERY, text) for text in texts]))
+    assert features["stems"][0] == pytest.approx(features["stems"][1].item(), abs=1e-6)
+    assert features["stems"][1] > features["stems"][2] + 0.2
+    assert features["phrases"][0] > features["phrases"][1] > features["phrases"][2] == 0
 
 
 def test_nothing_to_read_is_a_score_like_any_other(
@@ -162,5 +162,5 @@ def test_a_traced_model_takes_other_lengths_and_sizes(
     with torch.no_grad():
         inputs = tuple(first[name] for name in names)
         traced = torch.jit.trace(Plain(), inputs, check_trace=False)  # type: ignore[no-untyped-call]
-        found = traced(*(other[name] for name in names))
-        assert torch.allclose(found, model(**other).logits, atol=1e-5)
+        logits = traced(*(other[name] for name in names))
+        assert torch.allclose(logits, model(**other).logits, atol=1e-5)

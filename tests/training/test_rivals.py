@@ -26,7 +26,7 @@ def test_windows_overlap_and_cover_a_text(words: int) -> None:
     pieces = windows(text)
     assert list(dict.fromkeys(word for piece in pieces for word in piece.split())) == text.split()
     assert all(len(piece.split()) <= 160 for piece in pieces)
-    assert all(one.split()[-1] in other.split() for one, other in pairwise(pieces))
+    assert all(first.split()[-1] in second.split() for first, second in pairwise(pieces))
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:

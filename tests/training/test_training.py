@@ -96,8 +96,8 @@ def test_the_scale_makes_probabilities_and_keeps_the_order(tmp_path: Path) -> No
     after, _ = judge(model, tokenizer, rows)
     assert torch.equal(after.argsort(1), before.argsort(1))
     mass = torch.where(torch.arange(after.shape[1]) > 0, 1.0, there.sum(1, keepdim=True) - 1)
-    said = (after.sigmoid() * there * mass).sum() / (there * mass).sum()
-    assert said == pytest.approx(0.5, abs=0.01)
+    average = (after.sigmoid() * there * mass).sum() / (there * mass).sum()
+    assert average == pytest.approx(0.5, abs=0.01)
 
 
 def test_what_was_trained_is_kept_part_of_the_way_if_it_helps_elsewhere(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def start(folder: Path) -> tuple[Duet, PreTrainedTokenizerFast]:
 def source(name: str = "rivers", queries: int = 12) -> Source:
     rng = np.random.default_rng(0)
     passages = [" ".join(rng.choice(WORDS, 8)) for _ in range(40)]
-    asked = [" ".join(passages[number].split()[:3]) + f" {number}" for number in range(queries)]
+    questions = [" ".join(passages[number].split()[:3]) + f" {number}" for number in range(queries)]
     candidates = np.stack([rng.permutation(np.arange(queries, 40))[:20] for _ in range(queries)])
-    return Source(name, passages, asked, [[n] for n in range(queries)], candidates.astype(np.int32))
+    return Source(
+        name, passages, questions, [[n] for n in range(queries)], candidates.astype(np.int32)
+    )

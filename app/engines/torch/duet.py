@@ -1,9 +1,9 @@
-"""A cross-encoder that starts out as a bi-encoder and a lexical ranker, and learns to be more.
+"""A cross-encoder that starts as a bi-encoder and a lexical ranker, and learns more from there.
 
 Query and document share one sequence, `[CLS] query [SEP] [CLS] document [SEP]`; `token_type_ids`
-tell the parts, and positions restart at the second. Gates (a bias per head, one each way) hold
-attention across the parts back: shut, the two parts are encoded as all-MiniLM-L6-v2 would encode
-them apart.
+distinguish the parts, and positions restart at the second. Gates (a bias per head, one each way)
+limit attention across the parts: shut, the two parts are encoded as all-MiniLM-L6-v2 would encode
+them separately.
 
 Importing this module teaches `transformers`' Auto classes, and so `sentence_transformers`, to
 load such a model from its folder.
@@ -23,10 +23,11 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from app.engines.evidence import FEATURES, Evidence, Parts
+from app.engines.torch.evidence import FEATURES, Evidence, Parts
 
 SHUT = -1e4
-Halfway = tuple[Tensor, Tensor]  # words as embedded, and the last states
+# Words as embedded, and the last states.
+Halfway = tuple[Tensor, Tensor]
 
 
 class DuetConfig(BertConfig):  # type: ignore[no-untyped-call]
@@ -44,18 +45,19 @@ class Sides:
     needs no mask of length by length.
     """
 
-    width = 8  # three in use; the rest keeps fused kernels aligned
+    # Three are in use; the rest keeps fused kernels aligned.
+    width = 8
 
     def __init__(self, parts: Parts) -> None:
         self.query, self.document = parts.query[:, None, :], parts.document[:, None, :]
         self.padding = 1 - parts.any[:, None, :]
 
-    def asking(self, gates: Tensor) -> Tensor:
+    def for_queries(self, gates: Tensor) -> Tensor:
         out, back = gates
         rows = [self.query * out, self.document * back, torch.ones_like(self.query * out)]
         return fn.pad(torch.stack(rows, -1), (0, self.width - len(rows)))
 
-    def asked(self, heads: int) -> Tensor:
+    def for_keys(self, heads: int) -> Tensor:
         rows = torch.stack([self.document, self.query, self.padding * SHUT], -1)
         return fn.pad(rows, (0, self.width - 3)).expand(-1, heads, -1, -1)
 
@@ -82,8 +84,8 @@ class Layer(nn.Module):
     def attend(self, states: Tensor, gates: Tensor, sides: Sides) -> Tensor:
         query, key, value = (self.split(p(states)) for p in (self.query, self.key, self.value))
         scale = key.shape[-1] ** -0.5
-        query = torch.cat([query, sides.asking(gates).to(query.dtype)], -1)
-        key = torch.cat([key * scale, sides.asked(self.heads).to(key.dtype)], -1)
+        query = torch.cat([query, sides.for_queries(gates).to(query.dtype)], -1)
+        key = torch.cat([key * scale, sides.for_keys(self.heads).to(key.dtype)], -1)
         if self.training or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             # On a CPU under autocast these products train twice as fast as the fused kernel,
             # and a converter fuses them in its own way.
@@ -102,7 +104,7 @@ class Layer(nn.Module):
 
 
 class Head(nn.Module):
-    """Evidence in, logit out: a line through it, and what `[CLS]` has learned to say."""
+    """Evidence in, logit out: a linear function of it, plus what `[CLS]` has learned to add."""
 
     def __init__(self, config: DuetConfig) -> None:
         super().__init__()
@@ -113,8 +115,8 @@ class Head(nn.Module):
 
     def forward(self, evidence: Tensor, joint: Tensor) -> Tensor:
         with torch.autocast(evidence.device.type, enabled=False):
-            known = (evidence - self.shift.float()) * self.scale.float()
-            score = fn.linear(known, self.line.weight.float(), self.line.bias.float())
+            scaled = (evidence - self.shift.float()) * self.scale.float()
+            score = fn.linear(scaled, self.line.weight.float(), self.line.bias.float())
             return score + fn.linear(joint.float(), self.joint.weight.float())
 
 
@@ -149,14 +151,14 @@ class Duet(PreTrainedModel):  # type: ignore[no-untyped-call]
             nn.init.zeros_(module.joint.weight)
 
     def encode(self, words: Tensor, parts: Parts, below: Sequence[Tensor] = ()) -> list[Tensor]:
-        """The states after each layer; `below` are those already known."""
-        seen, sides = list(below), Sides(parts)
-        if not seen:
+        """The states after each layer; `below` are those of the first ones, already computed."""
+        after, sides = list(below), Sides(parts)
+        if not after:
             states = self.norm(words + self.position(parts.positions))
-        for number in range(len(seen), len(self.layers)):
-            states = self.layers[number](seen[-1] if seen else states, self.gates[number], sides)
-            seen.append(states)
-        return seen
+        for number in range(len(after), len(self.layers)):
+            states = self.layers[number](after[-1] if after else states, self.gates[number], sides)
+            after.append(states)
+        return after
 
     def weigh(self, ids: Tensor, words: Tensor, states: Sequence[Tensor], parts: Parts) -> Tensor:
         evidence: Tensor = self.evidence(ids, words, states[-1], parts)

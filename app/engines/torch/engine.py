@@ -12,24 +12,30 @@ from app.engines import OutOfMemory, Pair
 from app.engines.layout import Layout
 from app.engines.slices import Slicing
 
-OUT_OF_MEMORY = (
+OUT_OF_MEMORY_TEXTS = (
     "not enough memory",
     "out of memory",
     "can't allocate memory",
     "cannot allocate memory",
 )
-SLICING = {
+SLICING_BY_DEVICE = {
     "cpu": Slicing(tokens=2_048, waste=64),
     "mps": Slicing(tokens=8_192, waste=1_024),
     "cuda": Slicing(tokens=32_768, waste=4_096),
 }
 
 
+def can_bfloat16() -> bool:
+    """Whether this CPU computes in it, and not only converts it."""
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(
-        phrase in str(error).lower() for phrase in OUT_OF_MEMORY
+        phrase in str(error).lower() for phrase in OUT_OF_MEMORY_TEXTS
     )
 
 
@@ -42,16 +48,16 @@ class TorchEngine:
         self.constants = self._constant_features()
         self.device = str(model.device)
         self.dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-        self.slicing = slicing or SLICING[model.device.type]
+        self.slicing = slicing or SLICING_BY_DEVICE[model.device.type]
 
     def score(self, batch: Sequence[Pair]) -> list[float]:
         logits = [0.0] * len(batch)
         try:
             with torch.inference_mode():
-                for places in self.slicing.cut(batch):
-                    scores = self._score([batch[place] for place in places])
-                    for place, score in zip(places, scores, strict=True):
-                        logits[place] = score
+                for indexes in self.slicing.cut(batch):
+                    scores = self._score([batch[index] for index in indexes])
+                    for index, score in zip(indexes, scores, strict=True):
+                        logits[index] = score
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -73,7 +79,7 @@ class TorchEngine:
         return int(torch.cuda.memory_reserved(self.model.device))
 
     def _constant_features(self) -> dict[str, Any]:
-        """What `preprocess` says beside tensors: the modality, and which logits to keep."""
+        """What `preprocess` returns beside tensors: the modality, and which logits to keep."""
         features = self.model.preprocess([("a", "b")])
         return {name: value for name, value in features.items() if not torch.is_tensor(value)}
 

@@ -71,8 +71,8 @@ def read_pools(path: Path, corpus: dict[str, str]) -> dict[str, list[str]]:
     """What may be ranked for each query, in no order."""
     pools: dict[str, list[str]] = {}
     for row in read_rows(path):
-        pool = [str(one) for one in row.items("candidates")]
-        if missing := [one for one in pool if one not in corpus]:
+        pool = [str(document) for document in row.items("candidates")]
+        if missing := [document for document in pool if document not in corpus]:
             raise row.bad(f"document {missing[0]} is not in the corpus")
         pools[row.label("_id")] = pool
     return pools

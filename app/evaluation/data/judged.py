@@ -9,7 +9,8 @@ import numpy as np
 
 from app.evaluation.problems import NotMeasurable
 
-Orders = Mapping[str, Sequence[str]]  # query id to document ids, best first
+# Query id to document ids, best first.
+Orders = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,25 +18,27 @@ class Judged:
     name: str
     queries: Mapping[str, str]
     corpus: Mapping[str, str]
-    grades: Mapping[str, Mapping[str, int]]  # 0 and below: judged, and not relevant
-    pools: Orders = field(default_factory=dict)  # the candidates that came with the data
-    ranked: bool = False  # the pools are in the order of the user's own first stage
+    # 0 and below: judged, and not relevant.
+    grades: Mapping[str, Mapping[str, int]]
+    # The candidates that came with the data, `ranked` if the user's own first stage ordered them.
+    pools: Orders = field(default_factory=dict)
+    ranked: bool = False
 
     def relevant(self, query: str) -> list[str]:
-        return [one for one, grade in self.grades.get(query, {}).items() if grade > 0]
+        return [document for document, grade in self.grades.get(query, {}).items() if grade > 0]
 
     def present(self, query: str) -> list[str]:
         """The relevant documents whose texts are in the data."""
-        return [one for one in self.relevant(query) if one in self.corpus]
+        return [document for document in self.relevant(query) if document in self.corpus]
 
     def texts(self, documents: Sequence[str]) -> list[str]:
-        return [self.corpus[one] for one in documents]
+        return [self.corpus[document] for document in documents]
 
     def alike(self) -> list[int]:
-        """For each query a number, from 0; those that ask the same share one."""
+        """For each query a number, from 0; queries with the same text share it."""
         numbers: dict[str, int] = {}
-        asked = (" ".join(text.casefold().split()) for text in self.queries.values())
-        return [numbers.setdefault(text, len(numbers)) for text in asked]
+        questions = (" ".join(text.casefold().split()) for text in self.queries.values())
+        return [numbers.setdefault(text, len(numbers)) for text in questions]
 
     def measurable(self) -> Judged:
         """Only the queries for which something is relevant; the others say nothing."""
@@ -52,9 +55,9 @@ class Judged:
 
     def only(self, places: Sequence[int]) -> Judged:
         names = list(self.queries)
-        kept = {names[place]: self.queries[names[place]] for place in places}
+        kept = {names[number]: self.queries[names[number]] for number in places}
         return replace(self, queries=kept)
 
 
 def permuted(count: int, seed: int) -> list[int]:
-    return [int(one) for one in np.random.default_rng(seed).permutation(count)]
+    return [int(number) for number in np.random.default_rng(seed).permutation(count)]

@@ -24,7 +24,7 @@ def read_lists(path: Path) -> Judged:
         if name in queries:
             raise row.bad(f"query id {name} occurs twice")
         queries[name] = row.text("query")
-        pool = [read_document(row, place, corpus) for place in range(len(row.items("documents")))]
+        pool = [read_document(row, index, corpus) for index in range(len(row.items("documents")))]
         if len(set(pool)) < len(pool):
             raise row.bad("a document id occurs twice in documents")
         pools[name], grades[name] = pool, read_relevant(row, pool)
@@ -58,16 +58,16 @@ def last_verdicts(path: Path) -> Iterator[Row]:
     yield from verdicts.values()
 
 
-def read_document(row: Row, place: int, corpus: dict[str, str]) -> str:
+def read_document(row: Row, index: int, corpus: dict[str, str]) -> str:
     """Its id, or a made-up one for a plain text; the text goes into the corpus."""
-    given = row.fields["documents"][place]
-    if isinstance(given, dict):
-        one = Row(row.path, row.line, given)
-        name, text = one.label("id"), one.text("text")
-    elif isinstance(given, str) and given.strip():
-        name, text = f"{row.line}#{place}", given
+    document = row.fields["documents"][index]
+    if isinstance(document, dict):
+        fields = Row(row.path, row.line, document)
+        name, text = fields.label("id"), fields.text("text")
+    elif isinstance(document, str) and document.strip():
+        name, text = f"{row.line}#{index}", document
     else:
-        raise row.bad(f"documents[{place}] must be a text, or an object with id and text")
+        raise row.bad(f"documents[{index}] must be a text, or an object with id and text")
     if corpus.setdefault(name, text) != text:
         raise row.bad(f"document {name} has another text than on an earlier line")
     return name
@@ -78,22 +78,22 @@ def read_relevant(row: Row, pool: Sequence[str]) -> dict[str, int]:
 
     Numbers are ids where documents have ids, and places where they are plain texts.
     """
-    given = row.fields.get("relevant")
-    if isinstance(given, Mapping):
-        if bad := [one for one, grade in given.items() if type(grade) is not int]:
+    relevant = row.fields.get("relevant")
+    if isinstance(relevant, Mapping):
+        if bad := [reference for reference, grade in relevant.items() if type(grade) is not int]:
             raise row.bad(f"relevant: the grade of {bad[0]} is not a whole number")
-        return {str(one): grade for one, grade in given.items()}
-    if not isinstance(given, list):
+        return {str(reference): grade for reference, grade in relevant.items()}
+    if not isinstance(relevant, list):
         raise row.bad("relevant must be a list of ids or places, or ids with grades")
-    return {read_reference(row, one, pool): 1 for one in given}
+    return {read_reference(row, reference, pool): 1 for reference in relevant}
 
 
-def read_reference(row: Row, one: Any, pool: Sequence[str]) -> str:
+def read_reference(row: Row, reference: Any, pool: Sequence[str]) -> str:
     plain = not isinstance(row.fields["documents"][0], dict) if pool else False
     if plain:
-        if type(one) is not int or not 0 <= one < len(pool):
-            raise row.bad(f"relevant: {one!r} is not a place in documents, counted from 0")
-        return pool[one]
-    if isinstance(one, bool) or not isinstance(one, str | int):
-        raise row.bad(f"relevant: {one!r} is not an id")
-    return str(one)
+        if type(reference) is not int or not 0 <= reference < len(pool):
+            raise row.bad(f"relevant: {reference!r} is not a place in documents, counted from 0")
+        return pool[reference]
+    if isinstance(reference, bool) or not isinstance(reference, str | int):
+        raise row.bad(f"relevant: {reference!r} is not an id")
+    return str(reference)

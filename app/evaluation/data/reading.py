@@ -54,10 +54,10 @@ def find(folder: Path, *names: str) -> Path | None:
 
 
 def require(folder: Path, *names: str) -> Path:
-    found = find(folder, *names)
-    if found is None:
+    path = find(folder, *names)
+    if path is None:
         raise BadInput(folder, None, f"there is no {' or '.join(names)} (or .xz, or .gz) in it")
-    return found
+    return path
 
 
 def read_lines(path: Path, *, torn: bool = False) -> Iterator[tuple[int, str]]:

@@ -12,7 +12,8 @@ from app.evaluation.measures.measures import Values
 ROUNDS = 10_000
 AT_ONCE = 250
 LEVEL = 95
-FEWEST = 6  # of fewer, all that gain may be luck: a fair coin falls alike five times in 16
+# With fewer, a gain in all of them may be luck: in 1 of 16 cases, 5 coins fall alike.
+MIN_QUESTIONS = 6
 
 
 class Difference(NamedTuple):
@@ -21,11 +22,12 @@ class Difference(NamedTuple):
     mean: float
     low: float
     high: float
-    questions: int  # each counts once for chance, however often it was asked
+    # Different queries: each counts once for chance, however often it occurs.
+    questions: int
 
     @property
     def certain(self) -> bool:
-        return self.questions >= FEWEST and (self.low > 0 or self.high < 0)
+        return self.questions >= MIN_QUESTIONS and (self.low > 0 or self.high < 0)
 
 
 def difference(

@@ -20,7 +20,8 @@ class Measured:
     """Each measure's value for each query, in the order of the queries."""
 
     queries: Sequence[str]
-    alike: Sequence[int]  # a number for each query; those that ask the same share one
+    # A number for each query; queries with the same text share it.
+    alike: Sequence[int]
     values: Mapping[str, Values]
 
     def mean(self, name: str) -> float:
@@ -44,17 +45,17 @@ def measure_names(k: int) -> dict[str, ir_measures.Measure]:
 def measure(judged: Judged, orders: Orders, k: int) -> Measured:
     """A query without candidates counts, as 0."""
     queries = list(judged.queries)
-    places = {query: place for place, query in enumerate(queries)}
+    places = {query: index for index, query in enumerate(queries)}
     measures = measure_names(k)
     labels = {measure: name for name, measure in measures.items()}
     values = {name: np.zeros(len(queries)) for name in measures}
     grades = {query: dict(judged.grades[query]) for query in queries}
     run = {query: descending(orders[query]) for query in queries if orders[query]}
-    for one in ir_measures.iter_calc(list(labels), grades, run):
-        values[labels[one.measure]][places[one.query_id]] = one.value
+    for result in ir_measures.iter_calc(list(labels), grades, run):
+        values[labels[result.measure]][places[result.query_id]] = result.value
     return Measured(queries, judged.alike(), values)
 
 
 def descending(order: Sequence[str]) -> dict[str, float]:
     """Scores without ties, so that no library breaks them in its own way."""
-    return {name: float(len(order) - place) for place, name in enumerate(order)}
+    return {name: float(len(order) - index) for index, name in enumerate(order)}

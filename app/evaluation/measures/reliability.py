@@ -15,28 +15,30 @@ Labels = NDArray[np.bool_]
 
 
 class Bin(NamedTuple):
-    said: float  # the mean probability
-    so: float  # the share that is relevant
+    """The mean probability, the share that is relevant, and how many pairs they are of."""
+
+    predicted: float
+    observed: float
     pairs: int
 
 
 def bins_of(probabilities: Values, labels: Labels, bins: int = BINS) -> list[Bin]:
     """Bins of equal width, the empty ones too."""
-    places = np.minimum((probabilities * bins).astype(int), bins - 1)
-    found = []
-    for place in range(bins):
-        inside = places == place
+    indexes = np.minimum((probabilities * bins).astype(int), bins - 1)
+    counted = []
+    for index in range(bins):
+        inside = indexes == index
         pairs = int(inside.sum())
-        said = float(probabilities[inside].mean()) if pairs else 0.0
-        so = float(labels[inside].mean()) if pairs else 0.0
-        found.append(Bin(said, so, pairs))
-    return found
+        predicted = float(probabilities[inside].mean()) if pairs else 0.0
+        observed = float(labels[inside].mean()) if pairs else 0.0
+        counted.append(Bin(predicted, observed, pairs))
+    return counted
 
 
 def calibration_error(probabilities: Values, labels: Labels, bins: int = BINS) -> float:
     """The expected calibration error: how far off a probability is, averaged over pairs."""
-    found = bins_of(probabilities, labels, bins)
-    return sum(abs(one.said - one.so) * one.pairs for one in found) / len(labels)
+    counted = bins_of(probabilities, labels, bins)
+    return sum(abs(bin_.predicted - bin_.observed) * bin_.pairs for bin_ in counted) / len(labels)
 
 
 def brier(probabilities: Values, labels: Labels) -> float:

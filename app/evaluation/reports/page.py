@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 
-from app.evaluation.reports.table import HEADINGS, TEXTS, cells
+from app.evaluation.reports.table import HEADINGS, LEFT_ALIGNED_COLUMNS, cells
 from app.evaluation.sweep import Point
 
 STYLE = """
@@ -44,7 +44,7 @@ def table(points: Sequence[Point]) -> str:
 def row(tag: str, texts: Sequence[str]) -> str:
     marked = "".join(
         f'<{tag} class="text">{escape(text)}</{tag}>'
-        if column in TEXTS
+        if column in LEFT_ALIGNED_COLUMNS
         else f"<{tag}>{escape(text)}</{tag}>"
         for column, text in enumerate(texts)
     )

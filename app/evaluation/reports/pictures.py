@@ -62,15 +62,15 @@ def draw_panel(panel: Axes, points: Sequence[Point]) -> None:
 
 
 def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> bytes:
-    """What was said against what was so; below, how many pairs were told each probability."""
+    """Predicted against observed shares; below, how many pairs have each probability."""
     figure = Figure(figsize=(6.0, 6.4), dpi=DOTS_PER_INCH, layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     above.plot([0, 1], [0, 1], color="gray", linestyle="--", label="perfect")
     for label, bins in curves.items():
-        shown = [one for one in bins if one.pairs]
-        said, so = [one.said for one in shown], [one.so for one in shown]
-        above.plot(said, so, marker="o", label=label)
-        below.step(said, [one.pairs for one in shown], where="mid", label=label)
+        shown = [bin_ for bin_ in bins if bin_.pairs]
+        predicted, observed = [bin_.predicted for bin_ in shown], [bin_.observed for bin_ in shown]
+        above.plot(predicted, observed, marker="o", label=label)
+        below.step(predicted, [bin_.pairs for bin_ in shown], where="mid", label=label)
     above.set_ylabel("share that is relevant")
     above.grid(alpha=0.3)
     above.legend()

@@ -91,12 +91,12 @@ def per_query(study: Study) -> dict[str, dict[str, dict[str, float]]]:
     return {
         query: {
             name: {
-                "before": float(study.before.values[name][place]),
-                "after": float(study.after.values[name][place]),
+                "before": float(study.before.values[name][index]),
+                "after": float(study.after.values[name][index]),
             }
             for name in study.before.values
         }
-        for place, query in enumerate(study.before.queries)
+        for index, query in enumerate(study.before.queries)
     }
 
 
@@ -108,8 +108,8 @@ def ranks(moves: Sequence[Move]) -> str:
 
 def trec(orders: Orders, tag: str) -> str:
     rows = [
-        f"{query} Q0 {document} {place} {len(order) - place + 1} {tag}"
+        f"{query} Q0 {document} {rank} {len(order) - rank + 1} {tag}"
         for query, order in orders.items()
-        for place, document in enumerate(order, 1)
+        for rank, document in enumerate(order, 1)
     ]
     return "\n".join(rows) + "\n"

@@ -21,7 +21,7 @@ HEADINGS = (
     "p95 ms",
 )
 NONE = "-"
-TEXTS = (1, 5)  # columns that are aligned to the left
+LEFT_ALIGNED_COLUMNS = (1, 5)
 
 
 def cells(point: Point) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def as_text(points: Sequence[Point]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column in TEXTS else cell.rjust(width)
+            cell.ljust(width) if column in LEFT_ALIGNED_COLUMNS else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

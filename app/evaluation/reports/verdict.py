@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.evaluation.measures.bootstrap import Difference
 from app.evaluation.study import Study
 
-FEW = 30  # questions
+FEW_QUESTIONS = 30
 
 
 def verdict(study: Study) -> str:
@@ -29,11 +29,11 @@ def opening(study: Study) -> str:
 
 def few(change: Difference) -> str:
     """A sentence's end where there is little to go by."""
-    if change.questions >= FEW:
+    if change.questions >= FEW_QUESTIONS:
         return ""
     count = change.questions
-    asked = "1 different query is" if count == 1 else f"{count} different queries are"
-    return f"; {asked} few, so measure again with more"
+    subject = "1 different query is" if count == 1 else f"{count} different queries are"
+    return f"; {subject} few, so measure again with more"
 
 
 def counted(queries: int) -> str:

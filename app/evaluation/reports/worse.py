@@ -5,24 +5,24 @@ from __future__ import annotations
 from app.evaluation.data.judged import Judged
 from app.evaluation.study import Study
 
-SHOWN = 100  # those that lost most
+MAX_QUERIES_SHOWN = 100
 EXCERPT = 300
 
 
 def worse(judged: Judged, study: Study) -> str:
     losers = study.worse
     lines = [f"# {len(losers)} of {study.queries} queries got worse by {study.main}", ""]
-    if len(losers) > SHOWN:
-        lines += [f"The {SHOWN} that lost most:", ""]
-    for query in losers[:SHOWN]:
+    if len(losers) > MAX_QUERIES_SHOWN:
+        lines += [f"The {MAX_QUERIES_SHOWN} that lost most:", ""]
+    for query in losers[:MAX_QUERIES_SHOWN]:
         lines += section(judged, study, query)
     return "\n".join(lines)
 
 
 def section(judged: Judged, study: Study, query: str) -> list[str]:
     """What was relevant, where it went, and what came first instead."""
-    place = study.before.queries.index(query)
-    before, after = (side.values[study.main][place] for side in (study.before, study.after))
+    index = study.before.queries.index(query)
+    before, after = (side.values[study.main][index] for side in (study.before, study.after))
     lines = [f"## {judged.queries[query]}", "", f"{query}: {before:.3f} → {after:.3f}", ""]
     lines += [
         f"- relevant, rank {move.before} → {move.after}: {excerpt(judged, move.document)}"

@@ -36,9 +36,9 @@ def official_base() -> Path:
 
 
 def check_base(base: Path) -> None:
-    found = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
-    if found != BASE_SHA256:
-        raise SystemExit(f"{base} is not the official all-MiniLM-L6-v2: its sha256 is {found}")
+    digest = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
+    if digest != BASE_SHA256:
+        raise SystemExit(f"{base} is not the official all-MiniLM-L6-v2: its sha256 is {digest}")
 
 
 def load(folder: Path) -> tuple[Duet, PreTrainedTokenizerFast]:
@@ -92,19 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name in ("steps", "stop", "groups", "together", "frozen", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Recipe, name))
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = replace(
         Recipe(),
-        steps=given.steps,
-        stop=given.stop,
-        groups=given.groups,
-        together=given.together,
-        frozen=given.frozen,
-        seed=given.seed,
+        steps=options.steps,
+        stop=options.stop,
+        groups=options.groups,
+        together=options.together,
+        frozen=options.frozen,
+        seed=options.seed,
     )
-    sources = load_sources(given.data, given.cache or given.out / "cache")
-    make(given.base or official_base(), sources, recipe, given.out, given.device)
+    sources = load_sources(options.data, options.cache or options.out / "cache")
+    make(options.base or official_base(), sources, recipe, options.out, options.device)
 
 
 if __name__ == "__main__":

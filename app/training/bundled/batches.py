@@ -19,12 +19,12 @@ class Group:
 
 def draw_group(source: Source, recipe: Recipe, rng: np.random.Generator) -> Group | None:
     query = int(rng.integers(recipe.trainable(len(source.queries))))
-    found = source.candidates[query]
-    found = found[found >= 0]
-    if len(found) < recipe.negatives:
+    numbers = source.candidates[query]
+    numbers = numbers[numbers >= 0]
+    if len(numbers) < recipe.negatives:
         return None
-    near = 1 / np.sqrt(np.arange(len(found)) + 3)
-    chosen = rng.choice(found, recipe.negatives, replace=False, p=near / near.sum())
+    near = 1 / np.sqrt(np.arange(len(numbers)) + 3)
+    chosen = rng.choice(numbers, recipe.negatives, replace=False, p=near / near.sum())
     positive = int(rng.choice(source.positives[query]))
     texts = [source.passages[number] for number in (positive, *chosen)]
     return Group(source.queries[query], texts)

@@ -27,7 +27,7 @@ import numpy as np
 APP = Path(__file__).resolve().parents[2]
 LIMIT = 64 * 1024**2
 PART = 16 * 1024**2
-DEPTH = 30  # candidates a query that travel along
+CANDIDATES_PER_QUERY = 30
 SUMS = "SHA256SUMS"
 
 
@@ -45,7 +45,7 @@ def add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def shrink(path: Path) -> bytes:
     """Candidates, fewer and packed."""
-    numbers = np.load(path)[:, :DEPTH].astype(np.int16)
+    numbers = np.load(path)[:, :CANDIDATES_PER_QUERY].astype(np.int16)
     packed = io.BytesIO()
     np.save(packed, numbers)
     return lzma.compress(packed.getvalue(), preset=9)
@@ -102,13 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         verbs.add_parser(verb).add_argument("folder", type=Path)
     for parsing in verbs.choices.values():
         parsing.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args(arguments)
-    if given.verb == "pack":
-        pack(given.data, given.cache, given.model, given.out)
-    elif given.verb == "split":
-        split(given.folder, given.out)
+    options = parser.parse_args(arguments)
+    if options.verb == "pack":
+        pack(options.data, options.cache, options.model, options.out)
+    elif options.verb == "split":
+        split(options.folder, options.out)
     else:
-        join(given.folder, given.out)
+        join(options.folder, options.out)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ def read_source(folder: Path, name: str) -> tuple[list[str], list[str], list[lis
     passages = Passages()
     gold: dict[str, list[int]] = {}
     for row in read_lines(folder / f"{name}.jsonl.xz"):
-        found = gold.setdefault(row["query"], [])
-        found.extend(n for n in map(passages.add, row["positives"]) if n not in found)
+        positives = gold.setdefault(row["query"], [])
+        positives.extend(n for n in map(passages.add, row["positives"]) if n not in positives)
         for text in row["negatives"]:
             passages.add(text)
     distractors = folder / "distractors" / f"{name}.jsonl.xz"
@@ -75,9 +75,9 @@ def mine(
     )
     tokens = bm25s.tokenize(queries, stopwords="en", stemmer=stemmer, show_progress=False)
     reach = min(depth + 20, len(passages))
-    found, _ = index.retrieve(tokens, k=reach, show_progress=False)
+    best, _ = index.retrieve(tokens, k=reach, show_progress=False)
     rows = np.full((len(queries), depth), -1, dtype=np.int32)
-    for row, hits, gold in zip(rows, found, positives, strict=True):
+    for row, hits, gold in zip(rows, best, positives, strict=True):
         starts = {passages[n][:120] for n in gold}
         kept = [n for n in hits if n not in gold and passages[n][:120] not in starts][:depth]
         row[: len(kept)] = kept
@@ -91,12 +91,12 @@ def load_source(
     order = np.random.default_rng(seed).permutation(len(queries))[:limit]
     queries = [queries[n] for n in order]
     positives = [positives[n] for n in order]
-    found = remembered(cache / f"{name}.npy")
-    if found is None:
-        found = mine(passages, queries, positives, depth)
+    mined = remembered(cache / f"{name}.npy")
+    if mined is None:
+        mined = mine(passages, queries, positives, depth)
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(cache / f"{name}.npy", found)
-    return Source(name, passages, queries, positives, found)
+        np.save(cache / f"{name}.npy", mined)
+    return Source(name, passages, queries, positives, mined)
 
 
 def remembered(path: Path) -> Indices | None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from app.engines.evidence import FEATURES
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import FEATURES
 from app.training.bundled.batches import Group
 from app.training.bundled.data import Source
 from app.training.bundled.recipe import Recipe
@@ -19,16 +19,20 @@ from app.training.bundled.scoring import evidence_of
 FLOORS = {"stems": 0.4, "phrases": 0.3, "kin": 0.6}
 PRIOR, PULL = 0.3, 0.006
 
-Rows = Sequence[tuple[str, Group]]  # each with the name of its source
+# Each with the name of its source.
+Rows = Sequence[tuple[str, Group]]
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Evidence [query, document, feature], the positive first; `there` is 0 where none is."""
+    """Evidence [query, document, feature], the positive first; `there` is 0 where none is.
+
+    There is a weight for each query.
+    """
 
     evidence: Tensor
     there: Tensor
-    weight: Tensor  # of each query
+    weight: Tensor
 
 
 def held_out(
@@ -40,10 +44,10 @@ def held_out(
     for source in sources:
         first = recipe.trainable(len(source.queries))
         for query in first + rng.permutation(len(source.queries) - first)[:per]:
-            found = source.candidates[query]
-            found = found[found >= 0]
-            rest = rng.permutation(found[8:])[:12]
-            numbers = [source.positives[query][0], *found[:8], *rest]
+            hits = source.candidates[query]
+            hits = hits[hits >= 0]
+            rest = rng.permutation(hits[8:])[:12]
+            numbers = [source.positives[query][0], *hits[:8], *rest]
             texts = [source.passages[number] for number in numbers]
             groups.append((source.name, Group(source.queries[query], texts)))
     return groups
@@ -53,10 +57,10 @@ def texts_of(groups: Rows) -> list[tuple[str, str]]:
     return [(group.query, text) for _, group in groups for text in group.documents]
 
 
-def by_query(found: Tensor, groups: Rows) -> tuple[Tensor, Tensor]:
-    """What was found of each pair as [query, document, …], and where there is one."""
+def by_query(values: Tensor, groups: Rows) -> tuple[Tensor, Tensor]:
+    """The values of each pair as [query, document, …], and 1 where there is a pair."""
     sizes = [len(group.documents) for _, group in groups]
-    padded = nn.utils.rnn.pad_sequence(list(torch.split(found, sizes)), batch_first=True)
+    padded = nn.utils.rnn.pad_sequence(list(torch.split(values, sizes)), batch_first=True)
     return padded, (torch.arange(padded.shape[1]) < torch.tensor(sizes)[:, None]).float()
 
 
@@ -77,15 +81,17 @@ def retrievable(examples: Examples) -> Examples:
     return Examples(examples.evidence[kept], examples.there[kept], examples.weight[kept])
 
 
-def fit_line(known: Tensor, examples: Examples, *, steps: int = 300, rate: float = 0.03) -> Tensor:
-    """Weights, none negative, under which positives come first; `known` is standardised."""
+def fit_line(
+    features: Tensor, examples: Examples, *, steps: int = 300, rate: float = 0.03
+) -> Tensor:
+    """Weights, none negative, under which positives come first; `features` are standardised."""
     floors = torch.tensor([FLOORS.get(name, 0.0) for name in FEATURES])
     weights = torch.full((len(FEATURES),), PRIOR, requires_grad=True)
     optimizer = torch.optim.Adam([weights], lr=rate)
     share = examples.weight / examples.weight.sum()
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
-        scores = (known @ weights).masked_fill(examples.there == 0, -1e4)
+        scores = (features @ weights).masked_fill(examples.there == 0, -1e4)
         loss = -(scores.log_softmax(1)[:, 0] * share).sum()
         loss = loss + PULL * (weights - PRIOR).square().sum()
         optimizer.zero_grad()
@@ -118,7 +124,7 @@ def calibrate(scores: Tensor, there: Tensor) -> tuple[float, float]:
 
 
 def set_scale(model: Duet, logits: Tensor, there: Tensor) -> None:
-    """Stretch and move what the model says, so that its sigmoid is a probability."""
+    """Stretch and move the logits, so that their sigmoid is a probability."""
     slope, offset = calibrate(logits, there)
     head = model.head
     with torch.no_grad():
@@ -134,12 +140,12 @@ def first_places(logits: Tensor, there: Tensor) -> float:
 
 
 def fit_head(model: Duet, examples: Examples) -> None:
-    """Set the head's line; what `[CLS]` has learned to say starts at nothing."""
+    """Set the head's line; what `[CLS]` adds starts at 0."""
     rows = examples.evidence[examples.there > 0]
     shift, scale = rows.mean(0), 1 / (rows.std(0) + 1e-6)
-    known = (examples.evidence - shift) * scale
-    weights = fit_line(known, examples)
-    slope, offset = calibrate(known @ weights, examples.there)
+    features = (examples.evidence - shift) * scale
+    weights = fit_line(features, examples)
+    slope, offset = calibrate(features @ weights, examples.there)
     head = model.head
     with torch.no_grad():
         head.shift.copy_(shift)

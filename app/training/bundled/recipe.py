@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-# Sources whose pairs are nearly verbatim, or whose negatives are often right, speak more softly.
+# Sources whose pairs are nearly verbatim, or whose negatives are often right, count less.
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
         "aws_docs": 1.0,
@@ -25,24 +25,33 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
 @dataclass(frozen=True)
 class Recipe:
     seed: int = 0
-    steps: int = 1800  # that the pace is laid out for
-    stop: int = 700  # after this one; the pace has not died down then
+    # The learning rate is planned for so many steps; training stops while it is still high.
+    steps: int = 1800
+    stop: int = 700
     warmup: int = 40
     groups: int = 8
     negatives: int = 7
-    together: int = 2  # groups in one forward pass: a CPU likes few, a GPU many
+    # Groups in one forward pass: few are faster on a CPU, many on a GPU.
+    together: int = 2
     lengths: tuple[int, ...] = (96, 128, 160, 224, 320)
-    frozen: int = 3  # lower layers that stay as they are, and shut
+    # Lower layers that stay as they are, with their gates shut.
+    frozen: int = 3
     layer_rate: float = 3e-5
     head_rate: float = 5e-4
     gate_rate: float = 1e-2
-    gates: tuple[float, float] = (-3.0, -2.0)  # query to document, document to query
+    # Query to document, document to query.
+    gates: tuple[float, float] = (-3.0, -2.0)
     decay: float = 0.01
-    gold: float = 3.0  # what the label adds to the teacher's logit of a positive
-    average: float = 0.99  # of the running mean of the weights, which is what is kept
-    share: float = 0.5  # of the way from the start to what was trained; all of it knows less else
-    held_out: int = 300  # last queries of each source, never trained on
-    apart: tuple[str, ...] = ("clapnq", "pubmedqa", "vagov")  # sources that only judge
+    # What the label adds to the teacher's logit of a positive.
+    gold: float = 3.0
+    # Of the running mean of the weights, which is what is kept.
+    average: float = 0.99
+    # Of the way from the start to the trained weights: with all of it, other sources get worse.
+    share: float = 0.5
+    # The last queries of each source are never trained on.
+    held_out: int = 300
+    # Sources that are only used to compare.
+    apart: tuple[str, ...] = ("clapnq", "pubmedqa", "vagov")
     save_every: int = 25
     weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
 

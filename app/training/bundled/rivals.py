@@ -21,9 +21,11 @@ from app.evaluation.measures.measures import measure
 from app.training.bundled.__main__ import official_base
 
 Scores = NDArray[np.float64]
-Found = Mapping[str, Scores]  # by query: one score for each candidate
-WORDS, STEP = 160, 120  # of a window; the bi-encoder reads 256 tokens
-OFFSET = 60  # of reciprocal rank fusion
+# A score for each candidate.
+ScoresByQuery = Mapping[str, Scores]
+# The bi-encoder reads 256 tokens.
+WINDOW_WORDS, WINDOW_STEP = 160, 120
+RANK_FUSION_OFFSET = 60
 
 
 def standard(scores: Scores) -> Scores:
@@ -32,30 +34,33 @@ def standard(scores: Scores) -> Scores:
 
 def fuse_ranks(*lists: Scores) -> Scores:
     ranks = [np.argsort(np.argsort(-scores, kind="stable")) for scores in lists]
-    return np.asarray(sum(1 / (OFFSET + 1 + rank) for rank in ranks))
+    return np.asarray(sum(1 / (RANK_FUSION_OFFSET + 1 + rank) for rank in ranks))
 
 
 def windows(text: str) -> list[str]:
     """A long document in overlapping pieces; a short one whole."""
     words = text.split()
-    if len(words) <= WORDS:
+    if len(words) <= WINDOW_WORDS:
         return [text]
-    return [" ".join(words[at : at + WORDS]) for at in range(0, len(words) - WORDS + STEP, STEP)]
+    return [
+        " ".join(words[at : at + WINDOW_WORDS])
+        for at in range(0, len(words) - WINDOW_WORDS + WINDOW_STEP, WINDOW_STEP)
+    ]
 
 
-def cosines(encoder: SentenceTransformer, judged: Judged, found: Orders) -> Found:
+def cosines(encoder: SentenceTransformer, judged: Judged, orders: Orders) -> ScoresByQuery:
     """A document's is that of its best window."""
-    names = sorted({name for order in found.values() for name in order})
+    names = sorted({name for order in orders.values() for name in order})
     pieces = [windows(judged.corpus[name]) for name in names]
     starts = dict(zip(names, np.cumsum([0, *map(len, pieces)])[:-1], strict=True))
     counts = dict(zip(names, map(len, pieces), strict=True))
     states = embed(encoder, [piece for group in pieces for piece in group])
-    queries = embed(encoder, [judged.queries[query] for query in found])
+    queries = embed(encoder, [judged.queries[query] for query in orders])
     return {
         query: np.array(
-            [(states[starts[n] : starts[n] + counts[n]] @ state).max() for n in found[query]]
+            [(states[starts[n] : starts[n] + counts[n]] @ state).max() for n in orders[query]]
         )
-        for query, state in zip(found, queries, strict=True)
+        for query, state in zip(orders, queries, strict=True)
     }
 
 
@@ -65,35 +70,35 @@ def embed(encoder: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.floa
         return np.asarray(encoder.encode(list(texts), normalize_embeddings=True))
 
 
-def words_of(judged: Judged, found: Orders) -> Found:
+def words_of(judged: Judged, orders: Orders) -> ScoresByQuery:
     index = Bm25(judged.corpus)
     return {
         query: index.scores(judged.queries[query], order).astype(np.float64)
-        for query, order in found.items()
+        for query, order in orders.items()
     }
 
 
 def rivals(encoder: SentenceTransformer, judged: Judged, depth: int) -> dict[str, float]:
     """Mean nDCG@10 of each."""
-    found = candidates(judged, depth, "english", given=False)
-    asked = {query: order for query, order in found.items() if order}
-    words, alike = words_of(judged, asked), cosines(encoder, judged, asked)
-    scores: dict[str, Found] = {
+    orders = candidates(judged, depth, "english", own_ranks=False)
+    filled = {query: order for query, order in orders.items() if order}
+    words, alike = words_of(judged, filled), cosines(encoder, judged, filled)
+    scores: dict[str, ScoresByQuery] = {
         "BM25": words,
         "bi-encoder": alike,
-        "fused ranks": {q: fuse_ranks(alike[q], words[q]) for q in asked},
-        "fused scores": {q: standard(alike[q]) + 0.5 * standard(words[q]) for q in asked},
+        "fused ranks": {q: fuse_ranks(alike[q], words[q]) for q in filled},
+        "fused scores": {q: standard(alike[q]) + 0.5 * standard(words[q]) for q in filled},
     }
     return {
-        name: measure(judged, {**found, **sort(asked, by_query)}, 10).mean("nDCG@10")
+        name: measure(judged, {**orders, **sort(filled, by_query)}, 10).mean("nDCG@10")
         for name, by_query in scores.items()
     }
 
 
-def sort(found: Orders, scores: Found) -> dict[str, Sequence[str]]:
+def sort(orders: Orders, scores: ScoresByQuery) -> dict[str, Sequence[str]]:
     return {
-        query: [order[place] for place in np.argsort(-scores[query], kind="stable")]
-        for query, order in found.items()
+        query: [order[index] for index in np.argsort(-scores[query], kind="stable")]
+        for query, order in orders.items()
     }
 
 
@@ -104,11 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("collections", type=Path, nargs="+")
     parser.add_argument("--sample", type=int, default=0, help="queries of each; 0 for all")
     parser.add_argument("--depth", type=int, default=100, help="candidates a query")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     encoder = SentenceTransformer(str(official_base()), local_files_only=True)
-    for folder in given.collections:
-        judged = read_judged(folder).sample(given.sample, seed=0)
-        means = rivals(encoder, judged, given.depth)
+    for folder in options.collections:
+        judged = read_judged(folder).sample(options.sample, seed=0)
+        means = rivals(encoder, judged, options.depth)
         figures = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
         print(f"{folder.name} ({len(judged.queries)} queries): {figures}", flush=True)  # noqa: T201
 

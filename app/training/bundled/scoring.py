@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from app.engines.evidence import Parts
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import Parts
 
 Texts = tuple[str, str]
 
@@ -26,26 +26,26 @@ def batches(
     queries, documents = [query for query, _ in pairs], [text for _, text in pairs]
     encoded = tokenizer(queries, documents, truncation="longest_first", max_length=length)
     sizes = [len(ids) for ids in encoded["input_ids"]]
-    order = sorted(range(len(pairs)), key=lambda place: -sizes[place])
+    order = sorted(range(len(pairs)), key=lambda index: -sizes[index])
     while order:
         count = max(1, tokens // sizes[order[0]])
-        places, order = order[:count], order[count:]
-        rows = {name: [values[place] for place in places] for name, values in encoded.items()}
+        indexes, order = order[:count], order[count:]
+        rows = {name: [values[index] for index in indexes] for name, values in encoded.items()}
         padded = tokenizer.pad(rows, return_tensors="pt")
-        yield places, {name: tensor.to(model.device) for name, tensor in padded.items()}
+        yield indexes, {name: tensor.to(model.device) for name, tensor in padded.items()}
 
 
 @torch.inference_mode()
 def evidence_of(
     model: Duet, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Texts], *, length: int = 288
 ) -> Tensor:
-    found = torch.zeros(len(pairs), model.head.line.in_features)
-    for places, batch in batches(model, tokenizer, pairs, length=length):
+    evidence = torch.zeros(len(pairs), model.head.line.in_features)
+    for indexes, batch in batches(model, tokenizer, pairs, length=length):
         parts = Parts(batch["attention_mask"], batch["token_type_ids"])
         words = model.word(batch["input_ids"])
         states = model.encode(words, parts)
-        found[places] = model.weigh(batch["input_ids"], words, states, parts).float().cpu()
-    return found
+        evidence[indexes] = model.weigh(batch["input_ids"], words, states, parts).float().cpu()
+    return evidence
 
 
 @torch.inference_mode()
@@ -67,6 +67,6 @@ def score(
     model: Duet, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Texts], *, length: int = 512
 ) -> NDArray[np.float64]:
     logits = np.zeros(len(pairs))
-    for places, batch in batches(model, tokenizer, pairs, length=length):
-        logits[places] = model(**batch).logits[:, 0].float().cpu().numpy()
+    for indexes, batch in batches(model, tokenizer, pairs, length=length):
+        logits[indexes] = model(**batch).logits[:, 0].float().cpu().numpy()
     return logits

@@ -44,8 +44,8 @@ def rename(name: str) -> str:
 
 def from_bert(base: Path) -> Duet:
     """A model whose shut gates make it the bi-encoder in `base`; its head is still blank."""
-    known = json.loads((base / "config.json").read_text())
-    model = Duet(DuetConfig(**{name: known[name] for name in SHAPE}))
+    config = json.loads((base / "config.json").read_text())
+    model = Duet(DuetConfig(**{name: config[name] for name in SHAPE}))
     states = load_file(base / "model.safetensors")
     kind = states.pop("embeddings.token_type_embeddings.weight")[0]
     position = states.pop("embeddings.position_embeddings.weight") + kind

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from app.durable import replacing
-from app.engines.evidence import Parts
 from app.engines.torch.duet import Duet
+from app.engines.torch.evidence import Parts
 from app.training.bundled.batches import Group, draw_step
 from app.training.bundled.data import Source
 from app.training.bundled.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Groups to learn from: a relevant document among others that are easily taken for relevant."""
+"""Groups to learn from: a relevant document among others that look relevant."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from app.evaluation.data.judged import Judged, Orders, permuted
 from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import track
 
-POSITIVES = 5  # of one query, at most: no query may drown the others
-FEWEST = 10  # queries, below which a split says nothing
+# No query may outweigh the others.
+MAX_POSITIVES_PER_QUERY = 5
+# With fewer, a split shows nothing.
+MIN_QUERIES = 10
 
 Score = Callable[[str, Sequence[str]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
+    """Validation decides when to stop; the test set is used only at the end."""
+
     train: Judged
-    validation: Judged  # when to stop
-    test: Judged  # seen by nothing until the end
+    validation: Judged
+    test: Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,12 @@ class Group:
 
 
 def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
-    """By what is asked, so that no question is on two sides, however often it was asked."""
+    """Queries with the same text are on the same side."""
     alike = judged.alike()
     count = len(set(alike))
-    if count < FEWEST:
+    if count < MIN_QUERIES:
         raise NotMeasurable(
-            f"{judged.name}: {count} different queries are too few; {FEWEST} are needed"
+            f"{judged.name}: {count} different queries are too few; {MIN_QUERIES} are needed"
         )
     order = permuted(count, seed)
     tested = max(1, round(count * test))
@@ -47,7 +51,7 @@ def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
 
     def side(chosen: Sequence[int]) -> Judged:
         numbers = set(chosen)
-        return judged.only([place for place, number in enumerate(alike) if number in numbers])
+        return judged.only([index for index, number in enumerate(alike) if number in numbers])
 
     return Split(
         train=side(order[tested + watched :]),
@@ -57,9 +61,9 @@ def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
 
 
 def mine(
-    judged: Judged, found: Orders, negatives: int, seed: int, score: Score | None = None
+    judged: Judged, orders: Orders, negatives: int, seed: int, score: Score | None = None
 ) -> list[Group]:
-    """Negatives given with the data first, then a draw from the first stage's candidates.
+    """Negatives that the data names first, then a draw from the first stage's candidates.
 
     With `score`, candidates that the model puts above every relevant document are left out: most
     of them are relevant and were never judged.
@@ -70,16 +74,16 @@ def mine(
     for query in track(list(judged.queries), "mining"):
         text, grades = judged.queries[query], judged.grades[query]
         relevant = judged.present(query)
-        given = [name for name, grade in grades.items() if grade <= 0]
+        judged_negatives = [name for name, grade in grades.items() if grade <= 0]
         mined = [
             name
-            for name in found[query]
+            for name in orders[query]
             if name not in grades and judged.corpus[name] not in answers[query]
         ]
         if score is not None and relevant and mined:
             mined = below_best(judged, score, text, relevant, mined)
-        for name in draw.sample(relevant, min(POSITIVES, len(relevant))):
-            chosen = draw.sample(given, min(negatives, len(given)))
+        for name in draw.sample(relevant, min(MAX_POSITIVES_PER_QUERY, len(relevant))):
+            chosen = draw.sample(judged_negatives, min(negatives, len(judged_negatives)))
             room = min(negatives - len(chosen), len(mined))
             chosen += draw.sample(mined, room)
             if chosen:
@@ -90,12 +94,12 @@ def mine(
 
 
 def answers_by_query(judged: Judged) -> dict[str, set[str]]:
-    """The texts that are relevant to it, wherever the same was asked."""
+    """The texts that are relevant to a query, or to another query with the same text."""
     together: dict[int, set[str]] = defaultdict(set)
-    asked = dict(zip(judged.queries, judged.alike(), strict=True))
-    for query, number in asked.items():
+    questions = dict(zip(judged.queries, judged.alike(), strict=True))
+    for query, number in questions.items():
         together[number].update(judged.texts(judged.present(query)))
-    return {query: together[number] for query, number in asked.items()}
+    return {query: together[number] for query, number in questions.items()}
 
 
 def below_best(

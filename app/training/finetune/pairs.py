@@ -57,8 +57,8 @@ def labelled_texts(row: Row) -> Iterator[tuple[str, int]]:
     if not SIDES.keys() & row.fields.keys():
         raise row.bad(f"needs {FORMS}")
     for side, grade in SIDES.items():
-        given = row.fields.get(side, [])
-        for text in [given] if isinstance(given, str) else row.items(side) if given else []:
+        texts = row.fields.get(side, [])
+        for text in [texts] if isinstance(texts, str) else row.items(side) if texts else []:
             if not isinstance(text, str) or not text.strip():
                 raise row.bad(f"{side} must be a text that is not empty, or a list of them")
             yield text, grade

@@ -18,15 +18,15 @@ def changes(before: Study, after: Study, seed: int) -> dict[str, Difference]:
 
 
 def as_text(before: Study, after: Study, seed: int) -> str:
-    found = changes(before, after, seed)
+    by_measure = changes(before, after, seed)
     lines = [f"{'':12}{'first stage':>12}{'before':>10}{'after':>10}{'change':>10}   95% interval"]
     lines += [
         f"{name:12}{before.before.mean(name):12.4f}{before.after.mean(name):10.4f}"
         f"{after.after.mean(name):10.4f}{change.mean:+10.4f}"
         f"   {change.low:+.4f} to {change.high:+.4f}"
-        for name, change in found.items()
+        for name, change in by_measure.items()
     ]
-    return "\n".join([*lines, "", sentence(before, after, found[before.main])])
+    return "\n".join([*lines, "", sentence(before, after, by_measure[before.main])])
 
 
 def sentence(before: Study, after: Study, change: Difference) -> str:
@@ -42,14 +42,14 @@ def sentence(before: Study, after: Study, change: Difference) -> str:
 
 
 def as_json(before: Study, after: Study, checks: Sequence[float], seed: int) -> dict[str, Any]:
-    found = changes(before, after, seed)
+    by_measure = changes(before, after, seed)
     return {
         "data": before.data,
         "model_before": before.model,
         "model_after": after.model,
         "test_queries": before.queries,
         "initial_k": before.initial_k,
-        "verdict": sentence(before, after, found[before.main]),
+        "verdict": sentence(before, after, by_measure[before.main]),
         "validation_ndcg": list(checks),
         "measures": {
             name: {
@@ -58,6 +58,6 @@ def as_json(before: Study, after: Study, checks: Sequence[float], seed: int) -> 
                 "after": after.after.mean(name),
                 **change._asdict(),
             }
-            for name, change in found.items()
+            for name, change in by_measure.items()
         },
     }

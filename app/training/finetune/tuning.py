@@ -25,10 +25,13 @@ from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import Step, bar
 from app.training.finetune.mining import Group
 
-CERTAIN = 10.0  # the label of a relevant document: in a softmax, nearly all of the share
+# In a softmax it takes nearly all of the share.
+RELEVANT_LABEL = 10.0
 DECIDING = "eval_validation_ndcg@10"
-CHECKS = 8  # of the validation queries, in all
-TRAINING_LENGTH = 256  # tokens a pair, unless told otherwise; longer ones only cost time
+# Times that the validation queries are ranked while training.
+VALIDATION_RUNS = 8
+# Longer pairs only cost time.
+MAX_TRAINING_TOKENS = 256
 
 logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
 
@@ -36,9 +39,11 @@ logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
 @dataclass(frozen=True, slots=True)
 class Recipe:
     epochs: float = 2.0
-    batch: int = 8  # groups a step
+    # Groups a step.
+    batch: int = 8
     rate: float = 2e-5
-    patience: int = 3  # checks without gain before the end
+    # Validation runs without a gain, after which training ends.
+    patience: int = 3
     length: int = 0
     seed: int = 0
 
@@ -60,7 +65,7 @@ class Tuner:
         self._recipe = recipe
         self._model = open_original(replace(spec, dtype="float32"), self.device)
         self._length = self._model.max_seq_length
-        most = min(self._length or TRAINING_LENGTH, TRAINING_LENGTH)
+        most = min(self._length or MAX_TRAINING_TOKENS, MAX_TRAINING_TOKENS)
         self._model.max_seq_length = recipe.length or most
 
     def score(self, query: str, texts: Sequence[str]) -> list[float]:
@@ -72,7 +77,7 @@ class Tuner:
         return [float(score) for score in scores]
 
     def tune(
-        self, groups: Sequence[Group], validation: Judged, found: Orders, folder: Path
+        self, groups: Sequence[Group], validation: Judged, orders: Orders, folder: Path
     ) -> list[float]:
         """Train, keep the best by the validation queries, save into `folder`; their nDCG."""
         checkpoints = folder / "checkpoints"
@@ -83,7 +88,7 @@ class Tuner:
                 args=arguments,
                 train_dataset=dataset(groups),
                 loss=ListNetLoss(self._model, mini_batch_size=-1),
-                evaluator=evaluator(validation, found),
+                evaluator=evaluator(validation, orders),
                 callbacks=[EarlyStoppingCallback(self._recipe.patience), Progress(step)],
             )
             trainer.remove_callback(PrinterCallback)  # it writes to standard output
@@ -97,7 +102,7 @@ class Tuner:
     def _arguments(self, folder: Path, groups: int) -> CrossEncoderTrainingArguments:
         recipe = self._recipe
         steps = max(1, round(recipe.epochs * -(-groups // recipe.batch)))
-        between = max(1, steps // CHECKS)
+        between = max(1, steps // VALIDATION_RUNS)
         return CrossEncoderTrainingArguments(
             output_dir=str(folder),
             max_steps=steps,
@@ -129,20 +134,20 @@ def dataset(groups: Sequence[Group]) -> Dataset:
         {
             "query": [group.query for group in groups],
             "documents": [[group.positive, *group.negatives] for group in groups],
-            "labels": [[CERTAIN] + [0.0] * len(group.negatives) for group in groups],
+            "labels": [[RELEVANT_LABEL] + [0.0] * len(group.negatives) for group in groups],
         }
     )
 
 
-def evaluator(judged: Judged, found: Orders) -> CrossEncoderRerankingEvaluator:
+def evaluator(judged: Judged, orders: Orders) -> CrossEncoderRerankingEvaluator:
     samples: list[dict[str, str | list[str]]] = [
         {
             "query": text,
             "positive": judged.texts(judged.present(query)),
-            "documents": judged.texts(found[query]),
+            "documents": judged.texts(orders[query]),
         }
         for query, text in judged.queries.items()
-        if len(found[query]) > 1  # one alone is always in order
+        if len(orders[query]) > 1  # one alone is always in order
     ]
     if not samples:
         raise NotMeasurable(f"{judged.name}: no validation query has two candidates")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from app.engines.folder import UNFINISHED, Damaged, read_card, verify
+from app.engines.converted_model import UNFINISHED, Damaged, read_card, verify
 from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
 from tests import models

@@ -17,7 +17,7 @@ from app.answer.citations import Citation
 from app.answer.feedback import Feedback, FeedbackLost, Verdict
 from app.answer.question import Question
 from app.answer.result import Answer, Selection, Source
-from app.engines.folder import written_aside
+from app.engines.converted_model import written_aside
 from app.errors import LoadFailed
 from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput

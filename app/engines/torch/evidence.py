@@ -1,4 +1,4 @@
-"""What speaks for a document, as a few numbers a pair: meaning, words, words of like meaning."""
+"""Evidence for a document, as a few numbers a pair: meaning, words, words of similar meaning."""
 
 from typing import Final
 
@@ -74,7 +74,7 @@ class Evidence(nn.Module):
             length = parts.document_words.sum(1, keepdim=True)
             query = unit(mean(states, parts.query))
             whole = (query * unit(mean(states, parts.document))).sum(-1)
-            found = [
+            features = [
                 whole,
                 torch.maximum(whole, self.best_window(query, states, parts)),
                 weighted(self.saturate(stems.sum(2), length), weight),
@@ -82,7 +82,7 @@ class Evidence(nn.Module):
                 weighted((likeness(states) * pairs).amax(2), weight),
                 weighted(self.saturate(kin.sum(2), length), weight),
             ]
-            return torch.stack(found, 1)
+            return torch.stack(features, 1)
 
     def best_window(self, query: Tensor, states: Tensor, parts: Parts) -> Tensor:
         room, step = (self.window, self.window), self.window // 2

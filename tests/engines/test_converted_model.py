@@ -1,4 +1,4 @@
-"""What was converted is kept: whole, noticed when damaged, and never another model's."""
+"""A converted model is kept: whole, checked for damage, and never another model's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.engines import processors
-from app.engines.folder import fingerprint, written_aside
-from app.engines.loading import converted, load
+from app.engines.converted_model import converted_folder, fingerprint, written_aside
+from app.engines.loading import load
 from app.engines.probe import QUESTIONS, passages
 from app.engines.spec import ModelSpec
 from app.errors import LoadFailed
@@ -20,7 +20,7 @@ from tests.engines.ranking import scores
 
 
 def folder_of(spec: ModelSpec) -> Path:
-    folder = converted(spec)
+    folder = converted_folder(spec)
     assert folder is not None
     return folder
 
@@ -38,8 +38,8 @@ def empty(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "harm"),
     [
-        ("int8.bin", flip),
-        ("int8.xml", empty),
+        ("openvino/int8.bin", flip),
+        ("openvino/int8.xml", empty),
         ("tokenizer.json", Path.unlink),
         ("card.json", empty),
     ],
@@ -57,7 +57,7 @@ def test_what_was_damaged_is_made_anew(
     assert caplog.text.count("is damaged") == 1
 
 
-def test_another_kind_of_processor_holds_its_own_contest_over_the_same_files(
+def test_another_kind_of_processor_is_measured_with_the_same_files(
     bert: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
@@ -66,11 +66,11 @@ def test_another_kind_of_processor_holds_its_own_contest_over_the_same_files(
     load(bert, steps.append)
     assert not [step for step in steps if step.startswith("converting")]
     assert "measuring openvino int8" in steps
-    contests = {one.name for one in folder_of(bert).glob("contest-*.json")}
-    assert contests == {"contest-elsewhere.json", f"contest-{here}.json"}
+    results = {file.name for file in folder_of(bert).glob("benchmark-*.json")}
+    assert results == {"benchmark-elsewhere.json", f"benchmark-{here}.json"}
     steps.clear()
     load(bert, steps.append, again=True)
-    assert "converting to int8" in steps
+    assert "converting for openvino" in steps
 
 
 def test_a_folder_half_written_is_never_seen(
@@ -79,7 +79,7 @@ def test_a_folder_half_written_is_never_seen(
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.engines.making.write_card", fail)
+    monkeypatch.setattr("app.engines.converting.write_card", fail)
     with pytest.raises(KeyboardInterrupt):
         load(fresh)
     assert fresh.engines is not None
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(
     with written_aside(tmp_path / "model") as aside:
         (aside / "file").write_text("all of it")
         assert not (tmp_path / "model").exists()
-    assert sorted(one.name for one in tmp_path.iterdir()) == [".new-now", "model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-now", "model"]
     assert (tmp_path / "model" / "file").read_text() == "all of it"
 
 

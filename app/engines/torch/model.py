@@ -1,0 +1,102 @@
+"""The reference model, open to be converted: as parts that are functions of tensors only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from app.engines import LoadedModel, Pair
+from app.engines.layout import Layout
+from app.engines.torch.engine import TorchEngine
+
+# A thinner linear layer costs nothing, and may be the ranking head.
+MIN_EIGHT_BIT_WIDTH = 64
+MAX_EIGHT_BIT = 127
+BETWEEN = ("words", "states")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The whole model; or its body, and then its tail, which reads what the body hands on."""
+
+    module: nn.Module
+    # Examples by name, in the order of the arguments.
+    inputs: Mapping[str, Tensor]
+    is_tail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TorchModel(LoadedModel):
+    engine: TorchEngine
+
+    @property
+    def layout(self) -> Layout:
+        return self.engine.layout
+
+    def export(self, examples: Sequence[Pair], write: Callable[[Part], None]) -> None:
+        """Call `write` with each part, in the precision that the model has now.
+
+        A model may have a tail that has to stay in full precision: then there are two parts.
+        """
+        width = max(pair.tokens for pair in examples)
+        arrays = self.layout.arrays(examples, width)
+        inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        inner: Any = self.engine.model[0].model
+        with torch.inference_mode():
+            if not hasattr(inner, "tail"):
+                write(Part(Traced(self.engine.model, self._scores), inputs))
+                return
+            write(Part(Traced(inner, inner.body), inputs))
+            between = zip(BETWEEN, inner.body(*inputs.values()), strict=True)
+            write(Part(Traced(inner, inner.tail), {**inputs, **dict(between)}, is_tail=True))
+
+    def to_eight_bits(self) -> None:
+        """Round the weights of all wide linear layers, in place."""
+        round_layers(self.engine.model)
+
+    def _scores(self, *tensors: Tensor) -> Any:
+        features = dict(zip(self.layout.names, tensors, strict=True))
+        return self.engine.model({**features, **self.engine.constants})["scores"]
+
+
+class Traced(nn.Module):
+    """A function of tensors only, with the model that it runs."""
+
+    def __init__(self, model: nn.Module, call: Callable[..., Any]) -> None:
+        super().__init__()
+        self.model = model
+        self.call = call
+
+    def forward(self, *tensors: Tensor) -> Any:
+        return self.call(*tensors)
+
+
+class EightBit(nn.Module):
+    """A linear layer that keeps its weights as whole numbers of eight bits, with a scale a row."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        weight = layer.weight.detach().float()
+        scale = weight.abs().amax(1, keepdim=True).clamp(min=1e-8) / MAX_EIGHT_BIT
+        self.weight: Tensor
+        self.scale: Tensor
+        self.register_buffer("weight", (weight / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.bias = layer.bias
+
+    def forward(self, states: Tensor) -> Tensor:
+        return fn.linear(states, self.weight.to(self.scale.dtype) * self.scale, self.bias)
+
+
+def round_layers(module: nn.Module) -> None:
+    """Each layer's own weights are freed as soon as it is replaced."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear) and min(child.weight.shape) >= MIN_EIGHT_BIT_WIDTH:
+            setattr(module, name, EightBit(child))
+        else:
+            round_layers(child)
