@@ -23,8 +23,8 @@ from pydantic_core import from_json
 
 from app import settings
 from app.api.body import write_json
+from app.api.dialects import native
 from app.api.dialects.dialect import Label
-from app.api.dialects.native import NATIVE
 from app.api.limits import RequestLimits
 from app.compose.model import load_model
 from app.engines import LoadedModel, Pair
@@ -166,14 +166,14 @@ def json_edge(documents: int, repeats: int) -> dict[str, float]:
     raw = Texts(SHORT, seed=3).request(documents).body
     limits = RequestLimits(2**30, documents, 10**6, 10**6, 10**6)
     body = from_json(raw)
-    query = NATIVE.parse(body)
+    query = native.parse(body)
     results = [Result(index, index / documents) for index in range(documents)]
     ranking = Ranking(query, results, logits=[0.0] * documents)
-    answer = NATIVE.render(ranking, Label("id", "model", 0))
+    answer = native.render(ranking, Label("id", "model", 0))
     steps: dict[str, Callable[[], object]] = {
         "read": lambda: from_json(raw, allow_inf_nan=False),
-        "check": lambda: limits.check_texts(NATIVE.parse(body)),
-        "render": lambda: NATIVE.render(ranking, Label("id", "model", 0)),
+        "check": lambda: limits.check_texts(native.parse(body)),
+        "render": lambda: native.render(ranking, Label("id", "model", 0)),
         "write": lambda: write_json(answer),
     }
     return {name: median_ms(step, repeats) for name, step in steps.items()}

@@ -54,8 +54,10 @@ ONLY_IN = {
     "app.retrieval.stores": {"retrieval.address", "retrieval.opening", "retrieval.stores"}
     | {"compose.answer", "settings.retrieval"},
     "app.ingest": {"ingest", "commands"},
-    "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "commands"},
-    "app.remote": {"compose", "remote", "commands"},
+    "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"},
+    "app.text": {"text", "rerank", "answer", "ingest"},
+    "app.jsonl": {"ingest.readers.jsonl", "evaluation.data"},
+    "app.remote": {"compose", "remote", "settings.delegating"},
     "app.compose": {"compose", "commands"},
     "app.service": {"compose", "api", "commands"},
     "app.metrics": {"compose", "api", "metrics"},

@@ -61,6 +61,8 @@ def test_what_could_never_be_admitted_is_refused_at_start(name: str) -> None:
     [
         ({"fallback": "BAAI/bge-reranker-v2-m3"}, "neither cohere:MODEL, jina:MODEL, voyage:MODEL"),
         ({"fallback": "cohere:"}, "fallback cohere: is neither"),
+        ({"model": "other:m"}, "model other:m is neither .*, cohere:MODEL, jina:MODEL, voyage:M"),
+        ({"model": "cohere:"}, "model cohere: is neither a folder, a model hub name"),
         ({"model": "cohere:m", "fallback": "jina:m"}, "fallback stands behind a local model"),
         ({"model": "cohere:m"}, "upstream_api_key is needed for cohere:m"),
         ({"fallback": "voyage:m"}, "upstream_api_key is needed for voyage:m"),

@@ -15,7 +15,7 @@ from itertools import islice
 
 from app.answer.citations import Citation
 from app.rerank.query import Document, Query, Ranker
-from app.rerank.spans import sentences
+from app.text.sentences import sentences
 
 MAX_SENTENCES = 3
 # Another sentence needs this share of the best one's score.

@@ -14,7 +14,7 @@ from itertools import dropwhile, groupby
 from app.answer.question import Question
 from app.errors import TooLong
 from app.llm import BYTES_PER_TOKEN, Prompt, Turn, estimate, estimate_turn
-from app.rerank.spans import sentences
+from app.text.sentences import sentences
 
 NO_ANSWER = "I don't know."
 RULES = f"""\

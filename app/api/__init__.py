@@ -11,6 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from app import __version__
 from app.api import answer_routes, docs, models, openapi, operations, problems, routes
 from app.api.access import Access
+from app.api.dialects import DIALECTS
+from app.api.dialects.registry import Registry
 from app.api.disconnect import CancelOnDisconnect
 from app.api.exposure import Exposure
 from app.api.head import AnswerHead
@@ -46,7 +48,9 @@ def build_api(
         docs_url=None,  # ours loads no script from elsewhere
         redoc_url=None,
     )
+    dialects = Registry(DIALECTS)
     app.state.service = service
+    app.state.dialects = dialects
     app.state.metrics = metrics
     app.state.observe = observe
     app.state.limits = limits
@@ -54,10 +58,10 @@ def build_api(
     app.state.keys = exposure.keys
     app.state.metrics_key = exposure.metrics_key
     app.state.callers_apart = len(set(exposure.keys)) > 1 and not share_cache
-    app.include_router(routes.router)
+    app.include_router(routes.make_router(dialects))
     app.include_router(answer_routes.router)
     app.include_router(operations.router)
-    app.include_router(models.router)
+    app.include_router(models.make_router(dialects))
     if exposure.docs:
         app.include_router(docs.router)
     problems.install(app)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app import __version__
 from app.api.auth import require_key
-from app.api.dialects.registry import PREFIXED
+from app.api.dialects.registry import Registry
 from app.api.limits import RequestLimits
 from app.api.operations import DepService, readyz
 from app.api.problems import documented
@@ -18,7 +18,6 @@ MODELS = ("/v1/models", "/models")
 HEALTH = ("/health", "/ping", "/v1/health/ready")
 LIVE = "/v1/health/live"
 
-router = APIRouter(tags=["dialects"])
 LOCKED = [Depends(require_key)]
 
 
@@ -102,23 +101,30 @@ async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:
     }
 
 
-for _prefix in ("", *(f"/{name}" for name in PREFIXED)):
-    _shown = not _prefix
-    for _path in MODELS:
+def make_router(dialects: Registry) -> APIRouter:
+    router = APIRouter(tags=["dialects"])
+    for prefix in ("", *(f"/{name}" for name in dialects.prefixes)):
+        add_prefix(router, prefix)
+    for path in ("/v1/cluster/auth", "/xinference/v1/cluster/auth"):
+        router.add_api_route(path, cluster_auth, include_in_schema=False)
+    router.add_api_route("/tei/info", tei_info, dependencies=LOCKED, include_in_schema=False)
+    return router
+
+
+def add_prefix(router: APIRouter, prefix: str) -> None:
+    """Only what is under no prefix is documented."""
+    for path in MODELS:
         router.add_api_route(
-            _prefix + _path,
+            prefix + path,
             models,
             summary="The model that answers here",
             dependencies=LOCKED,
             responses=documented(401, 503, problem=False),
-            include_in_schema=_shown and _path == MODELS[0],
+            include_in_schema=not prefix and path == MODELS[0],
         )
-    for _path in HEALTH:
-        router.add_api_route(_prefix + _path, health, include_in_schema=False)
-    router.add_api_route(_prefix + LIVE, live, include_in_schema=False)
+    for path in HEALTH:
+        router.add_api_route(prefix + path, health, include_in_schema=False)
+    router.add_api_route(prefix + LIVE, live, include_in_schema=False)
     router.add_api_route(
-        _prefix + "/v1/models/{name:path}", model, dependencies=LOCKED, include_in_schema=False
+        prefix + "/v1/models/{name:path}", model, dependencies=LOCKED, include_in_schema=False
     )
-router.add_api_route("/v1/cluster/auth", cluster_auth, include_in_schema=False)
-router.add_api_route("/xinference/v1/cluster/auth", cluster_auth, include_in_schema=False)
-router.add_api_route("/tei/info", tei_info, dependencies=LOCKED, include_in_schema=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -13,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 
 from app.api.answer_bodies import AnswerRequest, FeedbackRequest
-from app.api.dialects.registry import DIALECTS
+from app.api.dialects.registry import Registry
 from app.api.dialects.score import ScoreRequest
 from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
@@ -21,7 +22,6 @@ from app.api.problems import Problem
 from app.service import Service
 
 Scores = tuple[str, ...] | None  # none before the model is loaded
-DOCUMENTS = {"documents", "texts", "passages", "input"}
 
 
 def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exposure) -> None:
@@ -76,27 +76,30 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
+    dialects: Registry = app.state.dialects
     requests: set[type[BaseModel]] = {
         AnswerRequest,
         FeedbackRequest,
         ScoreRequest,
-        *(dialect.request for dialect in DIALECTS),
+        *(dialect.request for dialect in dialects.dialects),
     }
     _, models = models_json_schema(
         [(Problem, "serialization"), *((request, "validation") for request in requests)],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"] |= models["$defs"]
+    names = {dialect.documents for dialect in dialects.dialects}
     for request in requests:
-        bound(document["components"]["schemas"][request.__name__]["properties"], limits)
+        bound(document["components"]["schemas"][request.__name__]["properties"], limits, names)
     schemas = document["components"]["schemas"]
     schemas["AnswerRequest"]["properties"]["initial_k"]["maximum"] = limits.documents
     schemas["TurnBody"]["properties"]["content"]["maxLength"] = limits.query_chars
     return document
 
 
-def bound(properties: dict[str, Any], limits: RequestLimits) -> None:
-    for name in DOCUMENTS & properties.keys():
+def bound(properties: dict[str, Any], limits: RequestLimits, names: AbstractSet[str]) -> None:
+    """`names` are the keys of documents."""
+    for name in names & properties.keys():
         if properties[name].get("type") == "array":
             properties[name]["maxItems"] = limits.documents
     if properties.get("query", {}).get("type") == "string":

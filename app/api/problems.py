@@ -21,7 +21,7 @@ from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.context import context_of
 from app.api.dialects.dialect import Dialect, Refusal
-from app.api.dialects.registry import choose
+from app.api.dialects.registry import Registry
 from app.api.exposure import WrongHost
 from app.errors import (
     DeadlineExceeded,
@@ -112,7 +112,8 @@ def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
     """In the dialect of the request, as far as it is known by now."""
     context = context_of(request)
     context.outcome = kind.type
-    dialect = context.dialect or choose(request.scope["path"], request.headers, {})
+    dialects: Registry = request.app.state.dialects
+    dialect = context.dialect or dialects.choose(request.scope["path"], request.headers, {})
     if dialect.refuse is None:
         return problem_response(request, kind, detail, **more)
     status = dialect.statuses.get(kind.type, kind.status)

@@ -14,11 +14,10 @@ from pydantic import BaseModel
 from app.api.auth import require_key
 from app.api.body import step, write_answer
 from app.api.context import context_of
-from app.api.dialects import examples, score
-from app.api.dialects.cohere import V2
+from app.api.dialects import native, score
 from app.api.dialects.dialect import Body, Dialect, Label
-from app.api.dialects.native import NATIVE
-from app.api.dialects.registry import PREFIXED, SNIFFED, choose
+from app.api.dialects.registry import Registry
+from app.api.dialects.vllm import SCORE_PATHS
 from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
@@ -30,9 +29,6 @@ from app.service import Service
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 # Starting a query takes a tenth of a millisecond.
 QUERIES_BETWEEN_PAUSES = 50
-SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
-
-router = APIRouter(dependencies=[Depends(require_key)])
 
 
 async def get_reranker(request: Request) -> Ranker:
@@ -42,11 +38,12 @@ async def get_reranker(request: Request) -> Ranker:
 
 async def get_query(request: Request) -> tuple[Dialect, Query]:
     limits: RequestLimits = request.app.state.limits
-    dialect = NATIVE
+    dialects: Registry = request.app.state.dialects
+    dialect = native.DIALECT
 
     def parse(body: Body) -> Query:
         nonlocal dialect
-        dialect = choose(request.scope["path"], request.headers, body)
+        dialect = dialects.choose(request.scope["path"], request.headers, body)
         context_of(request).dialect = dialect  # refusals from here on are in its format
         limits.check_counts(body, [dialect.documents])
         return dialect.parse(body)
@@ -108,43 +105,47 @@ async def json_response(request: Request, answer: Any, headers: Mapping[str, str
 def takes(request: type[BaseModel]) -> dict[str, Any]:
     """The body of an operation, for the schema: the route itself reads it in its own way."""
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{request.__name__}"}}
-    if request is NATIVE.request:
-        content["examples"] = examples.NATIVE
+    if request is native.DIALECT.request:
+        content["examples"] = native.EXAMPLES
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def add(path: str, dialect: Dialect, *, shown: bool) -> None:
-    native = dialect is NATIVE
+def make_router(dialects: Registry) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(require_key)])
+    # Our own format first: `/docs` shows the routes in this order.
+    for dialect in sorted(dialects.dialects, key=lambda dialect: dialect is not native.DIALECT):
+        for path in dialect.paths:
+            add_rerank(router, path, dialect, shown=path == dialect.paths[0])
+    for path in SCORE_PATHS:
+        add_score(router, path, shown=path == SCORE_PATHS[0])
+    return router
+
+
+def add_rerank(router: APIRouter, path: str, dialect: Dialect, *, shown: bool) -> None:
+    own = dialect is native.DIALECT
     router.add_api_route(
         path,
         rerank,
         methods=["POST"],
-        summary="Rank documents by relevance to a query" if native else f"As {dialect.name} does",
+        summary="Rank documents by relevance to a query" if own else f"As {dialect.name} does",
         response_model=dialect.answer,
-        responses=documented(*ERRORS, problem=native),
+        responses=documented(*ERRORS, problem=own),
         openapi_extra=takes(dialect.request),
         include_in_schema=shown,
-        tags=["rerank" if native else "dialects"],
+        tags=["rerank" if own else "dialects"],
         operation_id=f"rerank_{path.strip('/').replace('/', '_')}",
     )
 
 
-for _path, _dialect in SNIFFED.items():
-    _shown = _path in {"/rerank", "/v1/rerank", "/v2/rerank"}
-    add(_path, _dialect, shown=_shown)
-for _prefix, (_dialect, _paths) in PREFIXED.items():
-    for _path in _paths:
-        _spoken = V2 if (_prefix, _path) == ("cohere", "/v2/rerank") else _dialect
-        add(f"/{_prefix}{_path}", _spoken, shown=_path == _paths[0])
-for _path in SCORE_PATHS:
+def add_score(router: APIRouter, path: str, *, shown: bool) -> None:
     router.add_api_route(
-        _path,
+        path,
         score_pairs,
         methods=["POST"],
         summary="Score pairs of texts, as vLLM does",
         response_model=score.ScoreAnswer,
         responses=documented(*ERRORS, problem=False),
         openapi_extra=takes(score.ScoreRequest),
-        include_in_schema=_path == SCORE_PATHS[0],
+        include_in_schema=shown,
         tags=["dialects"],
     )

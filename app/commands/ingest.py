@@ -21,7 +21,8 @@ from app.engines import Encoder
 from app.errors import LoadFailed, ServiceError
 from app.ingest.chunking import MAX_CHUNKS, Chunking
 from app.ingest.finding import find_files
-from app.ingest.reader import FileLimits, Reader
+from app.ingest.reader_process import FileLimits, ReaderProcess
+from app.ingest.readers import READERS
 from app.ingest.reading import MAX_MB
 from app.ingest.syncing import Report, Sync
 from app.retrieval.opening import FirstStage, open_writer
@@ -42,13 +43,14 @@ QUERY_TOKENS = 64
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    suffixes = [reader.suffixes[0] for reader in READERS]
     parser.add_argument(
         "paths",
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="files and folders of .txt, .md, .html, .pdf and .jsonl; what has gone from a "
-        "folder goes from the store",
+        help=f"files and folders of {', '.join(suffixes)}; what has gone from a folder goes from "
+        "the store",
     )
     parser.add_argument(
         "--chunk-tokens", type=positive, default=256, metavar="N", help="of a chunk, at most [256]"
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.overlap > arguments.chunk_tokens // 2:
         stop(f"--overlap {arguments.overlap} is more than half of --chunk-tokens", 2)
     limits = FileLimits(arguments.max_file_mb, arguments.max_file_seconds)
-    with plainly(), Reader(limits) as reader:
+    with plainly(), ReaderProcess(limits) as reader:
         chunking = make_chunking(settings, arguments.chunk_tokens, arguments.overlap)
         chunking = chunking._replace(max_chunks=arguments.max_file_chunks)
         report = asyncio.run(ingest(first_stage(settings), arguments.paths, chunking, reader))
@@ -115,7 +117,7 @@ def lengths(encoder: Encoder, texts: Sequence[str]) -> list[int]:
 
 
 async def ingest(
-    stage: FirstStage, paths: Sequence[Path], chunking: Chunking, reader: Reader
+    stage: FirstStage, paths: Sequence[Path], chunking: Chunking, reader: ReaderProcess
 ) -> Report:
     from app.evaluation.progress import bar  # noqa: PLC0415 (the extra)
 

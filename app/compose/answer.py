@@ -29,7 +29,7 @@ from app.retrieval.opening import FirstStage, open_retriever
 from app.retrieval.stores import DEFAULT_STORE
 from app.settings import Settings
 from app.settings.answering import NO_KEY
-from app.upstream.reading import ACCEPTED
+from app.upstream.reading import ACCEPTED_ENCODINGS
 
 OpenFirstStage = Callable[[Settings, Observe], AbstractAsyncContextManager[Retrieves | None]]
 
@@ -158,7 +158,7 @@ def options_of(settings: Settings) -> LLMOptions:
 def open_http(settings: Settings) -> httpx.AsyncClient:
     """The limit on reading is the client's own, for all of it; httpx's would be for each piece."""
     return httpx.AsyncClient(
-        headers=ACCEPTED,
+        headers=ACCEPTED_ENCODINGS,
         timeout=httpx.Timeout(None, connect=settings.llm_connect_ms / 1000),
         limits=httpx.Limits(max_connections=None),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,13 +9,20 @@ from typing import Any
 import httpx
 
 from app.evaluation.problems import ServerFailed
+from app.upstream.retry import RetryPolicy, retried
 
-ATTEMPTS = 8
-# Doubled each time, where the service does not say when to come back.
-PAUSE_SECONDS = 0.5
-MAX_PAUSE_SECONDS = 30.0
 TIMEOUT = httpx.Timeout(300, connect=10)
-BUSY = (429, 503)
+# A measurement waits for a service that is busy, and for nothing else.
+RETRIES = RetryPolicy(
+    attempts=8,
+    statuses=frozenset({429, 503}),
+    connections=False,
+    first_wait=0.5,
+    max_wait=30.0,
+    jitter=0.0,
+    max_hint=30.0,
+    shorten_hints=True,
+)
 
 
 @asynccontextmanager
@@ -65,26 +71,20 @@ class RemoteScorer:
             raise ServerFailed(f"{self._client.base_url} gave no score for a document") from error
 
     async def _send(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """Waits as long as a busy service says; gives up on anything else."""
-        for attempt in range(ATTEMPTS):
-            try:
-                response = await self._client.request(method, path, **more)
-            except httpx.HTTPError as error:
-                reason = str(error) or type(error).__name__
-                raise ServerFailed(f"{self._client.base_url}: {reason}") from error
-            if response.status_code not in BUSY:
-                break
-            if attempt < ATTEMPTS - 1:
-                await asyncio.sleep(pause(response, attempt))
+        async def attempt() -> httpx.Response:
+            response = await self._client.request(method, path, **more)
+            if response.status_code in RETRIES.statuses:
+                response.raise_for_status()
+            return response
+
+        try:
+            response = await retried(attempt, RETRIES)
+        except httpx.HTTPStatusError as error:
+            response = error.response
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise ServerFailed(f"{self._client.base_url}: {reason}") from error
         return read_answer(response)
-
-
-def pause(response: httpx.Response, attempt: int) -> float:
-    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        hint = response.headers.get(name, "")
-        if hint.isdecimal():
-            return min(int(hint) / unit, MAX_PAUSE_SECONDS)
-    return min(PAUSE_SECONDS * 2.0**attempt, MAX_PAUSE_SECONDS)
 
 
 def read_answer(response: httpx.Response) -> dict[str, Any]:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic_core import to_json
 
-from app.durable import rename, sync_tree
+from app import durable
 from app.evaluation.problems import BadInput
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    aside = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        rename(aside, path)
+        durable.write_bytes(path, content)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
         raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
 
 
@@ -47,8 +39,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield aside
         try:
-            sync_tree(aside)
-            rename(aside, path)
+            durable.sync_tree(aside)
+            durable.rename(aside, path)
         except OSError as error:
             raise BadInput(path, None, f"cannot be written: {error.strerror}") from error
     finally:

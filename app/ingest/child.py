@@ -17,22 +17,24 @@ from typing import Any, BinaryIO
 
 from pydantic_core import from_json, to_json
 
-from app.ingest.document import Document, Section, Unreadable
+from app.ingest.document import FileDocument, Section, Unreadable
 from app.ingest.reading import read_file
 
-ORPHAN_SECONDS = 5  # longer than the parent waits: a child without a parent ends all the same
+# A child without a parent ends too, so many seconds after the parent would have ended it.
+ORPHAN_SECONDS = 5
 LENGTH_BYTES = 8
-MAX_SECTIONS = 1_000_000  # of a file, its rows too: the parent keeps them all at once
+# Of a file, its rows included: the parent keeps them all at once.
+MAX_SECTIONS = 1_000_000
 
 
-class OutOfMemory(Unreadable):
-    """The process that read it has no use any more."""
+class ReaderOutOfMemory(Unreadable):
+    """The process that read it cannot be used again."""
 
 
 def main() -> None:
     max_mb, seconds, memory_mb = (int(word) for word in sys.argv[1:])
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints is not an answer
     logging.disable()  # pypdf warns of each oddity of a broken file; the reason comes as the answer
     bound_memory(memory_mb * 2**20)
     for path in paths(sys.stdin.buffer):
@@ -62,7 +64,9 @@ def answer_of(path: Path, max_mb: int) -> bytes:
     try:
         documents = read_file(path, max_mb)
         check_sections(path, documents)
-        return to_json({"documents": [(one.name, one.sections, one.metadata) for one in documents]})
+        return to_json(
+            {"documents": [(part.name, part.sections, part.metadata) for part in documents]}
+        )
     except Unreadable as error:
         content = {"unreadable": error.reason, "line": error.line}
     except ModuleNotFoundError as error:
@@ -72,12 +76,12 @@ def answer_of(path: Path, max_mb: int) -> bytes:
     return to_json(content)
 
 
-def check_sections(path: Path, documents: Sequence[Document]) -> None:
-    if sum(len(one.sections) for one in documents) > MAX_SECTIONS:
+def check_sections(path: Path, documents: Sequence[FileDocument]) -> None:
+    if sum(len(document.sections) for document in documents) > MAX_SECTIONS:
         raise Unreadable(path, f"has more than {MAX_SECTIONS} sections or rows: split it")
 
 
-def documents_of(answer: bytes, path: Path) -> list[Document]:
+def documents_of(answer: bytes, path: Path) -> list[FileDocument]:
     """What `read_file` returned or raised in the child."""
     match from_json(answer):
         case {"unreadable": reason, "line": line}:
@@ -85,11 +89,11 @@ def documents_of(answer: bytes, path: Path) -> list[Document]:
         case {"missing": name}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         case {"memory": True}:
-            raise OutOfMemory(path, "needs too much memory to be read")
+            raise ReaderOutOfMemory(path, "needs too much memory to be read")
         case content:
             return [
-                Document(name, [Section(*section) for section in sections], facts)
-                for name, sections, facts in content["documents"]
+                FileDocument(name, [Section(*section) for section in sections], metadata)
+                for name, sections, metadata in content["documents"]
             ]
 
 

@@ -6,23 +6,24 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid5
 
-from app.ingest.document import Document, Section, Unreadable
+from app.ingest.document import FileDocument, Section, Unreadable
 from app.retrieval.store import Candidate
 from app.retrieval.writer import CHUNK_NAMESPACE
+from app.text.sentences import sentences, trimmed
 
-Measure = Callable[[Sequence[str]], Sequence[int]]  # tokens of each text
-Span = tuple[int, int]
+# Gives the tokens of each text.
+Measure = Callable[[Sequence[str]], Sequence[int]]
+Bounds = tuple[int, int]
 
-MAX_CHUNKS = 100_000  # of a file: one of 64 MB of prose has fewer
-CHARACTERS_PER_TOKEN = 16  # at most: a model may take a long word, or none it can see, as nothing
-MEASURED_AT_ONCE = 4_096
+# A file of 64 MB of prose has fewer.
+MAX_CHUNKS = 100_000
+# A model may count a long word, or characters that it does not know, as no token at all.
+MAX_CHARACTERS_PER_TOKEN = 16
+SENTENCES_MEASURED_AT_ONCE = 4_096
 
-BORDER = re.compile(
-    r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*\n|\n(?=\s*(?:[-*+|>]|\d+[.)]|```))"  # noqa: RUF001
-)
 SPACE = re.compile(r"\s")
 
 
@@ -33,76 +34,84 @@ class Piece(NamedTuple):
 
 
 class Chunking(NamedTuple):
+    """A chunk takes at most `tokens`, of which it repeats `overlap` from the one before."""
+
     measure: Measure
-    tokens: int  # a chunk may take
-    overlap: int  # of them that it repeats from the one before
-    max_chunks: int = MAX_CHUNKS  # of a file
+    tokens: int
+    overlap: int
+    max_chunks: int = MAX_CHUNKS
 
 
 def file_id(source: str) -> str:
     return str(uuid5(CHUNK_NAMESPACE, source))
 
 
-def chunks_of(source: str, documents: Sequence[Document], chunking: Chunking) -> list[Candidate]:
-    """Each once. Its id is made from all that it says, so the same content has the same id."""
-    found: dict[str, Candidate] = {}
-    parent = file_id(source)
+def chunks_of(
+    source: str, documents: Sequence[FileDocument], chunking: Chunking
+) -> list[Candidate]:
+    """Each once. The id is made from text and metadata, so the same content has the same id."""
+    chunks: dict[str, Candidate] = {}
     for document in documents:
-        own = file_id(f"{source}\n{document.name}") if document.name else parent
         for section in document.sections:
-            facts = {
-                **document.metadata,
-                "source": source,
-                "section": section.title,
-                "doc_id": own,
-                "parent_doc_id": parent,
-            }
-            if document.name:
-                facts["row"] = document.name
-            said = repr(sorted(facts.items()))
+            metadata = metadata_of(source, document, section)
+            identity = repr(sorted(metadata.items()))
             for text in titled(section, chunking):
-                name = str(uuid5(CHUNK_NAMESPACE, f"{said}\n{text}"))
-                found[name] = Candidate(name, text, facts)
-                if len(found) > chunking.max_chunks:
+                name = str(uuid5(CHUNK_NAMESPACE, f"{identity}\n{text}"))
+                chunks[name] = Candidate(name, text, metadata)
+                if len(chunks) > chunking.max_chunks:
                     reason = f"makes more than {chunking.max_chunks} chunks (--max-file-chunks)"
                     raise Unreadable(Path(source), reason)
-    return list(found.values())
+    return list(chunks.values())
+
+
+def metadata_of(source: str, document: FileDocument, section: Section) -> dict[str, Any]:
+    parent = file_id(source)
+    metadata = {
+        **document.metadata,
+        "source": source,
+        "section": section.title,
+        "doc_id": file_id(f"{source}\n{document.name}") if document.name else parent,
+        "parent_doc_id": parent,
+    }
+    if document.name:
+        metadata["row"] = document.name
+    return metadata
 
 
 def titled(section: Section, chunking: Chunking) -> Iterator[str]:
-    """Each chunk under its title, whose words are often what a question asks for."""
-    (above,) = chunking.measure([section.title])
-    if not section.title or above > chunking.tokens // 2:
+    """Each chunk under its title, whose words are often those of the question."""
+    (title_tokens,) = chunking.measure([section.title])
+    if not section.title or title_tokens > chunking.tokens // 2:
         yield from cut(section.text, chunking)
         return
-    room = chunking._replace(tokens=chunking.tokens - above)
+    room = chunking._replace(tokens=chunking.tokens - title_tokens)
     for text in cut(section.text, room):
         yield f"{section.title}\n\n{text}"
 
 
 def cut(text: str, chunking: Chunking) -> Iterator[str]:
     """As many sentences as fit; the next chunk begins with the last few of them."""
-    held: list[Piece] = []
-    taken = 0
+    pieces: list[Piece] = []
+    tokens = 0
     for piece in measured(text, chunking):
-        if held and taken + piece.tokens > chunking.tokens:
-            yield text[held[0].start : held[-1].end]
-            held = repeated(held, chunking, piece.tokens)
-            taken = sum(piece.tokens for piece in held)
-        held.append(piece)
-        taken += piece.tokens
-    if held:
-        yield text[held[0].start : held[-1].end]
+        if pieces and tokens + piece.tokens > chunking.tokens:
+            yield text[pieces[0].start : pieces[-1].end]
+            pieces = repeated(pieces, chunking, piece.tokens)
+            tokens = sum(piece.tokens for piece in pieces)
+        pieces.append(piece)
+        tokens += piece.tokens
+    if pieces:
+        yield text[pieces[0].start : pieces[-1].end]
 
 
-def repeated(held: list[Piece], chunking: Chunking, coming: int) -> list[Piece]:
+def repeated(pieces: list[Piece], chunking: Chunking, next_tokens: int) -> list[Piece]:
     """The overlap: never all of the last chunk, and the next piece fits with it."""
-    room = min(chunking.overlap, chunking.tokens - coming)
-    start = len(held)
-    while start > 1 and room >= held[start - 1].tokens:
+    room = min(chunking.overlap, chunking.tokens - next_tokens)
+    start = len(pieces)
+    while start > 1 and room >= pieces[start - 1].tokens:
         start -= 1
-        room -= held[start].tokens
-    return held[start:]
+        room -= pieces[start].tokens
+    return pieces[start:]
 
 
 def measured(text: str, chunking: Chunking) -> Iterator[Piece]:
@@ -110,18 +119,19 @@ def measured(text: str, chunking: Chunking) -> Iterator[Piece]:
 
     A few at a time, so that a file of tiny sentences does not take gigabytes.
     """
-    longest = chunking.tokens * CHARACTERS_PER_TOKEN
-    spans = (part for start, end in sentences(text) for part in parts(text, start, end, longest))
-    while some := list(islice(spans, MEASURED_AT_ONCE)):
-        yield from sorted(fitting(text, some, chunking))
+    longest = chunking.tokens * MAX_CHARACTERS_PER_TOKEN
+    split = sentences(text, newline_ends=False, max_characters=None)
+    bounds = (part for start, end in split for part in parts(text, start, end, longest))
+    while batch := list(islice(bounds, SENTENCES_MEASURED_AT_ONCE)):
+        yield from sorted(fitting(text, batch, chunking))
 
 
-def fitting(text: str, waiting: list[Span], chunking: Chunking) -> Iterator[Piece]:
+def fitting(text: str, waiting: list[Bounds], chunking: Chunking) -> Iterator[Piece]:
     while waiting:
         counts = chunking.measure([text[start:end] for start, end in waiting])
-        longer: list[Span] = []
+        longer: list[Bounds] = []
         for (start, end), count in zip(waiting, counts, strict=True):
-            tokens = max(count, -(-(end - start) // CHARACTERS_PER_TOKEN))
+            tokens = max(count, -(-(end - start) // MAX_CHARACTERS_PER_TOKEN))
             if tokens <= chunking.tokens or end - start <= 1:
                 yield Piece(start, end, tokens)
             else:
@@ -129,16 +139,8 @@ def fitting(text: str, waiting: list[Span], chunking: Chunking) -> Iterator[Piec
         waiting = longer
 
 
-def sentences(text: str) -> Iterator[Span]:
-    start = 0
-    for match in BORDER.finditer(text):
-        yield from trimmed(text, start, match.end())
-        start = match.end()
-    yield from trimmed(text, start, len(text))
-
-
-def parts(text: str, start: int, end: int, longest: int) -> Iterator[Span]:
-    """What is longer than any chunk is cut before it is measured: each measure reads all of it."""
+def parts(text: str, start: int, end: int, longest: int) -> Iterator[Bounds]:
+    """A part longer than any chunk is cut before it is measured: measuring reads all of it."""
     while end - start > longest:
         spaces = [match.start() for match in SPACE.finditer(text, start + 1, start + longest)]
         border = spaces[-1] if spaces else start + longest
@@ -147,16 +149,10 @@ def parts(text: str, start: int, end: int, longest: int) -> Iterator[Span]:
     yield from trimmed(text, start, end)
 
 
-def trimmed(text: str, start: int, end: int) -> Iterator[Span]:
-    part = text[start:end]
-    if part.strip():
-        yield start + len(part) - len(part.lstrip()), start + len(part.rstrip())
-
-
-def halves(text: str, start: int, end: int) -> Iterator[Span]:
-    """Parted at the space nearest to the middle, or there if there is none."""
+def halves(text: str, start: int, end: int) -> Iterator[Bounds]:
+    """Cut at the space nearest to the middle, or in the middle if there is none."""
     middle = (start + end) // 2
     spaces = (match.start() for match in SPACE.finditer(text, start, end))
-    border = min(spaces, key=lambda place: abs(place - middle), default=middle)
+    border = min(spaces, key=lambda position: abs(position - middle), default=middle)
     yield from trimmed(text, start, border)
     yield from trimmed(text, border, end)

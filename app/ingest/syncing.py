@@ -1,4 +1,4 @@
-"""A store in step with files: what is new goes in, what has changed is replaced, the rest goes."""
+"""Keeps a store in step with files: adds what is new, replaces what changed, removes the rest."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from os.path import abspath
 from pathlib import Path
 
 from app.ingest.chunking import Chunking, chunks_of, file_id
-from app.ingest.document import Document, Unreadable
+from app.ingest.document import FileDocument, Unreadable
 from app.ingest.finding import find_files
 from app.ingest.reading import read_file
 from app.retrieval.embedder import Embedder
 from app.retrieval.store import Candidate
 from app.retrieval.writer import StoreWriter
 
-BATCH = 64  # chunks that are embedded and written at once; a stop loses no more than these
-Read = Callable[[Path], list[Document]]
+# Embedded and written at once; an interruption loses no more than these.
+CHUNKS_PER_BATCH = 64
+Read = Callable[[Path], list[FileDocument]]
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Report:
 
 
 def source_of(path: Path) -> str:
-    """As it was given, so that a citation reads like the command."""
+    """As in the command, so that a citation reads like it."""
     return path.as_posix()
 
 
@@ -48,15 +49,15 @@ class Sync:
         self._embedder = embedder
         self._chunking = chunking
         self._read = read
-        self._known: dict[str, set[str]] = {}
+        self._chunks: dict[str, set[str]] = {}
 
     async def run(self, paths: Sequence[Path], step: Callable[[], None] = lambda: None) -> Report:
-        """Files are told apart by the path that they were given by."""
+        """A file is identified by its path as in the command."""
         seen: set[str] = set()
         await self._look()
-        found = find_files(paths)
-        report = Report(problems=[str(one) for one in (*found.closed, *found.outside)])
-        for path in found.files:
+        selection = find_files(paths)
+        report = Report(problems=list(map(str, (*selection.closed, *selection.outside))))
+        for path in selection.files:
             seen.add(source_of(path))
             try:
                 await self._sync(path, report)
@@ -64,34 +65,34 @@ class Sync:
                 report.problems.append(str(error))
             step()
         folders = [path for path in paths if path.is_dir()]
-        unknown = [folder.path for folder in found.closed]
-        for source in sorted(self._known.keys() - seen):
-            if lies_in_one(source, folders) and not lies_in_one(source, unknown):
-                await self._remove(self._known[source], report)
+        closed = [folder.path for folder in selection.closed]
+        for source in sorted(self._chunks.keys() - seen):
+            if lies_within(source, folders) and not lies_within(source, closed):
+                await self._remove(self._chunks[source], report)
                 report.removed += 1
         return report
 
     async def _look(self) -> None:
-        """Only what `rerankd ingest` wrote; all else in the collection is left alone."""
-        known = defaultdict(set)
+        """Only the chunks that `rerankd ingest` wrote; others in the collection stay untouched."""
+        chunks = defaultdict(set)
         for held in await self._writer.held():
             if held.source is not None and held.parent_doc_id == file_id(held.source):
-                known[held.source].add(held.id)
-        self._known = dict(known)
+                chunks[held.source].add(held.id)
+        self._chunks = dict(chunks)
 
     async def _sync(self, path: Path, report: Report) -> None:
         source = source_of(path)
         chunks = chunks_of(source, self._read(path), self._chunking)
-        known = self._known.get(source, set())
-        missing = [chunk for chunk in chunks if chunk.id not in known]
-        stale = known - {chunk.id for chunk in chunks}
-        # In this order a stop in between leaves too much, and the next run puts that right.
-        for start in range(0, len(missing), BATCH):
-            await self._put(missing[start : start + BATCH], report)
+        stored = self._chunks.get(source, set())
+        missing = [chunk for chunk in chunks if chunk.id not in stored]
+        stale = stored - {chunk.id for chunk in chunks}
+        # In this order an interruption leaves too many chunks, and the next run removes them.
+        for start in range(0, len(missing), CHUNKS_PER_BATCH):
+            await self._put(missing[start : start + CHUNKS_PER_BATCH], report)
         await self._remove(stale, report)
         if not missing and not stale:
             report.unchanged += 1
-        elif known:
+        elif stored:
             report.changed += 1
         else:
             report.new += 1
@@ -109,6 +110,6 @@ class Sync:
             report.chunks_removed += len(ids)
 
 
-def lies_in_one(source: str, folders: Sequence[Path]) -> bool:
+def lies_within(source: str, folders: Sequence[Path]) -> bool:
     path = Path(abspath(source))  # noqa: PTH100 (keeps links)
     return any(path.is_relative_to(abspath(folder)) for folder in folders)  # noqa: PTH100

@@ -15,8 +15,8 @@ from app.errors import UpstreamFailed, UpstreamTimeout
 from app.llm import Completion, OnText, Prompt
 from app.llm.formats.format import Format
 from app.llm.reading import StreamReader, junk_refused, read_whole
-from app.upstream import call
 from app.upstream.reading import read_pieces
+from app.upstream.retry import RetryPolicy, call
 
 MIN_BYTES = 8_388_608
 # An event with one token takes 200 to 350 bytes.
@@ -121,7 +121,8 @@ class Client:
             await response.aclose()
             raise httpx.HTTPStatusError("", request=request, response=response)
 
-        return await call(self.name, attempt, attempts=asking.attempts, patience=asking.first_token)
+        policy = RetryPolicy(asking.attempts, max_hint=asking.first_token)
+        return await call(self.name, attempt, policy)
 
     def _read_bytes(self, response: httpx.Response) -> AsyncGenerator[bytes]:
         return read_pieces(self.name, response, self._asking.max_bytes)

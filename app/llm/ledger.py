@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from app.durable import rename
+from app.durable import write_bytes
 
 # A change takes milliseconds; a process that holds the lock for longer is stopped or broken.
 LOCK_SECONDS = 2.0
@@ -83,12 +83,7 @@ def read(file: Path) -> Page | None:
 
 def write(file: Path, page: Page) -> None:
     """Call it under the lock: the file beside it always has the same name."""
-    aside = file.with_name(f"{file.name}.new")
-    with aside.open("wb") as out:
-        out.write(to_json({"day": page.day.isoformat(), "tokens": page.tokens}))
-        out.flush()
-        os.fsync(out.fileno())
-    rename(aside, file)
+    write_bytes(file, to_json({"day": page.day.isoformat(), "tokens": page.tokens}))
 
 
 @contextmanager

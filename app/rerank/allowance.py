@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
-import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pydantic_core import from_json, to_json
+
+from app.durable import write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +111,4 @@ def spent(file: Path, error: Exception) -> tuple[date, int]:
 
 
 def write(file: Path, day: date, used: int) -> None:
-    """Aside, to the disk, and then renamed: a crash leaves the old one or the new one."""
-    aside = file.with_name(f"{file.name}.new")
-    with aside.open("wb") as stream:
-        stream.write(to_json({"day": day.isoformat(), "documents": used}))
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(file)
+    write_bytes(file, to_json({"day": day.isoformat(), "documents": used}))

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice, pairwise
+from itertools import islice
 
 from app.rerank.query import Document, Query, Ranking, Span, SpansAsked
-from app.rerank.windows import cuts
+from app.text.sentences import sentences
 
-END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n\s*")  # noqa: RUF001 (they end sentences too)
-LONGEST = 600  # characters that are scored as one
 MOST = 5_000  # sentences of an answer: finding them holds up all other requests, some 10 µs each
 MAX_SENTENCE_TOKENS = 50 * MOST  # with the query beside each; more only where the query is long
 USUAL = 100  # characters of a sentence
 NAMED = 10  # documents that a warning names
-
-
-def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Where each begins and ends, without the space around it."""
-    edges = chain([0], (match.end() for match in END.finditer(text)), [len(text)])
-    stretches = (
-        (start + low, start + high)
-        for start, end in pairwise(edges)
-        for low, high in cuts(text[start:end], LONGEST)
-    )
-    return trimmed(text, stretches)
-
-
-def trimmed(text: str, stretches: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for start, end in stretches:
-        part = text[start:end]
-        if part.strip():
-            yield start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
 
 
 def found_in(ranking: Ranking) -> Iterator[tuple[int, int, int]]:

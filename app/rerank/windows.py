@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.engines import Encoded, Pair, tokens_of
+from app.text.windows import cuts
 
 # A window fills less than the room: some stretches of a text take more tokens than others.
 FILLED_SHARE = 0.9
-OVERLAP_SHARE = 0.2
 # With less room beside the query, a window says nothing.
 MIN_ROOM_TOKENS = 16
 
@@ -50,22 +50,3 @@ def windows_of(text: str, encoded: Encoded) -> list[str]:
         return []
     size = max(1, int(len(text) * room / encoded.document * FILLED_SHARE))
     return [text[start:end] for start, end in cuts(text, size)]
-
-
-def cuts(text: str, size: int) -> list[tuple[int, int]]:
-    """Where windows of about `size` characters begin and end: between words, if there are any."""
-    windows: list[tuple[int, int]] = []
-    start = 0
-    while True:
-        end = start + size
-        end = len(text) if end >= len(text) else word_end(text, start + size // 2, end)
-        windows.append((start, end))
-        if end == len(text):
-            return windows
-        start = word_end(text, start, max(start + 1, end - int(size * OVERLAP_SHARE)))
-
-
-def word_end(text: str, after: int, near: int) -> int:
-    """The last gap between words from `after` to `near`, or `near` where there is none."""
-    gap = text.rfind(" ", after + 1, near + 1)
-    return gap if gap > after else near

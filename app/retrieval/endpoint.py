@@ -1,4 +1,4 @@
-"""Another service over HTTP: asked within a time limit, answers read with suspicion."""
+"""Another service over HTTP: called within a time limit, its answers checked."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from pydantic_core import to_json
 
 from app.errors import UpstreamFailed, UpstreamTimeout
 from app.retrieval.store import Candidate
-from app.upstream import call
 from app.upstream.reading import fetch
+from app.upstream.retry import RetryPolicy, call
 
-ATTEMPTS = 2
+RETRIES = RetryPolicy(attempts=2)
 # Of an answer, unpacked: a thousand passages of 30,000 bytes, or 500 vectors of 3,072 numbers.
 MAX_ANSWER_BYTES = 33_554_432
-REFUSED = {401, 403}
-MISFITS = {400, 422}
-MAX_DEPTH = 100  # of metadata: what is nested deeper cannot be written as JSON again
+KEY_STATUSES = {401, 403}
+MISFIT_STATUSES = {400, 422}
+# Of metadata. Deeper nesting cannot be written as JSON again.
+MAX_DEPTH = 100
 
 
 class Endpoint:
-    """`lost` is what to do when the store knows no such collection, as the end of a sentence."""
+    """`lost` is the advice when the store has no such collection, as the end of a sentence."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Endpoint:
     async def ask(
         self, method: str, path: str, body: Any = None, *, lines: Sequence[Any] = ()
     ) -> Any:
-        """The JSON of the answer. `lines` are sent in a body's place, each as JSON of its own."""
+        """The JSON of the answer. `lines` are sent instead of a body, each as JSON of its own."""
         sent = as_lines(lines) if lines else {"json": body}
 
         async def attempt() -> bytes:
@@ -56,7 +57,7 @@ class Endpoint:
         deadline = asyncio.get_running_loop().time() + self._seconds
         try:
             async with asyncio.timeout_at(deadline):
-                raw = await call(self.name, attempt, attempts=ATTEMPTS, deadline=deadline)
+                raw = await call(self.name, attempt, RETRIES, deadline=deadline)
         except TimeoutError as error:
             raise UpstreamTimeout(
                 f"{self.name} did not answer within {self._seconds * 1000:.0f} ms",
@@ -74,11 +75,11 @@ class Endpoint:
             ) from error
 
     def _explained(self, error: UpstreamFailed) -> UpstreamFailed:
-        if error.status in REFUSED:
+        if error.status in KEY_STATUSES:
             hint = f"the key is missing or wrong: set {self._key}"
         elif error.status == 404:
             hint = self._lost
-        elif error.status in MISFITS:
+        elif error.status in MISFIT_STATUSES:
             hint = "it may hold vectors of another embedder, or know no such field"
         else:
             return error
@@ -89,13 +90,13 @@ class Endpoint:
 
 
 def as_lines(values: Sequence[Any]) -> dict[str, Any]:
-    content = b"".join(to_json(one) + b"\n" for one in values)
+    content = b"".join(to_json(value) + b"\n" for value in values)
     return {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Around whatever takes an answer apart: it may lack anything, or have it in another type."""
+    """Around code that reads an answer, which may lack anything or have it in another type."""
     try:
         yield
     except (
@@ -138,15 +139,15 @@ def as_mapping(value: Any) -> Mapping[str, Any]:
 
 
 def as_candidate(name: Any, text: Any, facts: Any, score: float | None) -> Candidate | None:
-    """None where there is no text: beside passages a store may hold pictures."""
+    """None where there is no text: a store may hold pictures beside passages."""
     if text is None:
         return None
     return Candidate(sound(as_id(name)), sound(as_text(text)), sound(as_mapping(facts)), score)
 
 
-def with_text(store: str, found: Sequence[Candidate | None]) -> list[Candidate]:
-    kept = [one for one in found if one is not None]
-    if found and not kept:
+def with_text(store: str, candidates: Sequence[Candidate | None]) -> list[Candidate]:
+    kept = [candidate for candidate in candidates if candidate is not None]
+    if candidates and not kept:
         raise UpstreamFailed(
             f"{store} found only what has no text: if texts lie in another field, name it",
             upstream=store,
@@ -155,7 +156,7 @@ def with_text(store: str, found: Sequence[Candidate | None]) -> list[Candidate]:
 
 
 def sound(value: Any, depth: int = MAX_DEPTH) -> Any:
-    r"""Python reads half a character, `\ud83d`, and NaN; tokenizers and answers take neither."""
+    r"""Python reads half a character, `\ud83d`, and NaN; tokenizers and answers accept neither."""
     if not depth:
         raise ValueError("nested too deep")
     match value:
@@ -171,14 +172,14 @@ def sound(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 def walk(value: Any, path: str) -> Any:
-    """What stands at `a.b.0` of a JSON value."""
+    """The value at `a.b.0` of a JSON value."""
     for step in filter(None, path.split(".")):
         value = value[int(step)] if isinstance(value, list) else value[step]
     return value
 
 
 def find(value: Any, path: str) -> Any:
-    """The same; None where nothing stands."""
+    """The same; None where there is nothing."""
     try:
         return walk(value, path)
     except (LookupError, TypeError):

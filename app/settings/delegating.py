@@ -8,8 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
-HOSTED = ("cohere", "jina", "voyage")
+from app.remote.providers import HOSTED, HOSTED_FORMS
+
 REMOTE = re.compile(rf"(?:{'|'.join(HOSTED)}):\S+|https?://\S+")
+# Two letters at least: `C:` is a drive.
+PREFIXED = re.compile(r"[A-Za-z][\w-]+:.*")
+HOSTED_NAMES = ", ".join(f"`{form}`" for form in HOSTED_FORMS)
 
 
 def is_remote(model: str) -> bool:
@@ -20,7 +24,7 @@ class Delegating(BaseModel):
     fallback: str = Field(
         "",
         description="Who ranks while the local model is not ready, has failed or has no room: "
-        "`cohere:MODEL`, `jina:MODEL`, `voyage:MODEL`, or the URL of another rerankd",
+        f"{HOSTED_NAMES}, or the URL of another rerankd",
     )
     fallback_daily_documents: int = Field(
         0,
@@ -47,11 +51,7 @@ class Delegating(BaseModel):
 
     def refuse_contradictions(self, model: str) -> None:
         remote = is_remote(model)
-        if self.fallback and not is_remote(self.fallback):
-            raise ValueError(
-                f"fallback {self.fallback} is neither cohere:MODEL, jina:MODEL, voyage:MODEL "
-                "nor the URL of another rerankd"
-            )
+        self._refuse_unknown_provider(model)
         if self.fallback and remote:
             raise ValueError("fallback stands behind a local model, and model names a remote one")
         named = self.fallback or (model if remote else "")
@@ -59,8 +59,15 @@ class Delegating(BaseModel):
         if hosted and not (self.upstream_api_key or self.upstream_url):
             raise ValueError(f"upstream_api_key is needed for {named}")
         if self.upstream_url and not hosted:
-            raise ValueError("upstream_url is of use only with cohere:, jina: or voyage:")
+            raise ValueError(f"upstream_url is of use only with {', '.join(HOSTED_FORMS)}")
         self._refuse_what_cannot_be_sent(self.upstream_url or ("" if hosted else named))
+
+    def _refuse_unknown_provider(self, model: str) -> None:
+        forms = f"{', '.join(HOSTED_FORMS)} nor the URL of another rerankd"
+        if self.fallback and not is_remote(self.fallback):
+            raise ValueError(f"fallback {self.fallback} is neither {forms}")
+        if PREFIXED.fullmatch(model) and not is_remote(model) and not Path(model).exists():
+            raise ValueError(f"model {model} is neither a folder, a model hub name, {forms}")
 
     def _refuse_what_cannot_be_sent(self, url: str) -> None:
         try:

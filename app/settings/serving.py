@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 from pydantic_settings import NoDecode
 
 from app.engines.backends import AUTO, REFERENCE, dtype_names, engine_names
+from app.settings.delegating import HOSTED_NAMES
 
 BUNDLED = "bundled"
 JSON_VALUES_PER_DOCUMENT = 50
@@ -38,7 +39,7 @@ class Serving(BaseModel):
         BUNDLED,
         min_length=1,
         description="`bundled`, a local folder, a model hub name, or another service: "
-        "`cohere:MODEL`, `jina:MODEL`, `voyage:MODEL`, or the URL of a rerankd",
+        f"{HOSTED_NAMES}, or the URL of a rerankd",
     )
     model_name: str = Field("", description="Name shown to callers; by default the model's own")
     revision: str = Field("", description="Branch, tag or commit of a hub model")

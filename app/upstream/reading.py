@@ -15,10 +15,11 @@ import httpx
 from app.errors import UpstreamFailed
 
 PIECE_BYTES = 65_536
-PACKED = frozenset({"gzip", "x-gzip", "deflate"})
-GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # the header of the stream says which of the two it is
-# Said by each of our clients, because httpx asks for whatever the installed libraries can unpack.
-ACCEPTED = {"Accept-Encoding": "gzip"}
+PACKED_ENCODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+# The header of the stream says which of the two it is.
+GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+# Sent by each of our clients: httpx accepts whatever the installed libraries can unpack.
+ACCEPTED_ENCODINGS = {"Accept-Encoding": "gzip"}
 
 
 async def fetch(
@@ -39,9 +40,9 @@ async def fetch(
 async def read_pieces(name: str, response: httpx.Response, max_bytes: int) -> AsyncGenerator[bytes]:
     """The unpacked body in pieces. `name` is the service's, for the error."""
     encoding = encoding_of(response)
-    if encoding not in {"", "identity", *PACKED}:
+    if encoding not in {"", "identity", *PACKED_ENCODINGS}:
         raise UpstreamFailed(f"{name} answered in an encoding that we do not read", upstream=name)
-    unpack = zlib.decompressobj(GZIP_OR_ZLIB) if encoding in PACKED else None
+    unpack = zlib.decompressobj(GZIP_OR_ZLIB) if encoding in PACKED_ENCODINGS else None
     received = unpacked = 0
     async with aclosing(chunks_of(response)) as chunks:
         async for chunk in chunks:
@@ -63,7 +64,7 @@ async def chunks_of(response: httpx.Response) -> AsyncGenerator[bytes]:
 
 
 def encoding_of(response: httpx.Response) -> str:
-    """None where a transport without a network has read, and unpacked, all of it."""
+    """Empty where a transport without a network has read, and unpacked, all of it."""
     if response.is_stream_consumed:
         return ""
     return str(response.headers.get("Content-Encoding", "")).strip().lower()

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.upstream.retry import RetryPolicy
 from app.via import read
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
@@ -74,7 +75,8 @@ async def test_two_that_stand_behind_each_other_give_the_local_refusal_when_both
     model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("app.remote.reranking.ATTEMPTS", 1)  # a model that loads may be waited for
+    # A model that is loading would be waited for.
+    monkeypatch.setattr("app.remote.reranking.RETRIES", RetryPolicy(attempts=1))
     named: Named = lambda url: {"model": NOWHERE, "fallback": url}  # noqa: E731
     async with circle([Desk(model), Desk(model)], named) as client:
         refused = await client.post("/rerank", json=ASKED)

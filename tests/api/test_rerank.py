@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from app.api.dialects import examples
+from app.api.dialects import native
 from app.rerank.query import probability
 from tests.desk import Desk
 
@@ -19,9 +19,9 @@ DOCUMENTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("name", list(examples.NATIVE))
+@pytest.mark.parametrize("name", list(native.EXAMPLES))
 async def test_each_example_of_the_docs_is_answered(client: AsyncClient, name: str) -> None:
-    response = await client.post("/rerank", json=examples.NATIVE[name]["value"])
+    response = await client.post("/rerank", json=native.EXAMPLES[name]["value"])
     assert response.status_code == 200
     assert response.json()["results"] or name == "threshold"
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from app.api import structure
 from app.api.answer_bodies import AnswerRequest
-from app.api.dialects.native import NATIVE
-from app.api.dialects.vllm import MAX_PARTS
+from app.api.dialects import native
+from app.api.dialects.vllm import MAX_PARTS_PER_TEXT
 from app.api.reading import as_invalid
 from app.api.structure import Strings, count_values
 from app.retrieval.store import MAX_FILTERS
@@ -94,11 +94,11 @@ async def test_a_body_of_too_many_values_is_413_and_says_how_many_may_be(desk: D
 @pytest.mark.anyio
 async def test_a_text_of_too_many_parts_is_refused_with_the_limit(desk: Desk) -> None:
     part = {"type": "text", "text": "a"}
-    body = {"query": "q", "documents": [{"content": [part] * (MAX_PARTS + 1)}]}
+    body = {"query": "q", "documents": [{"content": [part] * (MAX_PARTS_PER_TEXT + 1)}]}
     async with desk.open() as client:
         error = (await client.post("/vllm/rerank", json=body)).json()["error"]
     assert error["param"] == "documents[0].content"
-    assert str(MAX_PARTS) in error["message"]
+    assert str(MAX_PARTS_PER_TEXT) in error["message"]
 
 
 def test_too_many_filters_are_refused_before_any_is_looked_at() -> None:
@@ -111,7 +111,7 @@ def test_too_many_filters_are_refused_before_any_is_looked_at() -> None:
 
 def test_of_many_wrong_documents_the_first_is_told() -> None:
     with pytest.raises(ValidationError) as refused:
-        NATIVE.parse({"query": "q", "documents": [1] * 1000})
+        native.parse({"query": "q", "documents": [1] * 1000})
     assert refused.value.error_count() == 1
     assert as_invalid(refused.value).field == "documents[0]"
 

@@ -14,8 +14,9 @@ from app.compose.model import open_model
 from app.errors import LoadFailed
 from app.evaluation.local import LocalScorer
 from app.evaluation.problems import ServerFailed
-from app.evaluation.remote import RemoteScorer, open_remote, pause
+from app.evaluation.remote import RemoteScorer, open_remote
 from app.settings import load
+from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio
 
@@ -82,11 +83,41 @@ async def test_a_server_that_stays_busy_is_given_up(server: Server) -> None:
         await ask(server)
 
 
-def test_the_pause_is_what_the_server_says_or_grows() -> None:
-    assert pause(httpx.Response(429, headers={"Retry-After": "3"}), 0) == 3
-    assert pause(httpx.Response(429, headers={"retry-after-ms": "250"}), 0) == 0.25
-    assert pause(httpx.Response(429, headers={"Retry-After": "9999"}), 0) == 30
-    assert [pause(httpx.Response(503), attempt) for attempt in (0, 1, 9)] == [0.5, 1, 30]
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"Retry-After": "9999"}, 30),
+        ({}, 0.5),
+    ],
+)
+def test_the_pause_is_what_the_server_says(headers: dict[str, str], seconds: float) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        server = Server()
+        server.before = [httpx.Response(429, headers=headers)]
+        await ask(server)
+        assert now() == seconds
+
+    test()
+
+
+@in_virtual_time
+async def test_a_server_that_does_not_say_when_is_given_a_minute_over_eight_tries() -> None:
+    server = Server()
+    server.before = [httpx.Response(503)] * 99
+    with pytest.raises(ServerFailed, match="answered 503"):
+        await ask(server)
+    assert (99 - len(server.before), now()) == (8, 0.5 + 1 + 2 + 4 + 8 + 16 + 30)
+
+
+@pytest.mark.parametrize("status", [500, 502])
+async def test_a_server_that_fails_is_not_asked_again(server: Server, status: int) -> None:
+    server.before = [httpx.Response(status)] * 2
+    with pytest.raises(ServerFailed, match=f"answered {status}"):
+        await ask(server)
+    assert len(server.before) == 1
 
 
 async def test_a_refusal_is_told_in_the_servers_words(server: Server) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ingest.chunking import CHARACTERS_PER_TOKEN, Chunking, chunks_of, cut
-from app.ingest.document import Document, Section, Unreadable
+from app.ingest.chunking import MAX_CHARACTERS_PER_TOKEN, Chunking, chunks_of, cut
+from app.ingest.document import FileDocument, Section, Unreadable
 from app.retrieval.store import Candidate
 
 
@@ -60,7 +60,7 @@ GAPS = [" ", ". ", "! ", "。 ", "\n", "\n\n", "\n- ", "\n# ", "\n```\n"]
 def test_chunks_fit_and_together_hold_the_whole_text(
     gaps: list[str], most: int, overlap: int
 ) -> None:
-    text = "".join(f"w{place}{gap}" for place, gap in enumerate(gaps))
+    text = "".join(f"w{index}{gap}" for index, gap in enumerate(gaps))
     chunks = list(cut(text, Chunking(count_chars, most, min(overlap, most // 2))))
     words = [re.findall(r"w\d+", chunk) for chunk in chunks]
     assert list(dict.fromkeys(word for some in words for word in some)) == re.findall(r"w\d+", text)
@@ -70,7 +70,7 @@ def test_chunks_fit_and_together_hold_the_whole_text(
 
 
 def chunks(text: str, source: str = "a.md", title: str = "Setup > Linux") -> list[Candidate]:
-    documents = [Document("", [Section(title, text)])]
+    documents = [FileDocument("", [Section(title, text)])]
     return chunks_of(source, documents, Chunking(count_words, 20, 0))
 
 
@@ -89,8 +89,8 @@ def test_a_title_as_long_as_a_chunk_is_left_to_the_metadata() -> None:
 
 def test_the_same_content_has_the_same_id_and_any_other_has_another() -> None:
     ids = [
-        one.id
-        for one in (
+        chunk.id
+        for chunk in (
             *chunks("One."),
             *chunks("Two."),
             *chunks("One.", source="b.md"),
@@ -98,11 +98,11 @@ def test_the_same_content_has_the_same_id_and_any_other_has_another() -> None:
         )
     ]
     assert len(set(ids)) == 4
-    assert [one.id for one in chunks("One.")] == ids[:1]
+    assert [chunk.id for chunk in chunks("One.")] == ids[:1]
 
 
 def test_rows_of_one_file_are_documents_of_one_parent() -> None:
-    rows = [Document(name, [Section("", f"Row {name}.")], {"year": 1}) for name in "ab"]
+    rows = [FileDocument(name, [Section("", f"Row {name}.")], {"year": 1}) for name in "ab"]
     first, second = chunks_of("x.jsonl", rows, Chunking(count_words, 20, 0))
     assert first.metadata["doc_id"] != second.metadata["doc_id"]
     assert first.metadata["parent_doc_id"] == second.metadata["parent_doc_id"]
@@ -111,7 +111,7 @@ def test_rows_of_one_file_are_documents_of_one_parent() -> None:
 
 @pytest.mark.parametrize("name", ["source", "doc_id"])
 def test_metadata_of_a_row_cannot_pass_for_ours(name: str) -> None:
-    row = Document("a", [Section("", "Text.")], {name: "forged"})
+    row = FileDocument("a", [Section("", "Text.")], {name: "forged"})
     (chunk,) = chunks_of("x.jsonl", [row], Chunking(count_words, 20, 0))
     assert chunk.metadata[name] != "forged"
 
@@ -119,7 +119,7 @@ def test_metadata_of_a_row_cannot_pass_for_ours(name: str) -> None:
 def test_what_a_model_counts_as_nothing_does_not_make_a_chunk_of_any_length() -> None:
     chunking = Chunking(lambda texts: [0] * len(texts), 20, 0)
     for text in ("a" * 10_000, "a b " * 2_500, "a. " * 5_000, "\u200b\n\n" * 5_000):
-        assert max(map(len, cut(text, chunking))) <= 20 * (CHARACTERS_PER_TOKEN + 2)
+        assert max(map(len, cut(text, chunking))) <= 20 * (MAX_CHARACTERS_PER_TOKEN + 2)
 
 
 def test_a_long_word_is_never_measured_as_a_whole() -> None:
@@ -131,7 +131,7 @@ def test_a_long_word_is_never_measured_as_a_whole() -> None:
 
     text = "a" * 100_000
     assert "".join(cut(text, Chunking(measure, 20, 0))) == text
-    assert max(lengths) <= 20 * CHARACTERS_PER_TOKEN
+    assert max(lengths) <= 20 * MAX_CHARACTERS_PER_TOKEN
     assert sum(lengths) == len(text)
 
 
@@ -142,9 +142,9 @@ def test_a_file_of_more_chunks_than_may_be_is_refused_before_all_of_it_is_cut() 
         texts.extend(some)
         return [20] * len(some)
 
-    documents = [Document("", [Section("", "".join(f"Word {n}. " for n in range(100_000)))])]
+    documents = [FileDocument("", [Section("", "".join(f"Word {n}. " for n in range(100_000)))])]
     with pytest.raises(Unreadable, match=r"^a\.md: makes more than 9 chunks \(--max-file-chunks\)"):
         chunks_of("a.md", documents, Chunking(measure, 20, 0, max_chunks=9))
     assert len(texts) < 10_000
-    documents = [Document("", [Section("", "".join(f"Word {n}. " for n in range(9)))])]
+    documents = [FileDocument("", [Section("", "".join(f"Word {n}. " for n in range(9)))])]
     assert len(chunks_of("a.md", documents, Chunking(measure, 20, 0, max_chunks=9))) == 9

@@ -56,14 +56,14 @@ def test_a_folder_goes_into_the_default_store_and_stays_in_step(ingest: Run) -> 
     assert Path("rerankd.db").exists()
 
 
-def test_an_unreadable_file_is_told_and_makes_the_exit_code_1(ingest: Run) -> None:
+def test_an_unreadable_file_is_reported_and_makes_the_exit_code_1(ingest: Run) -> None:
     Path("notes/c.md").write_bytes(b"\xff")
     code, report = ingest()
     assert code == 1
     assert report.endswith("2 written, 0 removed\n! notes/c.md: is not UTF-8 text\n")
 
 
-def test_a_file_whose_name_is_not_utf_8_is_told_and_stops_no_other(ingest: Run) -> None:
+def test_a_file_whose_name_is_not_utf_8_is_reported_and_stops_no_other(ingest: Run) -> None:
     Path(os.fsdecode(b"notes/Gr\xf6\xdfe.md")).write_text("Seven.")
     code, report = ingest("--json")
     assert code == 1
@@ -84,14 +84,14 @@ def test_a_file_whose_name_is_not_utf_8_is_told_and_stops_no_other(ingest: Run) 
         (("--collection", "a/b"), "setting collection: "),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_sentence(
+def test_what_cannot_be_done_is_an_error_of_one_sentence(
     ingest: Run, words: tuple[str, ...], reason: str
 ) -> None:
-    code, told = ingest(*words)
+    code, output = ingest(*words)
     assert code in (1, 2)
-    assert told.startswith("rerankd: ")
-    assert reason in told
-    assert told.count("\n") == 1
+    assert output.startswith("rerankd: ")
+    assert reason in output
+    assert output.count("\n") == 1
 
 
 def test_a_path_that_is_not_there_is_refused_before_anything_is_written(

@@ -10,7 +10,7 @@ import pytest
 from pypdf import PageObject, PdfWriter
 from pypdf.generic import NameObject
 
-from app.ingest.document import Document, Section, Unreadable
+from app.ingest.document import FileDocument, Section, Unreadable
 from app.ingest.reading import MAX_INDENT, collapsed, read_file
 from tests.ingest.pdf import pdf
 
@@ -32,7 +32,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 
 def sections(path: Path) -> list[tuple[str, str]]:
     (document,) = read_file(path)
-    return [(one.title, one.text) for one in document.sections]
+    return [(section.title, section.text) for section in document.sections]
 
 
 def test_markdown_is_read_by_its_headings(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_plain_text_is_one_section_and_loses_its_byte_order_mark(tmp_path: Path)
     assert sections(path) == [("", "# not a heading\nZürich")]
 
 
-def test_html_is_read_by_its_headings_without_what_nobody_reads(tmp_path: Path) -> None:
+def test_html_is_read_by_its_headings_without_navigation_and_scripts(tmp_path: Path) -> None:
     page = """<html><head><title>The page</title><style>p {}</style></head><body>
     <nav>Home</nav><p>Some <b>bold</b>
     text</p><h1>Guide <i>one</i></h1><ul><li>x</li><li>y</li></ul>
@@ -93,7 +93,7 @@ def test_a_pdf_is_read_by_its_pages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [IndexError("7"), RecursionError("too\ndeep"), zlib.error("-3")])
-def test_whatever_a_pdf_does_to_its_reader_is_told_of_that_file(
+def test_any_error_of_the_pdf_library_is_reported_for_that_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(page: PageObject) -> str:
@@ -102,7 +102,7 @@ def test_whatever_a_pdf_does_to_its_reader_is_told_of_that_file(
     monkeypatch.setattr(PageObject, "extract_text", fail)
     path = pdf(tmp_path / "a.pdf", "text")
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    with pytest.raises(Unreadable, match=rf"a\.pdf: is no PDF that can be read \({reason}\)"):
+    with pytest.raises(Unreadable, match=rf"a\.pdf: is not a PDF that can be read \({reason}\)"):
         read_file(path)
 
 
@@ -113,7 +113,7 @@ def test_half_a_character_and_a_nul_of_a_pdf_are_left_out(
     assert sections(pdf(tmp_path / "a.pdf", "text")) == [("page 1", "abc 😀")]
 
 
-def test_a_pdf_that_is_gone_is_told_as_any_file(tmp_path: Path) -> None:
+def test_a_pdf_that_is_gone_is_reported_like_any_file(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match=r"a\.pdf: No such file"):
         read_file(tmp_path / "a.pdf")
 
@@ -124,9 +124,9 @@ def test_rows_of_json_are_documents(tmp_path: Path) -> None:
         '\n{"_id": 7, "text": "two"}\n{"text": "three"}\n'
     )
     assert read_file(written(tmp_path, "a.jsonl", lines)) == [
-        Document("x", [Section("T", "one")], {"year": 2020}),
-        Document("7", [Section("", "two")]),
-        Document("4", [Section("", "three")]),
+        FileDocument("x", [Section("T", "one")], {"year": 2020}),
+        FileDocument("7", [Section("", "two")]),
+        FileDocument("4", [Section("", "three")]),
     ]
 
 
@@ -136,7 +136,7 @@ def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
         r'"metadata": {"y\u0000ear": "\u00002020", "n": 1}}'
     )
     assert read_file(written(tmp_path, "a.jsonl", line)) == [
-        Document("x", [Section("T", "ab")], {"year": "2020", "n": 1})
+        FileDocument("x", [Section("T", "ab")], {"year": "2020", "n": 1})
     ]
     assert sections(written(tmp_path, "a.txt", "a\0b")) == [("", "ab")]
 
@@ -157,12 +157,12 @@ def test_a_nul_is_left_out_of_rows_wherever_it_stands(tmp_path: Path) -> None:
             b'{"text": "x", "metadata": {"a": "%s"}}' % (b"a" * 20_000),
             "line 1: metadata has more than 16384 bytes",
         ),
-        ("a.pdf", b"no pdf", "is no PDF that can be read"),
-        ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is no PDF that can be read"),
-        ("a.pdf", ENCRYPTED, "is no PDF that can be read"),
+        ("a.pdf", b"no pdf", "is not a PDF that can be read"),
+        ("a.pdf", b"%PDF-1.4\n1 0 obj\n<<", "is not a PDF that can be read"),
+        ("a.pdf", ENCRYPTED, "is not a PDF that can be read"),
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "line 2: is not valid JSON"),
-        ("a.jsonl", b"[1]", 'line 1: is no object with a "text"'),
-        ("a.jsonl", b'{"text": 1}', 'line 1: is no object with a "text"'),
+        ("a.jsonl", b"[1]", 'line 1: is not an object with a "text"'),
+        ("a.jsonl", b'{"text": 1}', 'line 1: is not an object with a "text"'),
         ("a.jsonl", b'{"text": "x", "title": 1}', "line 1: title must be a text"),
         ("a.jsonl", b'{"text": "x", "metadata": [1]}', "line 1: metadata must be an object"),
         (
@@ -219,9 +219,9 @@ def test_a_file_of_more_than_the_limit_is_not_opened(tmp_path: Path) -> None:
         read_file(path, 1)
 
 
-def test_a_pipe_is_refused_and_nobody_waits_for_its_writer(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.md")
-    with pytest.raises(Unreadable, match=r"a\.md: is no regular file"):
+    with pytest.raises(Unreadable, match=r"a\.md: is not a regular file"):
         read_file(tmp_path / "a.md")
 
 

@@ -44,7 +44,7 @@ async def sync(writer: StoreWriter, *paths: Path) -> dict[str, Any]:
 
 
 async def sources(writer: StoreWriter) -> set[str]:
-    return {Path(one.source or "").name for one in await writer.held()}
+    return {Path(chunk.source or "").name for chunk in await writer.held()}
 
 
 async def test_what_is_in_the_store_already_is_not_written_again(
@@ -83,10 +83,10 @@ async def test_what_others_put_there_stays_whatever_it_says_of_its_source(
     await writer.put([Candidate("x", "theirs", {"source": inside, "parent_doc_id": "theirs"})], [])
     await writer.put([Candidate("y", "theirs too")], [])
     await sync(writer, notes)
-    assert {"x", "y"} <= {one.id for one in await writer.held()}
+    assert {"x", "y"} <= {chunk.id for chunk in await writer.held()}
 
 
-async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_what_was_known(
+async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path
 ) -> None:
     await sync(writer, notes)
@@ -98,7 +98,7 @@ async def test_an_unreadable_file_is_reported_stops_no_other_and_keeps_what_was_
     assert await sources(writer) == {"a.md", "b.txt", "c.txt"}
 
 
-async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_known(
+async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for a user without the right to; whoever runs the tests may be root."""
@@ -120,7 +120,7 @@ async def test_a_folder_that_cannot_be_listed_is_reported_and_keeps_what_was_kno
     assert await sources(writer) == {"a.md", "c.txt"}
 
 
-async def test_a_file_that_cannot_be_looked_at_is_reported_and_keeps_what_was_known(
+async def test_a_file_without_a_status_is_reported_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a folder that may be listed and not entered."""
@@ -155,11 +155,11 @@ async def test_what_a_link_out_of_the_folder_leads_to_is_reported_and_goes_from_
     assert await sources(writer) == {"a.md"}
 
 
-async def test_a_file_of_too_many_chunks_is_reported_and_keeps_what_was_known(
+async def test_a_file_of_too_many_chunks_is_reported_and_keeps_its_chunks(
     writer: StoreWriter, notes: Path
 ) -> None:
     await sync(writer, notes)
-    (notes / "b.txt").write_text("".join(f"This is number {place}. " for place in range(9)))
+    (notes / "b.txt").write_text("".join(f"This is number {number}. " for number in range(9)))
     report = await Sync(writer, None, Chunking(count_words, 4, 0, max_chunks=2)).run([notes])
     reason = "makes more than 2 chunks (--max-file-chunks)"
     assert f"{notes / 'b.txt'}: {reason}" in report.problems
@@ -187,7 +187,7 @@ class Stopping:
 async def test_after_a_stop_the_next_run_goes_on_from_there(
     writer: StoreWriter, notes: Path
 ) -> None:
-    lines = [f'{{"text": "Row number {place}."}}' for place in range(100)]
+    lines = [f'{{"text": "Row number {number}."}}' for number in range(100)]
     (notes / "a.md").unlink()
     (notes / "a.jsonl").write_text("\n".join(lines))
     with pytest.raises(UpstreamFailed, match="stopped"):

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.api.dialects import DIALECTS
 from app.api.dialects.dialect import Dialect
-from app.api.dialects.registry import PREFIXED, SNIFFED
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
 from tests.reliability import shapes
@@ -30,11 +30,7 @@ pytestmark = pytest.mark.anyio
 MAX_BUSY_SECONDS = 0.2
 MAX_LATE_SECONDS = 1.0  # by the clock: with everything else that the machine does
 PATHS: dict[str, tuple[str, Dialect]] = {
-    dialect.name: (path, dialect)
-    for path, dialect in [
-        *((f"/{prefix}{paths[0]}", dialect) for prefix, (dialect, paths) in PREFIXED.items()),
-        *((path, SNIFFED[path]) for path in ("/rerank", "/v1/rerank", "/v2/rerank")),
-    ]
+    dialect.name: (dialect.paths[0], dialect) for dialect in DIALECTS
 }
 # Where texts come back, come back twice, are cut into sentences, or none of this.
 TYPICAL = {"native", "shared", "cohere_v2", "nim"}

@@ -13,14 +13,14 @@ from app.answer.extract import prose, quoted, statements
 from app.answer.listwise import order
 from app.answer.prompt import cut, fitting, latest, without_control
 from app.ingest import chunking
-from app.ingest.sections import by_headings
+from app.ingest.readers.markdown import by_headings
 from app.llm import Turn, estimate
-from app.rerank.spans import sentences
-from app.rerank.windows import cuts
 from app.retrieval.fusion import fuse
 from app.retrieval.store import Candidate
 from app.retrieval.stores.sqlite import match_any
 from app.retrieval.stores.template import insert
+from app.text.sentences import sentences
+from app.text.windows import cuts
 from tests.reliability.growth import FACTOR, growth
 
 SHAPES = {
@@ -78,9 +78,11 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "prose": prose,
     "quoted": quoted,
     "statements": lambda text: statements([text]),
-    "spans.sentences": lambda text: list(sentences(text)),
-    "windows.cuts": lambda text: cuts(text, 600),
-    "chunking.sentences": lambda text: list(chunking.sentences(text)),
+    "sentences": lambda text: list(sentences(text)),
+    "sentences of prose": lambda text: list(
+        sentences(text, newline_ends=False, max_characters=None)
+    ),
+    "cuts": lambda text: cuts(text, 600),
     "chunking.cut": lambda text: list(chunking.cut(text, CHUNKING)),
     "by_headings": by_headings,
     "prompt.cut": lambda text: cut(text, 10**9),

@@ -47,8 +47,8 @@ class Service:
         ]
         return httpx.Response(200, json=answer(scores))
 
-    async def rank(self, api: str, *texts: str, limit: Any = 10, **asked: Any) -> Ranking:
-        query = Query("q", [Document(text) for text in texts], **asked)
+    async def rank(self, api: str, *texts: str, limit: Any = 10, **options: Any) -> Ranking:
+        query = Query("q", [Document(text) for text in texts], **options)
         target = find_target(NAMES[api])
         transport = httpx.MockTransport(self)
         async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:

@@ -177,7 +177,7 @@ async def test_the_key_goes_to_the_address_that_was_named_and_is_never_shown() -
         ((), "", None),
     ],
 )
-def test_a_request_bears_the_marks_that_it_came_with_and_then_our_own(
+def test_a_request_has_the_marks_that_it_came_with_and_then_our_own(
     came: Sequence[str], mark: str, goes: str | None
 ) -> None:
     @in_virtual_time
@@ -197,7 +197,7 @@ def test_a_request_bears_the_marks_that_it_came_with_and_then_our_own(
 
 
 @EVERY
-def test_a_circle_is_told_with_the_settings_to_look_at_and_not_tried_again(api: str) -> None:
+def test_a_circle_is_an_error_that_names_the_settings_and_is_not_tried_again(api: str) -> None:
     @in_virtual_time
     async def test() -> None:
         service = Service()

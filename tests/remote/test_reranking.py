@@ -7,25 +7,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 
-from app.errors import (
-    InvalidRequest,
-)
-from app.remote.providers import WIRES, find_target
-from app.remote.reranking import AT_ONCE, Remote
+from app.errors import InvalidRequest
+from app.remote.providers import HOSTED, PROVIDERS, find_target
+from app.remote.reranking import MAX_CONCURRENT_CALLS, Remote
 from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
 from app.rerank.ranking import ranked
-from app.settings.delegating import HOSTED
 from tests.remote.service import EVERY, NAMES, Service, answer, order
 from tests.virtual_time import in_virtual_time
 
 
 def test_each_api_that_a_setting_may_name_is_spoken() -> None:
-    assert set(WIRES) == {*HOSTED, "rerankd"} == set(NAMES)
+    assert set(PROVIDERS) == {*HOSTED, "rerankd"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", list(PROVIDERS))
+def test_the_constant_of_each_file_is_listed_under_the_name_of_the_file(name: str) -> None:
+    assert import_module(f"app.remote.providers.{name}").PROVIDER is PROVIDERS[name]
+
+
+def test_an_unknown_provider_is_an_error_that_lists_the_known_ones() -> None:
+    sentence = "other:m names no known provider; known: cohere:MODEL, jina:MODEL, voyage:MODEL"
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        find_target("other:m")
 
 
 @EVERY
@@ -48,9 +57,11 @@ async def test_probabilities_stay_as_they_are_and_logits_are_their_log_odds() ->
     plain = await Service().rank("cohere", "a", "a b c")
     assert [result.score for result in plain.results] == [0.05, 0.01]
     assert plain.warnings == []
-    asked = await Service().rank("cohere", "a", "a b c", score="logit")
-    assert [probability(result.score) for result in asked.results] == pytest.approx([0.05, 0.01])
-    assert asked.warnings == ["cohere:m gives probabilities: logits are their log-odds"]
+    as_logits = await Service().rank("cohere", "a", "a b c", score="logit")
+    assert [probability(result.score) for result in as_logits.results] == pytest.approx(
+        [0.05, 0.01]
+    )
+    assert as_logits.warnings == ["cohere:m gives probabilities: logits are their log-odds"]
 
 
 @in_virtual_time
@@ -67,7 +78,11 @@ async def test_a_score_beyond_0_and_1_keeps_its_rank_and_is_shown_within() -> No
     scores = [{"index": i, "relevance_score": score} for i, score in enumerate([-0.2, 1.5, -0.1])]
     service.before = [httpx.Response(200, json=answer(scores))]
     ranking = await service.rank("jina", "a", "b", "c")
-    assert [(one.index, one.score) for one in ranking.results] == [(1, 1.0), (2, 0.0), (0, 0.0)]
+    assert [(result.index, result.score) for result in ranking.results] == [
+        (1, 1.0),
+        (2, 0.0),
+        (0, 0.0),
+    ]
 
 
 @EVERY
@@ -86,7 +101,7 @@ def test_empty_documents_are_not_sent_and_equal_ones_once(api: str) -> None:
 
 
 @in_virtual_time
-async def test_nothing_is_asked_about_nothing() -> None:
+async def test_without_texts_there_is_no_call() -> None:
     service = Service()
     await service.rank("cohere", "", " ")
     assert service.calls == []
@@ -110,19 +125,23 @@ async def test_more_documents_than_one_request_takes_are_split_and_merged() -> N
 
 @in_virtual_time
 async def test_only_so_many_calls_are_made_at_once_and_the_others_wait_for_room() -> None:
-    service, target = Service(), find_target("cohere:m")
+    limit, service, target = MAX_CONCURRENT_CALLS, Service(), find_target("cohere:m")
     service.seconds = 1
     transport = httpx.MockTransport(service)
     async with httpx.AsyncClient(transport=transport, base_url=target.url) as client:
         remote = Remote(target, client, 10)
-        queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * AT_ONCE + 1)]
+        queries = [Query("q", [Document(f"a{number}")]) for number in range(2 * limit + 1)]
         rankings = await asyncio.gather(*map(remote.rank, queries))
-    assert Counter(when for _, when in service.calls) == {0: AT_ONCE, 1: AT_ONCE, 2: 1}
+    assert Counter(when for _, when in service.calls) == {
+        0: limit,
+        1: limit,
+        2: 1,
+    }
     assert (rankings[-1].times.queue, rankings[-1].times.compute) == (2, 1)
 
 
 @in_virtual_time
-async def test_another_rerankd_is_told_what_it_understands() -> None:
+async def test_another_rerankd_gets_the_options_that_it_takes() -> None:
     service = Service()
     wishes: dict[str, Any] = {"instruction": "i", "cut": "left", "windows": 9, "priority": 3}
     ranking = await service.rank("rerankd", "a", limit=2, **wishes)
@@ -137,23 +156,26 @@ async def test_another_rerankd_is_told_what_it_understands() -> None:
 
 
 @in_virtual_time
-async def test_what_another_rerankd_cut_and_warned_of_is_told() -> None:
+async def test_what_another_rerankd_cut_and_warned_of_is_in_the_ranking() -> None:
     service = Service()
-    told = answer([{"index": i, "relevance_score": 1.0} for i in (0, 1)])
-    told["usage"]["truncated_documents"] = [1]
-    service.before = [httpx.Response(200, json=told | {"warnings": ["so it is"]})]
+    body = answer([{"index": i, "relevance_score": 1.0} for i in (0, 1)])
+    body["usage"]["truncated_documents"] = [1]
+    service.before = [httpx.Response(200, json=body | {"warnings": ["so it is"]})]
     ranking = await service.rank("rerankd", "", "a", "b")
     assert ranking.usage.truncated == [2]
     assert ranking.warnings == ["so it is"]
 
 
 @in_virtual_time
-async def test_what_another_rerankd_could_not_score_comes_last_and_is_told() -> None:
+async def test_what_another_rerankd_could_not_score_comes_last_and_is_named() -> None:
     service = Service()
     scores = [{"index": i, "relevance_score": score} for i, score in ((1, 1.0), (0, UNSCORED))]
     service.before = [httpx.Response(200, json=answer(scores))]
     ranking = await service.rank("rerankd", "a", "b")
-    assert [(one.index, one.score) for one in ranking.results] == [(1, probability(1)), (0, 0.0)]
+    assert [(result.index, result.score) for result in ranking.results] == [
+        (1, probability(1)),
+        (0, 0.0),
+    ]
     assert ranking.usage.failed == [0]
 
 
@@ -179,7 +201,7 @@ async def test_what_a_hosted_api_leaves_out_is_a_warning() -> None:
         ({"truncate": False}, "truncate"),
     ],
 )
-def test_what_would_be_answered_wrongly_is_refused_unasked(
+def test_what_would_get_a_wrong_answer_is_refused_without_a_call(
     api: str, wish: dict[str, Any], field: str
 ) -> None:
     @in_virtual_time

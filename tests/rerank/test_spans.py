@@ -1,33 +1,7 @@
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from app.rerank.query import Document, Query, Ranking, Result, Span, SpansAsked
-from app.rerank.spans import END, MOST, best, left_out, sentence_query, sentences, with_spans
-
-TEXT = "It opens at nine.  Books are lent; ask!\n\n図書館です。はい。 The end"
-
-
-def test_sentences_are_found_by_code_point_without_the_space_around_them() -> None:
-    assert [TEXT[start:end] for start, end in sentences(TEXT)] == [
-        "It opens at nine.",
-        "Books are lent; ask!",
-        "図書館です。",
-        "はい。",
-        "The end",
-    ]
-
-
-@given(st.text(st.sampled_from("ab. !\n日。"), max_size=80))
-def test_sentences_hold_every_letter_once(text: str) -> None:
-    parts = [text[start:end] for start, end in sentences(text)]
-    assert "".join("".join(parts).split()) == "".join(text.split())
-    assert all(part and part == part.strip() for part in parts)
-
-
-def test_blank_lines_are_one_gap_however_many() -> None:
-    assert len(END.findall("One\n \n\t\n\nTwo" + "." + "\n " * 99 + "Three")) == 2
+from app.rerank.spans import MOST, best, left_out, sentence_query, with_spans
 
 
 def test_the_best_come_first_above_the_threshold_and_no_more_than_asked_for() -> None:

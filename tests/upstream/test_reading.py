@@ -29,7 +29,8 @@ def packed(*parts: bytes, window: int = GZIP) -> bytes:
     return b"".join(packer.compress(part) for part in parts) + packer.flush()
 
 
-BOMB = packed(*(b" " * MIB,) * 100)  # 100 MiB in 100 KiB
+# 100 MiB in 100 KiB.
+BOMB = packed(*(b" " * MIB,) * 100)
 
 
 @asynccontextmanager

@@ -1,8 +1,9 @@
-"""What a wire format is: two pure functions, and how it says no."""
+"""What a dialect is: where it is served, how it is recognised, and two pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +16,13 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What an answer is marked with besides its content."""
+    """What an answer has besides the ranking."""
 
     id: str
     model: str
     created: int
-    by: str = ""  # who scored, where it was another service
+    # Who scored, where it was another service.
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,18 @@ class Refusal:
     field: str | None = None
 
 
-def everyones(refusal: Refusal) -> Body:
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """By these a request's dialect is recognised where several share a path."""
+
+    path: str
+    # The name and version that the client sends, in lower case.
+    sdk: str
+    # Those of the body; none while it has not been read.
+    keys: AbstractSet[str]
+
+
+def universal_body(refusal: Refusal) -> Body:
     """One body in which nearly every client finds its error."""
     return {
         "message": refusal.detail,
@@ -46,25 +59,32 @@ def everyones(refusal: Refusal) -> Body:
     }
 
 
-def coded(refusal: Refusal) -> Body:
-    """The same, with the status where clients of OpenAI's kind look for it."""
-    body = everyones(refusal)
+def body_with_status(refusal: Refusal) -> Body:
+    """The same, with the status where clients like OpenAI's look for it."""
+    body = universal_body(refusal)
     return body | {"error": body["error"] | {"code": refusal.status}}
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`statuses` maps the type of a problem to the status this dialect's clients know it by."""
+    """The first of `paths` is the documented one. Under `prefix` no request needs recognition.
+
+    `statuses` maps the type of a problem to the status that clients of this dialect expect.
+    Without `refuse` a refusal is problem+json. `documents` is the key of the documents.
+    """
 
     name: str
+    paths: Sequence[str]
     request: type[BaseModel]
     answer: Any
     parse: Callable[[Body], Query]
     render: Callable[[Ranking, Label], Any]
-    refuse: Callable[[Refusal], Any] | None = everyones  # None: as problem+json
+    refuse: Callable[[Refusal], Any] | None = universal_body
+    prefix: str = ""
+    recognises: Callable[[Signs], bool] = lambda signs: False
     statuses: Mapping[str, int] = field(default_factory=dict)
     headers: Callable[[Ranking], dict[str, str]] = lambda ranking: {}
-    documents: str = "documents"  # what it calls them
+    documents: str = "documents"
 
 
 def as_object(document: Document) -> Any:
@@ -83,20 +103,20 @@ def ranked(
     score: str = "relevance_score",
     document: str = "document",
 ) -> list[Body]:
-    """Each result by its index and score, with its document only when that was asked for."""
+    """Each result by its index and score, with its document if the query wants it."""
     query = ranking.query
     return [
-        {"index": one.index, score: one.score}
-        | ({document: echo(query.documents[one.index])} if query.return_documents else {})
-        for one in ranking.results
+        {"index": result.index, score: result.score}
+        | ({document: echo(query.documents[result.index])} if query.return_documents else {})
+        for result in ranking.results
     ]
 
 
 def warnings_of(ranking: Ranking) -> list[str]:
-    """For dialects that have room for them: what was ignored, cut, or could not be scored."""
+    """What was ignored, cut, or could not be scored."""
     usage = ranking.usage
-    told = (("cut to fit the model", usage.truncated), ("not scored", usage.failed))
+    defects = (("cut to fit the model", usage.truncated), ("not scored", usage.failed))
     return [
         *ranking.warnings,
-        *(f"{what}: documents {list(indices)}" for what, indices in told if indices),
+        *(f"{defect}: documents {list(indices)}" for defect, indices in defects if indices),
     ]

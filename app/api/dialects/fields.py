@@ -1,4 +1,4 @@
-"""What the requests of many dialects are made of."""
+"""Fields that the requests of many dialects have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Lenient(BaseModel):
 
 
 def _whole(value: object) -> object:
-    """To JSON 3.0 is as much an integer as 3, and what no float holds is as good as infinite."""
+    """In JSON 3.0 is an integer too. A number that no float can hold counts as infinite."""
     if isinstance(value, int) and abs(value) > float_info.max:
         raise PydanticKnownError("finite_number")
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -27,12 +27,13 @@ def _whole(value: object) -> object:
 
 WHOLE = BeforeValidator(_whole)
 Whole = Annotated[int, WHOLE]
-Count = Annotated[int, Field(ge=0), WHOLE] | None  # none and 0 both mean all, or no limit
+# None and 0 both mean all, or no limit.
+Count = Annotated[int, Field(ge=0), WHOLE] | None
 LEAST_URGENT = 999
 Priority = Annotated[int, Field(ge=0, le=LEAST_URGENT), WHOLE]
 Flag = bool | None
 Text = Annotated[str, Field(pattern=r"\S")]
-# One complaint is told; gathering all of them could take long.
+# Only the first complaint is reported: gathering all of them could take long.
 Texts = Annotated[list[str], Field(min_length=1, fail_fast=True)]
 
 
@@ -48,7 +49,7 @@ def kind_of(value: object) -> str:
 
 String = TypeVar("String")
 Object = TypeVar("Object")
-# Told apart by a tag, so that an error speaks of one of them and not of both.
+# A tag selects one of the two, so that an error names one of them and not both.
 Either = Annotated[
     Annotated[String, Tag("<string>")] | Annotated[Object, Tag("<object>")],
     Discriminator(kind_of),
@@ -69,13 +70,13 @@ def text_of(value: str | TextObject | QueryObject) -> str:
     return value if isinstance(value, str) else value.text
 
 
-def documents_of(given: Sequence[str | TextObject], raw: Sequence[Any]) -> list[Document]:
+def documents_of(values: Sequence[str | TextObject], raw: Sequence[Any]) -> list[Document]:
     """Documents that remember how they came; `raw` is the same list before validation."""
-    return [Document(text_of(one), body=body) for one, body in zip(given, raw, strict=True)]
+    return [Document(text_of(value), body=body) for value, body in zip(values, raw, strict=True)]
 
 
-def texts_of(given: Sequence[str]) -> list[Document]:
-    return [Document(text) for text in given]
+def texts_of(texts: Sequence[str]) -> list[Document]:
+    return [Document(text) for text in texts]
 
 
 def example(body: dict[str, Any]) -> ConfigDict:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, coded, ranked
+from app.api.dialects.dialect import (
+    Body,
+    Dialect,
+    Label,
+    Refusal,
+    as_text,
+    body_with_status,
+    ranked,
+)
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -46,13 +54,13 @@ class InfinityAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = InfinityRequest.model_validate(body)
+    request = InfinityRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=texts_of(asked.documents),
-        top_n=asked.top_n or None,
-        score="logit" if asked.raw_scores else "probability",
-        return_documents=bool(asked.return_documents),
+        text=request.query,
+        documents=texts_of(request.documents),
+        top_n=request.top_n or None,
+        score="logit" if request.raw_scores else "probability",
+        return_documents=bool(request.return_documents),
     )
 
 
@@ -69,12 +77,22 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def refuse(refusal: Refusal) -> Body:
-    """Its client reads a 422 as a list of complaints, each with a place."""
-    body = coded(refusal)
+    """Its client reads a 422 as a list of complaints, each with a location."""
+    body = body_with_status(refusal)
     if refusal.status == 422:
-        place = ["body", *([refusal.field] if refusal.field else [])]
-        body["detail"] = [{"loc": place, "msg": refusal.detail, "type": refusal.type}]
+        location = ["body", *([refusal.field] if refusal.field else [])]
+        body["detail"] = [{"loc": location, "msg": refusal.detail, "type": refusal.type}]
     return body
 
 
-INFINITY = Dialect("infinity", InfinityRequest, InfinityAnswer, parse, render, refuse)
+DIALECT = Dialect(
+    "infinity",
+    ("/infinity/rerank",),
+    InfinityRequest,
+    InfinityAnswer,
+    parse,
+    render,
+    refuse,
+    prefix="infinity",
+    recognises=lambda signs: "raw_scores" in signs.keys and signs.path == "/rerank",
+)

@@ -1,14 +1,12 @@
-"""Jina; and what a body that could be Jina's, Cohere's or vLLM's is answered with."""
+"""Jina."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.cohere import render_meta
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, everyones, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, as_object, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -54,26 +52,14 @@ class JinaAnswer(BaseModel):
     results: list[JinaResult]
 
 
-class SharedAnswer(JinaAnswer):
-    id: str
-    created: int
-    data: list[JinaResult]
-    meta: dict[str, Any]
-
-
 def parse(body: Body) -> Query:
-    """Jina echoes documents unless told not to."""
-    query = parse_shared(body)
-    return replace(query, return_documents=body.get("return_documents") is not False)
-
-
-def parse_shared(body: Body) -> Query:
-    asked = JinaRequest.model_validate(body)
+    """Jina echoes documents by default."""
+    request = JinaRequest.model_validate(body)
     return Query(
-        text=text_of(asked.query),
-        documents=documents_of(asked.documents, body["documents"]),
-        top_n=asked.top_n or None,
-        return_documents=bool(asked.return_documents),
+        text=text_of(request.query),
+        documents=documents_of(request.documents, body["documents"]),
+        top_n=request.top_n or None,
+        return_documents=request.return_documents is not False,
     )
 
 
@@ -87,21 +73,6 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def render_shared(ranking: Ranking, label: Label) -> Body:
-    """Voyage's clients look for `data`, Cohere's for `meta`, all the others for `results`."""
-    answer = render(ranking, label)
-    return answer | {
-        "id": label.id,
-        "created": label.created,
-        "data": answer["results"],
-        "meta": render_meta(ranking, "1"),
-    }
-
-
-def refuse_shared(refusal: Refusal) -> Body:
-    """`error` is a sentence here: an object there makes older Voyage clients fail as they raise."""
-    return everyones(refusal) | {"error": refusal.detail}
-
-
-JINA = Dialect("jina", JinaRequest, JinaAnswer, parse, render)
-SHARED = Dialect("shared", JinaRequest, SharedAnswer, parse_shared, render_shared, refuse_shared)
+DIALECT = Dialect(
+    "jina", ("/jina/v1/rerank",), JinaRequest, JinaAnswer, parse, render, prefix="jina"
+)

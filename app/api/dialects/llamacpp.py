@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, as_text, coded, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, as_text, body_with_status, ranked
 from app.api.dialects.fields import DOCUMENTS, QUERY, Count, Lenient, Text, Texts, example, texts_of
 from app.rerank.query import Query, Ranking
 
@@ -31,11 +31,11 @@ class LlamaCppAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = LlamaCppRequest.model_validate(body)
+    request = LlamaCppRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=texts_of(asked.documents),
-        top_n=asked.top_n or None,
+        text=request.query,
+        documents=texts_of(request.documents),
+        top_n=request.top_n or None,
         score="logit",
     )
 
@@ -50,12 +50,22 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-LLAMACPP = Dialect(
+DIALECT = Dialect(
     "llamacpp",
+    (
+        "/llamacpp/reranking",
+        "/llamacpp/v1/reranking",
+        "/llamacpp/rerank",
+        "/llamacpp/v1/rerank",
+        "/reranking",
+        "/v1/reranking",
+    ),
     LlamaCppRequest,
     LlamaCppAnswer,
     parse,
     render,
-    coded,
+    body_with_status,
+    prefix="llamacpp",
+    recognises=lambda signs: signs.path.endswith("/reranking"),
     statuses={"invalid": 400},
 )

@@ -49,33 +49,41 @@ class MixedbreadAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = MixedbreadRequest.model_validate(body)
+    request = MixedbreadRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=documents_of(asked.input, body["input"]),
-        top_n=asked.top_k or None,
-        instruction=asked.instruction or None,
-        return_documents=bool(asked.return_input),
+        text=request.query,
+        documents=documents_of(request.input, body["input"]),
+        top_n=request.top_k or None,
+        instruction=request.instruction or None,
+        return_documents=bool(request.return_input),
     )
 
 
-def as_given(document: Document) -> Any:
+def as_received(document: Document) -> Any:
     return document.body
 
 
 def render(ranking: Ranking, label: Label) -> Body:
     tokens, query = ranking.usage.tokens, ranking.query
-    results = ranked(ranking, as_given, score="score", document="input")
+    results = ranked(ranking, as_received, score="score", document="input")
     return {
         "object": "list",
         "model": label.model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        "data": [one | {"object": "rank_result"} for one in results],
+        "data": [result | {"object": "rank_result"} for result in results],
         "top_k": len(results),
         "return_input": query.return_documents,
     }
 
 
-MIXEDBREAD = Dialect(
-    "mixedbread", MixedbreadRequest, MixedbreadAnswer, parse, render, documents="input"
+DIALECT = Dialect(
+    "mixedbread",
+    ("/mixedbread/v1/reranking", "/mixedbread/reranking"),
+    MixedbreadRequest,
+    MixedbreadAnswer,
+    parse,
+    render,
+    prefix="mixedbread",
+    recognises=lambda signs: signs.path.endswith("/reranking") and "input" in signs.keys,
+    documents="input",
 )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.api.dialects.dialect import Dialect, Label, as_object
-from app.api.dialects.fields import WHOLE, Either, Lenient, Priority
+from app.api.dialects.fields import DOCUMENTS, QUERY, WHOLE, Either, Lenient, Priority
 from app.rerank.query import (
     WINDOWS,
     Document,
@@ -18,8 +18,6 @@ from app.rerank.query import (
     Result,
     ScoreKind,
 )
-
-PATH = "/rerank"
 
 EXAMPLE_ANSWER: JsonDict = {
     "id": "5f0c6a1e0a8f4d0b9a3c",
@@ -34,6 +32,45 @@ EXAMPLE_ANSWER: JsonDict = {
         }
     ],
     "usage": {"total_tokens": 37, "documents": 2, "truncated": 0},
+}
+
+# For `/docs`.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "texts": {
+        "summary": "The least: a query and some texts",
+        "value": {"query": QUERY, "documents": DOCUMENTS},
+    },
+    "objects": {
+        "summary": "Objects with ids and metadata, the best one echoed",
+        "value": {
+            "query": QUERY,
+            "documents": [
+                {"id": "hours", "text": "The library opens at nine.", "page": 3},
+                {"id": "rules-7", "text": "Books are lent for four weeks.", "page": 12},
+            ],
+            "top_n": 1,
+            "return_documents": True,
+        },
+    },
+    "threshold": {
+        "summary": "Only what is probably relevant, long documents refused",
+        "value": {
+            "query": QUERY,
+            "documents": ["Books are lent for four weeks.", "Bananas are rich in potassium."],
+            "min_score": 0.1,
+            "truncate": False,
+        },
+    },
+    "diagnostics": {
+        "summary": "Where each document came from, and where the time went",
+        "value": {
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "diagnostics": True,
+            "timeout_ms": 5000,
+            "priority": 1,
+        },
+    },
 }
 
 
@@ -130,24 +167,26 @@ class NativeAnswer(BaseModel):
 
 
 def parse(body: dict[str, Any]) -> Query:
-    asked = NativeRequest.model_validate(body)
+    request = NativeRequest.model_validate(body)
     return Query(
-        text=asked.query,
+        text=request.query,
         documents=[
-            Document(one, body=raw) if isinstance(one, str) else Document(one.text, one.id, raw)
-            for one, raw in zip(asked.documents, body["documents"], strict=True)
+            Document(document, body=raw)
+            if isinstance(document, str)
+            else Document(document.text, document.id, raw)
+            for document, raw in zip(request.documents, body["documents"], strict=True)
         ],
-        top_n=asked.top_n or None,
-        min_score=asked.min_score,
-        score=asked.score or "probability",
-        truncate=asked.truncate is not False,
-        cut=asked.truncation_direction or "right",
-        windows=None if asked.long_documents is None else WINDOWS[asked.long_documents],
-        instruction=asked.instruction or None,
-        timeout=asked.timeout_ms / 1000 if asked.timeout_ms else None,
-        priority=asked.priority or 0,
-        return_documents=bool(asked.return_documents),
-        diagnostics=bool(asked.diagnostics),
+        top_n=request.top_n or None,
+        min_score=request.min_score,
+        score=request.score or "probability",
+        truncate=request.truncate is not False,
+        cut=request.truncation_direction or "right",
+        windows=None if request.long_documents is None else WINDOWS[request.long_documents],
+        instruction=request.instruction or None,
+        timeout=request.timeout_ms / 1000 if request.timeout_ms else None,
+        priority=request.priority or 0,
+        return_documents=bool(request.return_documents),
+        diagnostics=bool(request.diagnostics),
     )
 
 
@@ -159,7 +198,7 @@ def render(ranking: Ranking, label: Label) -> dict[str, Any]:
         **({"reranked_by": label.by} if label.by else {}),
         "score": query.score,
         "results": [
-            render_result(query, result, place) for place, result in enumerate(ranking.results)
+            render_result(query, result, rank) for rank, result in enumerate(ranking.results)
         ],
         "usage": render_usage(ranking),
     }
@@ -170,7 +209,7 @@ def render(ranking: Ranking, label: Label) -> dict[str, Any]:
     return answer
 
 
-def render_result(query: Query, result: Result, place: int) -> dict[str, Any]:
+def render_result(query: Query, result: Result, rank: int) -> dict[str, Any]:
     document = query.documents[result.index]
     rendered: dict[str, Any] = {"index": result.index, "relevance_score": result.score}
     if document.id is not None:
@@ -180,8 +219,8 @@ def render_result(query: Query, result: Result, place: int) -> dict[str, Any]:
     if query.diagnostics:
         rendered["rank"] = {
             "before": result.index + 1,
-            "after": place + 1,
-            "change": result.index - place,
+            "after": rank + 1,
+            "change": result.index - rank,
         }
     return rendered
 
@@ -212,4 +251,13 @@ def render_diagnostics(ranking: Ranking) -> dict[str, Any]:
     }
 
 
-NATIVE = Dialect("native", NativeRequest, NativeAnswer, parse, render, refuse=None)
+DIALECT = Dialect(
+    "native",
+    ("/rerank",),
+    NativeRequest,
+    NativeAnswer,
+    parse,
+    render,
+    refuse=None,
+    recognises=lambda signs: not signs.path.startswith("/v1/"),
+)

@@ -46,14 +46,14 @@ class NimAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    """Cut unless told NONE, where NIM refuses unless told END: no request fails for its length."""
-    asked = NimRequest.model_validate(body)
+    """Cut unless NONE is sent, where NIM refuses unless END is: no request fails for its length."""
+    request = NimRequest.model_validate(body)
     return Query(
-        text=asked.query.text,
-        documents=[Document(one.text) for one in asked.passages],
-        top_n=asked.top_k or None,
+        text=request.query.text,
+        documents=[Document(passage.text) for passage in request.passages],
+        top_n=request.top_k or None,
         score="logit",
-        truncate=asked.truncate != "NONE",
+        truncate=request.truncate != "NONE",
     )
 
 
@@ -65,4 +65,24 @@ def render(ranking: Ranking, _: Label) -> Body:
     }
 
 
-NIM = Dialect("nim", NimRequest, NimAnswer, parse, render, documents="passages")
+DIALECT = Dialect(
+    "nim",
+    (
+        "/nim/v1/ranking",
+        "/nim/ranking",
+        "/v1/ranking",
+        "/ranking",
+        "/v1/retrieval/{organization}/{model}/reranking",
+    ),
+    NimRequest,
+    NimAnswer,
+    parse,
+    render,
+    prefix="nim",
+    recognises=lambda signs: (
+        "passages" in signs.keys
+        or signs.path.endswith("/ranking")
+        or signs.path.startswith("/v1/retrieval/")
+    ),
+    documents="passages",
+)

@@ -1,4 +1,4 @@
-"""vLLM's `/score`: one text against many, or many against as many; scores in the order given."""
+"""vLLM's `/score`: one text against many, or many against as many; scores in request order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SIDES = (
 
 
 def both(first: str, second: str) -> JsonDict:
-    """The schema of a body that has these two."""
+    """The schema of a body that has both."""
     there: JsonDict = {"not": {"type": "null"}}
     names: list[JsonValue] = [first, second]
     return {"required": names, "properties": {first: there, second: there}}
@@ -81,9 +81,9 @@ class ScoreAnswer(BaseModel):
 
 
 def parse(body: Body) -> list[Query]:
-    """A query for each first text; its documents bear the places of their pairs."""
-    asked = ScoreRequest.model_validate(body)
-    first, second = sides_of(asked)
+    """A query for each first text; the id of a document is the index of its pair."""
+    request = ScoreRequest.model_validate(body)
+    first, second = sides_of(request)
     if len(first) == 1:
         first = first * len(second)
     if len(first) != len(second):
@@ -92,38 +92,38 @@ def parse(body: Body) -> list[Query]:
             field="text_1",
         )
     paired: dict[str, list[Document]] = {}
-    for place, (text, document) in enumerate(zip(first, second, strict=True)):
-        paired.setdefault(text, []).append(Document(document, id=place))
+    for index, (text, document) in enumerate(zip(first, second, strict=True)):
+        paired.setdefault(text, []).append(Document(document, id=index))
     return [
         Query(
             text=text,
             documents=documents,
-            score=asked.score,
-            cut=asked.truncation_side or "right",
-            priority=asked.urgency,
+            score=request.score,
+            cut=request.truncation_side or "right",
+            priority=request.urgency,
         )
         for text, documents in paired.items()
     ]
 
 
-def sides_of(asked: ScoreRequest) -> tuple[list[str], list[str]]:
+def sides_of(request: ScoreRequest) -> tuple[list[str], list[str]]:
     for names in SIDES:
-        first, second = (getattr(asked, name) for name in names)
+        first, second = (getattr(request, name) for name in names)
         if first is not None and second is not None:
             return texts(first), texts(second)
     raise InvalidRequest("text_1 and text_2 are needed, or queries and documents", field="text_1")
 
 
 def texts(contents: str | VllmContent | list[str | VllmContent]) -> list[str]:
-    many = contents if isinstance(contents, list) else [contents]
-    return [text_of(one) for one in many]
+    every = contents if isinstance(contents, list) else [contents]
+    return [text_of(content) for content in every]
 
 
 def render(rankings: Sequence[Ranking], label: Label) -> Body:
     scores = {
-        ranking.query.documents[one.index].id: one.score
+        ranking.query.documents[result.index].id: result.score
         for ranking in rankings
-        for one in ranking.results
+        for result in ranking.results
     }
     tokens = sum(ranking.usage.tokens for ranking in rankings)
     return {
@@ -132,8 +132,8 @@ def render(rankings: Sequence[Ranking], label: Label) -> Body:
         "created": label.created,
         "model": label.model,
         "data": [
-            {"index": place, "object": "score", "score": scores[place]}
-            for place in range(len(scores))
+            {"index": index, "object": "score", "score": scores[index]}
+            for index in range(len(scores))
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }

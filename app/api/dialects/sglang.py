@@ -1,4 +1,4 @@
-"""SGLang: a bare list, and no key that tells it apart; so only under its prefix."""
+"""SGLang: a bare list. No key of a request is its own, so it is served only under its prefix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, everyones, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked, universal_body
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -40,24 +40,25 @@ class SglangResult(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = SglangRequest.model_validate(body)
+    request = SglangRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=texts_of(asked.documents),
-        top_n=asked.top_n or None,
-        instruction=asked.instruct or None,
-        return_documents=asked.return_documents is not False,
+        text=request.query,
+        documents=texts_of(request.documents),
+        top_n=request.top_n or None,
+        instruction=request.instruct or None,
+        return_documents=request.return_documents is not False,
     )
 
 
 def render(ranking: Ranking, label: Label) -> list[Body]:
     return [
-        one | {"meta_info": {"id": label.id}} for one in ranked(ranking, as_text, score="score")
+        result | {"meta_info": {"id": label.id}}
+        for result in ranked(ranking, as_text, score="score")
     ]
 
 
 def refuse(refusal: Refusal) -> Body:
-    return everyones(refusal) | {
+    return universal_body(refusal) | {
         "object": "error",
         "type": refusal.type,
         "param": refusal.field,
@@ -65,12 +66,14 @@ def refuse(refusal: Refusal) -> Body:
     }
 
 
-SGLANG = Dialect(
+DIALECT = Dialect(
     "sglang",
+    ("/sglang/v1/rerank",),
     SglangRequest,
     list[SglangResult],
     parse,
     render,
     refuse,
+    prefix="sglang",
     statuses={"invalid": 400},
 )

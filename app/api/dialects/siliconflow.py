@@ -6,7 +6,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_object, everyones, ranked
+from app.api.dialects.dialect import (
+    Body,
+    Dialect,
+    Label,
+    Refusal,
+    as_object,
+    ranked,
+    universal_body,
+)
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -53,13 +61,13 @@ class SiliconFlowAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = SiliconFlowRequest.model_validate(body)
+    request = SiliconFlowRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=texts_of(asked.documents),
-        top_n=asked.top_n or None,
-        return_documents=bool(asked.return_documents),
-        windows=asked.max_chunks_per_doc or None,
+        text=request.query,
+        documents=texts_of(request.documents),
+        top_n=request.top_n or None,
+        return_documents=bool(request.return_documents),
+        windows=request.max_chunks_per_doc or None,
     )
 
 
@@ -73,15 +81,18 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def refuse(refusal: Refusal) -> Body:
-    return everyones(refusal) | {"code": refusal.status, "data": None}
+    return universal_body(refusal) | {"code": refusal.status, "data": None}
 
 
-SILICONFLOW = Dialect(
+DIALECT = Dialect(
     "siliconflow",
+    ("/siliconflow/v1/rerank",),
     SiliconFlowRequest,
     SiliconFlowAnswer,
     parse,
     render,
     refuse,
+    prefix="siliconflow",
+    recognises=lambda signs: "overlap_tokens" in signs.keys,
     statuses={"invalid": 400},
 )

@@ -56,21 +56,21 @@ class TeiRank(BaseModel):
 def parse(body: Body) -> Query:
     if body.get("texts") == []:
         raise Empty("`texts` cannot be empty", field="texts")
-    asked = TeiRequest.model_validate(body)
+    request = TeiRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=texts_of(asked.texts),
-        score="logit" if asked.raw_scores else "probability",
-        truncate=asked.truncate is not False,
-        cut=SIDES[asked.truncation_direction or "right"],
-        return_documents=bool(asked.return_text),
+        text=request.query,
+        documents=texts_of(request.texts),
+        score="logit" if request.raw_scores else "probability",
+        truncate=request.truncate is not False,
+        cut=SIDES[request.truncation_direction or "right"],
+        return_documents=bool(request.return_text),
     )
 
 
 def render(ranking: Ranking, _: Label) -> list[Body]:
-    """A bare list; among equals the last one given comes first."""
+    """A bare list; among equal scores the last document comes first."""
     results = ranked(ranking, as_text, score="score", document="text")
-    return sorted(results, key=lambda one: (-one["score"], -one["index"]))
+    return sorted(results, key=lambda result: (-result["score"], -result["index"]))
 
 
 def headers(ranking: Ranking) -> dict[str, str]:
@@ -82,7 +82,7 @@ def headers(ranking: Ranking) -> dict[str, str]:
         "x-queue-time": times.queue,
         "x-inference-time": times.compute,
     }
-    characters = sum(len(query.text) + len(one.text) for one in query.documents)
+    characters = sum(len(query.text) + len(document.text) for document in query.documents)
     return {name: str(round(value * 1000)) for name, value in seconds.items()} | {
         "x-compute-type": "cpu+gpu",
         "x-compute-characters": str(characters),
@@ -91,7 +91,7 @@ def headers(ranking: Ranking) -> dict[str, str]:
 
 
 def refuse(refusal: Refusal) -> Any:
-    """Without a body for a bad key, in plain text for a body too large."""
+    """No body for a bad key, plain text for a body that is too large."""
     if refusal.type == "unauthorized":
         return None
     if refusal.type == "too_large":
@@ -99,13 +99,16 @@ def refuse(refusal: Refusal) -> Any:
     return {"error": refusal.detail, "error_type": ERROR_TYPES.get(refusal.type, "Backend")}
 
 
-TEI = Dialect(
+DIALECT = Dialect(
     "tei",
+    ("/tei/rerank", "/tei/", "/tei/invocations", "/", "/invocations"),
     TeiRequest,
     list[TeiRank],
     parse,
     render,
     refuse,
+    prefix="tei",
+    recognises=lambda signs: "texts" in signs.keys or signs.path in {"/", "/invocations"},
     statuses={"scoring_failed": 424},
     headers=headers,
     documents="texts",

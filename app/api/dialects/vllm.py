@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.dialects.dialect import Body, Dialect, Label, coded, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, body_with_status, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     LEAST_URGENT,
@@ -20,7 +20,9 @@ from app.api.dialects.fields import (
 )
 from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
 
-MAX_PARTS = 1_000  # of one text
+MAX_PARTS_PER_TEXT = 1_000
+# `/score` is a verb of its own: app.api.dialects.score.
+SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 
 
 class VllmPart(Lenient):
@@ -29,19 +31,22 @@ class VllmPart(Lenient):
 
 
 class VllmContent(Lenient):
-    content: Annotated[list[VllmPart], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True)]
+    content: Annotated[
+        list[VllmPart], Field(min_length=1, max_length=MAX_PARTS_PER_TEXT, fail_fast=True)
+    ]
 
 
 Content = Either[str, VllmContent]
 
 
 class VllmOptions(Lenient):
-    """What `/rerank` and `/score` take alike."""
+    """The fields that `/rerank` and `/score` share."""
 
     model: str | None = None
     truncation_side: Side | None = None
     use_activation: bool | None = None
-    activation: bool | None = None  # its name in older versions
+    # The name of the same in older versions.
+    activation: bool | None = None
     priority: Whole | None = None
 
     @property
@@ -91,16 +96,16 @@ def text_of(content: str | VllmContent) -> str:
 
 
 def parse(body: Body) -> Query:
-    asked = VllmRequest.model_validate(body)
+    request = VllmRequest.model_validate(body)
     return Query(
-        text=text_of(asked.query),
-        documents=[Document(text_of(one)) for one in asked.documents],
-        top_n=asked.top_n or None,
-        score=asked.score,
-        cut=asked.truncation_side or "right",
-        document_tokens=asked.max_tokens_per_doc or 0,
-        instruction=asked.instruction or None,
-        priority=asked.urgency,
+        text=text_of(request.query),
+        documents=[Document(text_of(document)) for document in request.documents],
+        top_n=request.top_n or None,
+        score=request.score,
+        cut=request.truncation_side or "right",
+        document_tokens=request.max_tokens_per_doc or 0,
+        instruction=request.instruction or None,
+        priority=request.urgency,
         return_documents=True,
     )
 
@@ -119,4 +124,15 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-VLLM = Dialect("vllm", VllmRequest, VllmAnswer, parse, render, coded, statuses={"invalid": 400})
+DIALECT = Dialect(
+    "vllm",
+    ("/vllm/rerank", "/vllm/v1/rerank", "/vllm/v2/rerank"),
+    VllmRequest,
+    VllmAnswer,
+    parse,
+    render,
+    body_with_status,
+    prefix="vllm",
+    recognises=lambda signs: signs.path in SCORE_PATHS,
+    statuses={"invalid": 400},
+)

@@ -46,38 +46,43 @@ class VoyageAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = VoyageRequest.model_validate(body)
+    request = VoyageRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=texts_of(asked.documents),
-        top_n=asked.top_k or None,
-        truncate=asked.truncation is not False,
-        return_documents=bool(asked.return_documents),
+        text=request.query,
+        documents=texts_of(request.documents),
+        top_n=request.top_k or None,
+        truncate=request.truncation is not False,
+        return_documents=bool(request.return_documents),
     )
 
 
 def render(ranking: Ranking, label: Label) -> Body:
-    """Without empty strings: the Python client takes one anywhere for a broken answer."""
+    """Without empty strings: for the Python client any of them is a broken answer."""
     data = ranked(ranking, as_text)
     return {
         "object": "list",
-        "data": [{key: value for key, value in one.items() if value != ""} for one in data],
+        "data": [{key: value for key, value in result.items() if value != ""} for result in data],
         "model": label.model,
         "usage": {"total_tokens": ranking.usage.tokens},
     }
 
 
 def refuse(refusal: Refusal) -> Body:
-    """Nothing but `detail`: an `error` makes older Python clients fail while they raise."""
+    """Only `detail`: an `error` makes older Python clients fail while they raise."""
     return {"detail": refusal.detail}
 
 
-VOYAGE = Dialect(
+DIALECT = Dialect(
     "voyage",
+    ("/voyage/v1/rerank", "/voyage/rerank"),
     VoyageRequest,
     VoyageAnswer,
     parse,
     render,
     refuse,
+    prefix="voyage",
+    recognises=lambda signs: (
+        signs.sdk.startswith("voyage") or bool(signs.keys & {"top_k", "truncation"})
+    ),
     statuses={"invalid": 400, "too_long": 400},
 )

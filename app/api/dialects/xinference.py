@@ -62,13 +62,13 @@ class XinferenceAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    asked = XinferenceRequest.model_validate(body)
+    request = XinferenceRequest.model_validate(body)
     return Query(
-        text=asked.query,
-        documents=documents_of(asked.documents, body["documents"]),
-        top_n=asked.top_n or None,
-        return_documents=bool(asked.return_documents),
-        windows=asked.max_chunks_per_doc or None,
+        text=request.query,
+        documents=documents_of(request.documents, body["documents"]),
+        top_n=request.top_n or None,
+        return_documents=bool(request.return_documents),
+        windows=request.max_chunks_per_doc or None,
     )
 
 
@@ -85,11 +85,14 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-XINFERENCE = Dialect(
+DIALECT = Dialect(
     "xinference",
+    ("/xinference/v1/rerank",),
     XinferenceRequest,
     XinferenceAnswer,
     parse,
     render,
+    prefix="xinference",
+    recognises=lambda signs: bool(signs.keys & {"kwargs", "return_len"}),
     statuses={"invalid": 400},
 )

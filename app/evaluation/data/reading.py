@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from pydantic_core import from_json
-
 from app.evaluation.problems import BadInput
+from app.jsonl import NotJson, read_values
 
 SUFFIXES = ("", ".xz", ".gz")
 
@@ -90,18 +89,19 @@ def open_bytes(path: Path) -> BinaryIO:
 
 def read_rows(path: Path, torn: list[BadInput] | None = None) -> Iterator[Row]:
     """`torn` takes lines that end too early, as a process that is killed leaves them."""
-    for number, line in read_lines(path, torn=torn is not None):
-        try:
-            fields = from_json(line)
-        except ValueError as error:
-            problem = BadInput(path, number, f"not valid JSON: {error}")
-            if torn is not None and str(error).startswith("EOF while parsing"):
-                torn.append(problem)
-                continue
-            raise problem from error
-        if not isinstance(fields, dict):
-            raise BadInput(path, number, "must be a JSON object")
-        yield Row(path, number, fields)
+    lines = read_lines(path, torn=torn is not None)
+
+    def keep(error: NotJson) -> None:
+        if torn is not None:
+            torn.append(BadInput(path, error.line, str(error)))
+
+    try:
+        for number, fields in read_values(lines, keep if torn is not None else None):
+            if not isinstance(fields, dict):
+                raise BadInput(path, number, "must be a JSON object")
+            yield Row(path, number, fields)
+    except NotJson as error:
+        raise BadInput(path, error.line, str(error)) from error
 
 
 def read_fields(

@@ -4,41 +4,50 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.remote.providers.wire import Asked, Body, Count, Score, Told, Wire, pairs
+from app.remote.providers.provider import (
+    Body,
+    Count,
+    Provider,
+    ProviderAnswer,
+    ProviderRequest,
+    ScoredIndex,
+    pairs,
+)
 
 
-class Counts(BaseModel):
+class CohereTokens(BaseModel):
     input_tokens: Count | None = None
 
 
-class Meta(BaseModel):
-    tokens: Counts | None = None
+class CohereMeta(BaseModel):
+    tokens: CohereTokens | None = None
 
 
-class Answer(BaseModel):
-    results: list[Score]
-    meta: Meta | None = None
+class CohereScores(BaseModel):
+    results: list[ScoredIndex]
+    meta: CohereMeta | None = None
 
 
-def write(asked: Asked) -> Body:
-    body: Body = {"model": asked.model, "query": asked.query.text, "documents": list(asked.texts)}
-    if asked.query.document_tokens:
-        body["max_tokens_per_doc"] = asked.query.document_tokens
+def write(request: ProviderRequest) -> Body:
+    query = request.query
+    body: Body = {"model": request.model, "query": query.text, "documents": list(request.texts)}
+    if query.document_tokens:
+        body["max_tokens_per_doc"] = query.document_tokens
     return body
 
 
-def read(raw: bytes) -> Told:
-    answer = Answer.model_validate_json(raw)
-    counts = answer.meta.tokens if answer.meta else None
-    return Told(pairs(answer.results), (counts.input_tokens if counts else 0) or 0)
+def read(raw: bytes) -> ProviderAnswer:
+    answer = CohereScores.model_validate_json(raw)
+    tokens = answer.meta.tokens if answer.meta else None
+    return ProviderAnswer(pairs(answer.results), (tokens.input_tokens if tokens else 0) or 0)
 
 
-COHERE = Wire(
+PROVIDER = Provider(
     "cohere",
     "https://api.cohere.com",
     "/v2/rerank",
     1000,
     write,
     read,
-    grants=frozenset({"document_tokens"}),
+    options=frozenset({"document_tokens"}),
 )

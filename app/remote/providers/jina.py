@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.remote.providers.wire import Asked, Body, Score, Tokens, Told, Wire, pairs
+from app.remote.providers.provider import (
+    Body,
+    Provider,
+    ProviderAnswer,
+    ProviderRequest,
+    ScoredIndex,
+    TotalTokens,
+    pairs,
+)
 
 
-class Answer(BaseModel):
-    results: list[Score]
-    usage: Tokens = Tokens()
+class JinaScores(BaseModel):
+    results: list[ScoredIndex]
+    usage: TotalTokens = TotalTokens()
 
 
-def write(asked: Asked) -> Body:
+def write(request: ProviderRequest) -> Body:
     return {
-        "model": asked.model,
-        "query": asked.query.text,
-        "documents": list(asked.texts),
+        "model": request.model,
+        "query": request.query.text,
+        "documents": list(request.texts),
         "return_documents": False,
     }
 
 
-def read(raw: bytes) -> Told:
-    answer = Answer.model_validate_json(raw)
-    return Told(pairs(answer.results), answer.usage.total_tokens)
+def read(raw: bytes) -> ProviderAnswer:
+    answer = JinaScores.model_validate_json(raw)
+    return ProviderAnswer(pairs(answer.results), answer.usage.total_tokens)
 
 
-JINA = Wire("jina", "https://api.jina.ai", "/v1/rerank", 1000, write, read)
+PROVIDER = Provider("jina", "https://api.jina.ai", "/v1/rerank", 1000, write, read)

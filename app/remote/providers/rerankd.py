@@ -1,31 +1,39 @@
-"""Another rerankd, which gives logits and understands what we do."""
+"""Another rerankd, which gives logits and takes the options that we take."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.remote.providers.wire import Asked, Body, Count, Score, Told, Wire, pairs
+from app.remote.providers.provider import (
+    Body,
+    Count,
+    Provider,
+    ProviderAnswer,
+    ProviderRequest,
+    ScoredIndex,
+    pairs,
+)
 
 
-class Usage(BaseModel):
+class RerankdUsage(BaseModel):
     total_tokens: Count = 0
     truncated_documents: list[Count] = []
 
 
-class Answer(BaseModel):
-    results: list[Score]
-    usage: Usage = Usage()
+class RerankdScores(BaseModel):
+    results: list[ScoredIndex]
+    usage: RerankdUsage = RerankdUsage()
     warnings: list[str] = []
 
 
-def write(asked: Asked) -> Body:
-    query = asked.query
+def write(request: ProviderRequest) -> Body:
+    query = request.query
     body: Body = {
         "query": query.text,
-        "documents": list(asked.texts),
+        "documents": list(request.texts),
         "score": "logit",
         "truncation_direction": query.cut,
-        "timeout_ms": max(1, int(asked.seconds * 1000)),
+        "timeout_ms": max(1, int(request.seconds * 1000)),
         "priority": query.priority,
     }
     if query.instruction is not None:
@@ -35,21 +43,21 @@ def write(asked: Asked) -> Body:
     return body
 
 
-def read(raw: bytes) -> Told:
-    answer = Answer.model_validate_json(raw)
+def read(raw: bytes) -> ProviderAnswer:
+    answer = RerankdScores.model_validate_json(raw)
     usage = answer.usage
-    return Told(
+    return ProviderAnswer(
         pairs(answer.results), usage.total_tokens, usage.truncated_documents, answer.warnings
     )
 
 
-RERANKD = Wire(
+PROVIDER = Provider(
     "rerankd",
     "",
     "/rerank",
     1000,
     write,
     read,
-    grants=frozenset({"cut", "windows", "instruction"}),
-    logits=True,
+    options=frozenset({"cut", "windows", "instruction"}),
+    gives_logits=True,
 )

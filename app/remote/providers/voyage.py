@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.remote.providers.wire import Asked, Body, Score, Tokens, Told, Wire, pairs
+from app.remote.providers.provider import (
+    Body,
+    Provider,
+    ProviderAnswer,
+    ProviderRequest,
+    ScoredIndex,
+    TotalTokens,
+    pairs,
+)
 
 
-class Answer(BaseModel):
-    data: list[Score]
-    usage: Tokens = Tokens()
+class VoyageScores(BaseModel):
+    data: list[ScoredIndex]
+    usage: TotalTokens = TotalTokens()
 
 
-def write(asked: Asked) -> Body:
+def write(request: ProviderRequest) -> Body:
     return {
-        "model": asked.model,
-        "query": asked.query.text,
-        "documents": list(asked.texts),
+        "model": request.model,
+        "query": request.query.text,
+        "documents": list(request.texts),
         "truncation": True,
     }
 
 
-def read(raw: bytes) -> Told:
-    answer = Answer.model_validate_json(raw)
-    return Told(pairs(answer.data), answer.usage.total_tokens)
+def read(raw: bytes) -> ProviderAnswer:
+    answer = VoyageScores.model_validate_json(raw)
+    return ProviderAnswer(pairs(answer.data), answer.usage.total_tokens)
 
 
-VOYAGE = Wire("voyage", "https://api.voyageai.com", "/v1/rerank", 1000, write, read)
+PROVIDER = Provider("voyage", "https://api.voyageai.com", "/v1/rerank", 1000, write, read)

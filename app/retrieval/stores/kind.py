@@ -12,7 +12,7 @@ from app.errors import LoadFailed
 from app.retrieval.endpoint import Endpoint
 from app.retrieval.store import Store
 from app.retrieval.writer import StoreWriter
-from app.upstream.reading import ACCEPTED
+from app.upstream.reading import ACCEPTED_ENCODINGS
 
 # Time limit of writing one batch: an index may be built meanwhile.
 WRITING_SECONDS = 120.0
@@ -92,7 +92,7 @@ def http_client(
     try:
         return httpx.AsyncClient(
             base_url=base,
-            headers={**ACCEPTED, **headers},
+            headers={**ACCEPTED_ENCODINGS, **headers},
             auth=login,
             timeout=WRITING_SECONDS,
             transport=transport,

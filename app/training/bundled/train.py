@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from app.durable import rename, sync
+from app.durable import replacing
 from app.engines.torch.duet import Duet
 from app.engines.torch.evidence import Parts
 from app.training.bundled.batches import Group, draw_step
@@ -135,10 +135,8 @@ class Trainer:
         }
 
     def save(self, path: Path) -> None:
-        aside = path.with_suffix(".new")
-        torch.save(self.state(), aside)
-        sync(aside)
-        rename(aside, path)
+        with replacing(path) as stream:
+            torch.save(self.state(), stream)
 
     def resume(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)

@@ -1,4 +1,4 @@
-"""What the tests of the dialects ask, and how they read what comes."""
+"""What the tests of the dialects send, and how they read the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from httpx import AsyncClient
 
 QUERY = "how long may I keep the book?"
 TEXTS = ["The library opens at nine.", "Books are lent for four weeks.", "A river."]
-ASKED = {"query": QUERY, "documents": TEXTS}
+BODY = {"query": QUERY, "documents": TEXTS}
 
 
 async def post(client: AsyncClient, path: str, body: Any, **headers: str) -> Any:
@@ -18,4 +18,4 @@ async def post(client: AsyncClient, path: str, body: Any, **headers: str) -> Any
 
 
 def indices(results: list[Any]) -> list[int]:
-    return [one["index"] for one in results]
+    return [result["index"] for result in results]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 from httpx import AsyncClient
 
-from tests.api.dialects.asking import ASKED, post
+from tests.api.dialects.asking import BODY, post
 
 
 @pytest.fixture
 async def logits(client: AsyncClient) -> list[float]:
-    answer = await post(client, "/rerank", ASKED | {"score": "logit"})
-    return [
-        one["relevance_score"] for one in sorted(answer["results"], key=lambda one: one["index"])
-    ]
+    answer = await post(client, "/rerank", BODY | {"score": "logit"})
+    results = sorted(answer["results"], key=lambda result: result["index"])
+    return [result["relevance_score"] for result in results]
 
 
 @pytest.fixture

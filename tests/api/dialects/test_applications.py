@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from httpx import AsyncClient
 
-from tests.api.dialects.asking import QUERY, TEXTS, post
+from tests.api.dialects.asking import QUERY, TEXTS, indices, post
 
 pytestmark = pytest.mark.anyio
 
@@ -17,12 +17,8 @@ async def test_open_webui_finds_a_score_for_every_document_by_its_index(
     body = {"model": "reranker", "query": QUERY, "documents": TEXTS, "top_n": len(TEXTS)}
     user = {"X-OpenWebUI-User-Name": "Ada", "Authorization": "Bearer anything"}
     answer = await post(client, path, body, **user)
-    assert [one["index"] for one in sorted(answer["results"], key=lambda one: one["index"])] == [
-        0,
-        1,
-        2,
-    ]
-    assert all(0 < one["relevance_score"] < 1 for one in answer["results"])
+    assert sorted(indices(answer["results"])) == [0, 1, 2]
+    assert all(0 < result["relevance_score"] < 1 for result in answer["results"])
 
 
 @pytest.mark.parametrize("top_n", [None, 2])
@@ -39,8 +35,8 @@ async def test_dify_may_leave_top_n_null_and_finds_texts_in_documents(
     }
     answer = await post(client, path, body)
     assert len(answer["results"]) == (top_n or len(TEXTS))
-    for one in answer["results"]:
-        assert one["document"]["text"] == TEXTS[one["index"]]
+    for result in answer["results"]:
+        assert result["document"]["text"] == TEXTS[result["index"]]
 
 
 async def test_dify_finds_a_reranker_behind_tei_s_info(client: AsyncClient) -> None:
@@ -48,7 +44,7 @@ async def test_dify_finds_a_reranker_behind_tei_s_info(client: AsyncClient) -> N
     assert "reranker" in info["model_type"]
     assert info["max_client_batch_size"] >= 1
     answer = await post(client, "/tei/rerank", {"query": QUERY, "texts": TEXTS})
-    assert {one["index"] for one in answer} == {0, 1, 2}
+    assert {result["index"] for result in answer} == {0, 1, 2}
 
 
 async def test_ragflow_as_jina_s_client_finds_its_tokens(client: AsyncClient) -> None:
@@ -67,7 +63,7 @@ async def test_ragflow_as_xinference_s_client_spells_its_flags(client: AsyncClie
         "documents": TEXTS,
     }
     answer = await post(client, "/v1/rerank", body)
-    assert all(one["document"]["text"] == TEXTS[one["index"]] for one in answer["results"])
+    assert all(result["document"]["text"] == TEXTS[result["index"]] for result in answer["results"])
     assert answer["meta"]["tokens"]["input_tokens"] > 0
 
 
@@ -80,11 +76,11 @@ async def test_ragflow_as_nvidia_s_client_sends_top_n_too(client: AsyncClient) -
         "top_n": len(TEXTS),
     }
     answer = await post(client, "/v1/ranking", body)
-    assert {one["index"] for one in answer["rankings"]} == {0, 1, 2}
+    assert {result["index"] for result in answer["rankings"]} == {0, 1, 2}
 
 
 async def test_ragflow_as_tei_s_client_sends_batches_of_eight(client: AsyncClient) -> None:
     body = {"query": QUERY, "texts": TEXTS * 3, "raw_scores": False, "truncate": True}
     answer = await post(client, "/rerank", body)
     assert len(answer) == 9
-    assert all(0 < one["score"] < 1 for one in answer)
+    assert all(0 < result["score"] < 1 for result in answer)

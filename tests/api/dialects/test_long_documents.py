@@ -27,14 +27,14 @@ LONG = "river " * 120 + TEXTS[1]
 async def test_chunks_let_the_end_of_a_long_document_count(
     client: AsyncClient, path: str, more: dict[str, Any]
 ) -> None:
-    async def ask(**asked: Any) -> dict[str, Any]:
-        body = {"query": QUERY, "documents": [LONG, "a"], **asked}
+    async def ask(**fields: Any) -> dict[str, Any]:
+        body = {"query": QUERY, "documents": [LONG, "a"], **fields}
         answer: dict[str, Any] = await post(client, path, body)
         return answer
 
     cut, read = await ask(), await ask(**more)
     scores = [
-        {one["index"]: one["relevance_score"] for one in answer["results"]}
+        {result["index"]: result["relevance_score"] for result in answer["results"]}
         for answer in (cut, read)
     ]
     assert scores[0][0] != scores[1][0]
@@ -54,15 +54,15 @@ async def test_documents_are_shortened_to_max_tokens_per_doc(
     assert whole["results"][0]["relevance_score"] != short["results"][0]["relevance_score"]
 
 
-async def test_cohere_2_tells_which_sentences_made_a_document_score(client: AsyncClient) -> None:
+async def test_cohere_2_gives_the_sentences_that_made_a_document_score(client: AsyncClient) -> None:
     document = f"Dies ist ein Bücherregal. {TEXTS[1]} {TEXTS[2]}"
     body = {"query": QUERY, "documents": [document, TEXTS[0], ""]}
     plain = await post(client, "/v2/rerank", body)
-    asked = {"mode": "enabled", "threshold": 0.0, "max_spans": 2}
-    answer = await post(client, "/v2/rerank", body | {"relevant_spans": asked})
-    by_index = {one["index"]: one["relevant_spans"] for one in answer["results"]}
-    assert [one["relevance_score"] for one in answer["results"]] == pytest.approx(
-        [one["relevance_score"] for one in plain["results"]]
+    wanted = {"mode": "enabled", "threshold": 0.0, "max_spans": 2}
+    answer = await post(client, "/v2/rerank", body | {"relevant_spans": wanted})
+    by_index = {result["index"]: result["relevant_spans"] for result in answer["results"]}
+    assert [result["relevance_score"] for result in answer["results"]] == pytest.approx(
+        [result["relevance_score"] for result in plain["results"]]
     )
     spans = by_index[0]
     assert len(spans) == 2
@@ -77,7 +77,7 @@ async def test_cohere_2_tells_which_sentences_made_a_document_score(client: Asyn
     assert "relevant_spans" not in off["results"][0]
 
 
-async def test_by_setting_long_documents_are_read_in_windows_for_everybody(desk: Desk) -> None:
+async def test_by_setting_long_documents_are_read_in_windows_in_every_dialect(desk: Desk) -> None:
     body = {"query": QUERY, "documents": [LONG, "a"]}
     async with desk.open(long_documents="windows") as client:
         usage = (await post(client, "/rerank", body | {"truncate": False}))["usage"]

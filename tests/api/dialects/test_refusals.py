@@ -74,7 +74,7 @@ async def test_overload_and_its_hints_reach_every_client(
             assert response.headers["retry-after-ms"] == "50"
 
 
-async def test_what_another_service_said_reaches_every_client(
+async def test_an_error_of_another_service_reaches_every_client(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = [
@@ -137,7 +137,7 @@ async def test_tei_s_own_statuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
         ("/infinity/rerank", "documents", lambda text: text),
     ],
 )
-async def test_limits_are_told_in_the_word_that_the_client_used(
+async def test_limits_are_named_with_the_client_s_word_for_documents(
     desk: Desk, path: str, word: str, as_sent: Callable[[str], Any]
 ) -> None:
     def body(*texts: str) -> dict[str, Any]:
@@ -185,7 +185,7 @@ async def test_infinity_s_client_finds_a_422_as_a_list(client: AsyncClient) -> N
     assert "valid string" in complaint["msg"]
 
 
-async def test_what_is_not_there_is_said_in_the_dialect_of_the_prefix(client: AsyncClient) -> None:
+async def test_an_unknown_path_is_refused_in_the_dialect_of_the_prefix(client: AsyncClient) -> None:
     nothing: Response = await client.post("/cohere/v1/embed", json={})
     assert (nothing.status_code, "message" in nothing.json()) == (404, True)
     wrong = await client.get("/tei/rerank")
@@ -193,7 +193,7 @@ async def test_what_is_not_there_is_said_in_the_dialect_of_the_prefix(client: As
     assert wrong.headers["Allow"] == "POST"
 
 
-async def test_the_unforeseen_is_told_in_the_dialect_too(
+async def test_an_unforeseen_error_is_written_in_the_dialect_too(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with desk.open() as client:

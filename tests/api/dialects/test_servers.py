@@ -9,7 +9,7 @@ import pytest
 from httpx import AsyncClient
 
 from app.api.dialects import score
-from tests.api.dialects.asking import ASKED, QUERY, TEXTS, indices, post
+from tests.api.dialects.asking import BODY, QUERY, TEXTS, indices, post
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ async def test_tei_gives_logits_on_request(
     client: AsyncClient, order: list[int], logits: list[float]
 ) -> None:
     answer = await post(client, "/rerank", {"query": QUERY, "texts": TEXTS, "raw_scores": True})
-    assert [one["score"] for one in answer] == pytest.approx([logits[i] for i in order])
+    assert [result["score"] for result in answer] == pytest.approx([logits[i] for i in order])
     assert "text" not in answer[0]
 
 
@@ -49,17 +49,17 @@ async def test_among_equals_the_last_comes_first_for_tei_alone(client: AsyncClie
     assert indices(same["results"]) == [0, 1, 2]
 
 
-async def test_tei_cuts_on_the_side_it_is_told(client: AsyncClient) -> None:
+async def test_tei_cuts_on_the_side_that_the_request_names(client: AsyncClient) -> None:
     body = {"query": "q", "texts": [TEXTS[1] + " river" * 99, "a"], "truncation_direction": "Left"}
     left = await post(client, "/rerank", body)
     right = await post(client, "/rerank", body | {"truncation_direction": "right"})
-    assert {one["score"] for one in left} != {one["score"] for one in right}
+    assert {result["score"] for result in left} != {result["score"] for result in right}
 
 
 async def test_infinity_answers_documents_as_texts(
     client: AsyncClient, order: list[int], logits: list[float]
 ) -> None:
-    body = ASKED | {"raw_scores": True, "return_documents": True, "model": "m", "top_n": 2}
+    body = BODY | {"raw_scores": True, "return_documents": True, "model": "m", "top_n": 2}
     answer = await post(client, "/rerank", body)
     assert answer["object"] == "rerank"
     assert answer["id"].startswith("infinity-")
@@ -96,11 +96,11 @@ async def test_vllm_always_echoes_documents(
 )
 @pytest.mark.parametrize("path", ["/score", "/v1/score", "/vllm/score"])
 @pytest.mark.parametrize("activation", ["use_activation", "activation"])
-async def test_vllm_s_score_keeps_the_order_given(
+async def test_vllm_s_score_keeps_the_order_of_the_request(
     client: AsyncClient, logits: list[float], path: str, body: dict[str, Any], activation: str
 ) -> None:
     answer = await post(client, path, body | {activation: False})
-    assert [one["score"] for one in answer["data"]] == pytest.approx(logits)
+    assert [result["score"] for result in answer["data"]] == pytest.approx(logits)
     assert indices(answer["data"]) == [0, 1, 2]
     assert answer["object"] == "list"
     assert answer["usage"]["total_tokens"] > 0
@@ -116,7 +116,7 @@ async def test_vllm_s_score_pairs_many_with_as_many(client: AsyncClient) -> None
 
 def test_pairs_with_the_same_first_text_are_one_query_wherever_they_stand() -> None:
     queries = score.parse({"text_1": ["q", "r", "q", "r"], "text_2": ["a", "b", "c", "d"]})
-    assert [(one.text, [document.text for document in one.documents]) for one in queries] == [
+    assert [(query.text, [document.text for document in query.documents]) for query in queries] == [
         ("q", ["a", "c"]),
         ("r", ["b", "d"]),
     ]
@@ -138,8 +138,8 @@ async def test_scores_that_are_too_much_together_are_refused_before_any_is_compu
 async def test_llamacpp_gives_logits_and_never_documents(
     client: AsyncClient, order: list[int], logits: list[float], path: str
 ) -> None:
-    answer = await post(client, path, ASKED | {"return_documents": True})
-    assert [one["relevance_score"] for one in answer["results"]] == pytest.approx(
+    answer = await post(client, path, BODY | {"return_documents": True})
+    assert [result["relevance_score"] for result in answer["results"]] == pytest.approx(
         [logits[i] for i in order]
     )
     assert set(answer["results"][0]) == {"index", "relevance_score"}
@@ -155,7 +155,9 @@ async def test_nim_ranks_passages_by_logit(
     passages = [{"text": text} for text in TEXTS]
     body = {"model": "m", "query": {"text": QUERY}, "passages": passages, "truncate": "END"}
     answer = await post(client, path, body)
-    assert [one["logit"] for one in answer["rankings"]] == pytest.approx([logits[i] for i in order])
+    assert [result["logit"] for result in answer["rankings"]] == pytest.approx(
+        [logits[i] for i in order]
+    )
     assert indices(answer["rankings"]) == order
 
 
@@ -166,7 +168,7 @@ async def test_xinference_s_nulls_are_taken_for_absent(
     client: AsyncClient, order: list[int]
 ) -> None:
     nulls = dict.fromkeys(("top_n", "max_chunks_per_doc", "return_len"))
-    body = ASKED | nulls | {"model": "m", "return_documents": True, "kwargs": "{}"}
+    body = BODY | nulls | {"model": "m", "return_documents": True, "kwargs": "{}"}
     answer = await post(client, "/v1/rerank", body)
     assert indices(answer["results"]) == order
     assert answer["results"][0]["document"] == {"text": TEXTS[order[0]]}
@@ -176,7 +178,7 @@ async def test_xinference_s_nulls_are_taken_for_absent(
 async def test_sglang_answers_a_bare_list_with_documents(
     client: AsyncClient, order: list[int]
 ) -> None:
-    answer = await post(client, "/sglang/v1/rerank", ASKED)
+    answer = await post(client, "/sglang/v1/rerank", BODY)
     assert indices(answer) == order
-    assert [one["document"] for one in answer] == [TEXTS[i] for i in order]
-    assert all(math.isfinite(one["score"]) and one["meta_info"] for one in answer)
+    assert [result["document"] for result in answer] == [TEXTS[i] for i in order]
+    assert all(math.isfinite(result["score"]) and result["meta_info"] for result in answer)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.ingest.document import Unreadable
-from app.ingest.reader import FileLimits, Reader
+from app.ingest.reader_process import FileLimits, ReaderProcess
 from tests.ingest.pdf import pdf
 from tests.reliability.fuzz.mutating import mutated
 
@@ -95,7 +95,7 @@ def fuzz_files(
 ) -> Outcome:
     chance, outcome, started = random.Random(seed), Outcome(seed), time.monotonic()
     samples = {**SAMPLES, ".pdf": pdf(folder / "sample.pdf", *PAGES).read_bytes()}
-    with Reader(LIMITS) as reader:
+    with ReaderProcess(LIMITS) as reader:
         for sample in samples.items():
             read(reader, folder, *sample, outcome)
         for number in range(count):
@@ -107,7 +107,9 @@ def fuzz_files(
     return outcome
 
 
-def read(reader: Reader, folder: Path, suffix: str, content: bytes, outcome: Outcome) -> None:
+def read(
+    reader: ReaderProcess, folder: Path, suffix: str, content: bytes, outcome: Outcome
+) -> None:
     path = folder / f"fuzzed{suffix}"
     path.write_bytes(content)
     started = time.monotonic()

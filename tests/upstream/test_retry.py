@@ -9,20 +9,20 @@ import httpx
 import pytest
 
 from app.errors import UpstreamFailed, UpstreamTimeout
-from app.upstream import call, retry_hint
+from app.upstream.retry import RetryPolicy, call, retried, retry_hint
 from tests.virtual_time import in_virtual_time, now
 
 
 class Flaky:
-    """Answers with each of `outcomes` in turn, and remembers when it was asked."""
+    """Answers with each of `outcomes` in turn, and counts its calls."""
 
     def __init__(self, outcomes: Sequence[httpx.Response | Exception]) -> None:
         self.outcomes = list(outcomes)
-        self.asked = 0
+        self.calls = 0
 
     async def __call__(self) -> str:
-        outcome = self.outcomes[self.asked]
-        self.asked += 1
+        outcome = self.outcomes[self.calls]
+        self.calls += 1
         if isinstance(outcome, Exception):
             raise outcome
         outcome.request = httpx.Request("POST", "https://upstream.example/secret-path")
@@ -34,13 +34,14 @@ def status(code: int, **headers: str) -> httpx.Response:
     return httpx.Response(code, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
+THRICE = RetryPolicy(attempts=3)
 OK = httpx.Response(200, text="fine")
 BROKEN = httpx.ConnectError("refused")
 
 
 @in_virtual_time
 async def test_an_answer_is_handed_on_without_a_pause() -> None:
-    assert await call("the store", Flaky([OK]), attempts=3) == "fine"
+    assert await call("the store", Flaky([OK]), THRICE) == "fine"
     assert now() == 0
 
 
@@ -49,7 +50,7 @@ def test_what_may_pass_is_tried_again(code: int) -> None:
     @in_virtual_time
     async def test() -> None:
         flaky = Flaky([status(code), BROKEN, OK])
-        assert await call("the store", flaky, attempts=3) == "fine"
+        assert await call("the store", flaky, THRICE) == "fine"
         assert 0.4 < now() < 10
 
     test()
@@ -61,8 +62,8 @@ def test_what_will_not_pass_is_not_tried_again(code: int) -> None:
     async def test() -> None:
         flaky = Flaky([status(code), OK])
         with pytest.raises(UpstreamFailed, match=f"^the store answered {code}$") as caught:
-            await call("the store", flaky, attempts=3)
-        assert flaky.asked == 1
+            await call("the store", flaky, THRICE)
+        assert flaky.calls == 1
         assert (caught.value.upstream, caught.value.status) == ("the store", code)
 
     test()
@@ -71,7 +72,7 @@ def test_what_will_not_pass_is_not_tried_again(code: int) -> None:
 @in_virtual_time
 async def test_a_hint_is_waited_for_exactly() -> None:
     flaky = Flaky([status(429, retry_after="7"), status(429, retry_after_ms="250"), OK])
-    await call("the store", flaky, attempts=3)
+    await call("the store", flaky, THRICE)
     assert now() == 7.25
 
 
@@ -79,7 +80,7 @@ async def test_a_hint_is_waited_for_exactly() -> None:
 async def test_a_service_that_asks_for_an_hour_is_taken_as_down() -> None:
     flaky = Flaky([status(503, retry_after="3600"), OK])
     with pytest.raises(UpstreamFailed, match="answered 503"):
-        await call("the store", flaky, attempts=3)
+        await call("the store", flaky, THRICE)
     assert now() == 0
 
 
@@ -87,16 +88,16 @@ async def test_a_service_that_asks_for_an_hour_is_taken_as_down() -> None:
 async def test_a_caller_may_be_less_patient() -> None:
     flaky = Flaky([status(429, retry_after="3"), status(429, retry_after="5"), OK])
     with pytest.raises(UpstreamFailed, match="answered 429"):
-        await call("the store", flaky, attempts=3, patience=4.0)
+        await call("the store", flaky, RetryPolicy(attempts=3, max_hint=4.0))
     assert now() == 3
 
 
 @in_virtual_time
-async def test_the_last_failure_is_told_without_what_was_sent() -> None:
+async def test_the_error_of_the_last_failure_does_not_name_what_was_sent() -> None:
     flaky = Flaky([status(500)] * 3)
     with pytest.raises(UpstreamFailed) as caught:
-        await call("the store", flaky, attempts=3)
-    assert flaky.asked == 3
+        await call("the store", flaky, THRICE)
+    assert flaky.calls == 3
     assert str(caught.value) == "the store answered 500"
 
 
@@ -104,14 +105,50 @@ async def test_the_last_failure_is_told_without_what_was_sent() -> None:
 async def test_a_read_that_times_out_is_not_repeated_and_is_its_own_error() -> None:
     flaky = Flaky([httpx.ReadTimeout("slow"), OK])
     with pytest.raises(UpstreamTimeout, match="the store did not answer in time"):
-        await call("the store", flaky, attempts=3)
-    assert flaky.asked == 1
+        await call("the store", flaky, THRICE)
+    assert flaky.calls == 1
 
 
 @in_virtual_time
 async def test_retries_are_not_logged_by_others(caplog: pytest.LogCaptureFixture) -> None:
-    await call("the store", Flaky([status(500), OK]), attempts=3)
+    await call("the store", Flaky([status(500), OK]), THRICE)
     assert caplog.records == []
+
+
+@in_virtual_time
+async def test_a_hint_that_is_too_long_may_be_shortened_instead() -> None:
+    policy = RetryPolicy(attempts=3, max_hint=30, shorten_hints=True)
+    assert await retried(Flaky([status(429, retry_after="9999"), OK]), policy) == "fine"
+    assert now() == 30
+
+
+@in_virtual_time
+async def test_a_hint_that_reaches_beyond_the_deadline_is_not_waited_for() -> None:
+    flaky = Flaky([status(429, retry_after="2"), status(429, retry_after="2"), OK])
+    with pytest.raises(UpstreamFailed, match="answered 429"):
+        await call("the store", flaky, THRICE, deadline=4)
+    assert (flaky.calls, now()) == (2, 2)
+
+
+@in_virtual_time
+async def test_waits_double_up_to_their_bound_where_there_is_no_hint() -> None:
+    policy = RetryPolicy(attempts=5, first_wait=0.5, max_wait=2, jitter=0)
+    with pytest.raises(httpx.HTTPStatusError):
+        await retried(Flaky([status(503)] * 5), policy)
+    assert now() == 0.5 + 1 + 2 + 2
+
+
+@pytest.mark.parametrize("failure", [status(500), BROKEN])
+def test_only_what_the_policy_names_is_tried_again(failure: httpx.Response | Exception) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        flaky = Flaky([failure, OK])
+        policy = RetryPolicy(attempts=3, statuses=frozenset({429, 503}), connections=False)
+        with pytest.raises(httpx.HTTPError):
+            await retried(flaky, policy)
+        assert flaky.calls == 1
+
+    test()
 
 
 def test_a_hint_may_be_a_date() -> None:

@@ -15,15 +15,16 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from app.ingest import child
-from app.ingest.document import Document, Section, Unreadable
-from app.ingest.reader import FileLimits, Reader, start
+from app.ingest.document import FileDocument, Section, Unreadable
+from app.ingest.reader_process import FileLimits, ReaderProcess, start
 
-NESTED = "<div>" * 200_000  # takes minutes: each has to look for an open paragraph in all above
+# Takes minutes: each has to look for an open paragraph in all above.
+NESTED = "<div>" * 200_000
 
 
 @pytest.fixture
-def reader() -> Iterator[Reader]:
-    with Reader(FileLimits(seconds=1)) as opened:
+def reader() -> Iterator[ReaderProcess]:
+    with ReaderProcess(FileLimits(seconds=1)) as opened:
         yield opened
 
 
@@ -35,13 +36,15 @@ def written(path: Path, content: str) -> Path:
 def test_what_is_read_is_what_this_process_would_have_read(tmp_path: Path) -> None:
     line = '{"text": "Zürich", "id": 7, "metadata": {"n": 1, "x": 0.5, "b": true, "s": "t"}}'
     path = written(tmp_path / "a.jsonl", line)
-    with Reader() as reader:
+    with ReaderProcess() as reader:
         assert reader.read(path) == [
-            Document("7", [Section("", "Zürich")], {"n": 1, "x": 0.5, "b": True, "s": "t"})
+            FileDocument("7", [Section("", "Zürich")], {"n": 1, "x": 0.5, "b": True, "s": "t"})
         ]
 
 
-def test_what_cannot_be_read_is_told_with_its_line(tmp_path: Path, reader: Reader) -> None:
+def test_what_cannot_be_read_is_reported_with_its_line(
+    tmp_path: Path, reader: ReaderProcess
+) -> None:
     with pytest.raises(Unreadable, match=r"a\.jsonl, line 2: is not valid JSON"):
         reader.read(written(tmp_path / "a.jsonl", '{"text": "x"}\n{'))
     with pytest.raises(Unreadable, match=r"none\.txt: No such file"):
@@ -51,7 +54,7 @@ def test_what_cannot_be_read_is_told_with_its_line(tmp_path: Path, reader: Reade
         reader.read(written(tmp_path / name, "x"))
 
 
-def test_one_process_reads_many_files(tmp_path: Path, reader: Reader) -> None:
+def test_one_process_reads_many_files(tmp_path: Path, reader: ReaderProcess) -> None:
     path = written(tmp_path / "a.txt", "x")
     reader.read(path)
     started = time.monotonic()
@@ -61,14 +64,18 @@ def test_one_process_reads_many_files(tmp_path: Path, reader: Reader) -> None:
 
 
 def test_a_page_that_takes_too_long_is_given_up_and_the_next_file_is_read(
-    tmp_path: Path, reader: Reader
+    tmp_path: Path, reader: ReaderProcess
 ) -> None:
     with pytest.raises(Unreadable, match=r"a\.html: takes more than 1 s .*\(--max-file-seconds\)"):
         reader.read(written(tmp_path / "a.html", NESTED))
-    assert reader.read(written(tmp_path / "b.html", "<p>x")) == [Document("", [Section("", "x")])]
+    assert reader.read(written(tmp_path / "b.html", "<p>x")) == [
+        FileDocument("", [Section("", "x")])
+    ]
 
 
-def test_a_pdf_of_a_few_bytes_that_takes_hours_is_given_up(tmp_path: Path, reader: Reader) -> None:
+def test_a_pdf_of_a_few_bytes_that_takes_hours_is_given_up(
+    tmp_path: Path, reader: ReaderProcess
+) -> None:
     writer = PdfWriter()
     names = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
     font = DictionaryObject({NameObject(name): NameObject(value) for name, value in names.items()})
@@ -90,10 +97,12 @@ def test_a_file_that_takes_too_much_memory_is_given_up_and_the_next_is_read(
     tmp_path: Path,
 ) -> None:
     path = written(tmp_path / "a.md", "a" * 60 * 2**20)
-    with Reader(FileLimits(memory_mb=150)) as reader:
+    with ReaderProcess(FileLimits(memory_mb=150)) as reader:
         with pytest.raises(Unreadable, match=r"a\.md: needs more than 150 MB of memory to be read"):
             reader.read(path)
-        assert reader.read(written(tmp_path / "b.md", "x")) == [Document("", [Section("", "x")])]
+        assert reader.read(written(tmp_path / "b.md", "x")) == [
+            FileDocument("", [Section("", "x")])
+        ]
 
 
 def test_a_file_of_too_many_rows_is_refused(
@@ -107,13 +116,17 @@ def test_a_file_of_too_many_rows_is_refused(
 
 def test_a_file_of_too_much_text_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.txt", "\1" * 2**20)  # of which JSON makes six characters each
-    with Reader(FileLimits(max_mb=1)) as reader:
+    with ReaderProcess(FileLimits(max_mb=1)) as reader:
         with pytest.raises(Unreadable, match=r"holds more than 4 MB of text \(4 times --max-file"):
             reader.read(path)
-        assert reader.read(written(tmp_path / "b.md", "x")) == [Document("", [Section("", "x")])]
+        assert reader.read(written(tmp_path / "b.md", "x")) == [
+            FileDocument("", [Section("", "x")])
+        ]
 
 
-def test_a_process_that_dies_is_told_of_the_file_it_read(tmp_path: Path, reader: Reader) -> None:
+def test_a_process_that_dies_is_reported_with_the_file_it_read(
+    tmp_path: Path, reader: ReaderProcess
+) -> None:
     path = written(tmp_path / "a.txt", "x")
     reader.read(path)
     assert reader._process is not None
@@ -126,7 +139,9 @@ def test_a_process_that_dies_is_told_of_the_file_it_read(tmp_path: Path, reader:
     assert len(reader.read(path)) == 1
 
 
-def test_the_process_has_no_keys_of_ours(monkeypatch: pytest.MonkeyPatch, reader: Reader) -> None:
+def test_the_process_has_no_keys_of_ours(
+    monkeypatch: pytest.MonkeyPatch, reader: ReaderProcess
+) -> None:
     monkeypatch.setenv("RERANKD_API_KEYS", "canary")
     process = start(FileLimits())
     assert b"canary" not in Path(f"/proc/{process.pid}/environ").read_bytes()
@@ -139,7 +154,7 @@ def test_a_process_whose_parent_was_killed_ends_when_its_file_takes_too_long(
 ) -> None:
     path = written(tmp_path / "a.html", NESTED)
     script = (
-        "import sys; from pathlib import Path; from app.ingest.reader import *;"
+        "import sys; from pathlib import Path; from app.ingest.reader_process import *;"
         "p = start(FileLimits(40, -4)); print(p.pid, flush=True); send(p, Path(sys.argv[1]));"
         "receive(p, 1, 1e9)"
     )

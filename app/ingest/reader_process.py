@@ -1,4 +1,4 @@
-"""Files are read in another process, so that none can hold up an ingest or fill the memory."""
+"""Reads files in another process, so that no file can stop an ingest or fill the memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from app.ingest.child import LENGTH_BYTES, OutOfMemory, documents_of
-from app.ingest.document import Document, Unreadable
+from app.ingest.child import LENGTH_BYTES, ReaderOutOfMemory, documents_of
+from app.ingest.document import FileDocument, Unreadable
 from app.ingest.reading import MAX_MB
 
-MAX_SECONDS = 120  # a thousand ordinary pages of a PDF take less
-MEMORY_MB = 2_048  # of address space
-TEXT_SHARE = 4  # an answer is at most so much larger than a file: text can be packed in a PDF
+# A thousand ordinary pages of a PDF take less.
+MAX_SECONDS = 120
+ADDRESS_SPACE_MB = 2_048
+# Of an answer's size to the file's: a PDF can contain compressed text.
+MAX_GROWTH = 4
 PIECE_BYTES = 2**20
 ENDING_SECONDS = 5.0
 SECRETS = "RERANKD_"
@@ -27,11 +29,11 @@ SECRETS = "RERANKD_"
 class FileLimits(NamedTuple):
     max_mb: int = MAX_MB
     seconds: int = MAX_SECONDS
-    memory_mb: int = MEMORY_MB
+    memory_mb: int = ADDRESS_SPACE_MB
 
 
-class Reader:
-    """Its process starts with the first file, and anew after one for which it had to end."""
+class ReaderProcess:
+    """The process starts with the first file, and again after a file that ended it."""
 
     def __init__(self, limits: FileLimits | None = None) -> None:
         self._limits = limits or FileLimits()
@@ -48,25 +50,25 @@ class Reader:
     ) -> None:
         self._end()
 
-    def read(self, path: Path) -> list[Document]:
+    def read(self, path: Path) -> list[FileDocument]:
         try:
-            return documents_of(self._ask(path), path)
-        except OutOfMemory as error:
+            return documents_of(self._request(path), path)
+        except ReaderOutOfMemory as error:
             self._end()
             reason = f"needs more than {self._limits.memory_mb} MB of memory to be read"
             raise Unreadable(path, reason) from error
 
-    def _ask(self, path: Path) -> bytes:
-        """Whatever goes wrong in here, the process cannot be asked again."""
+    def _request(self, path: Path) -> bytes:
+        """After any error in here the process cannot be used again."""
         process = self._process = self._process or start(self._limits)
         deadline = time.monotonic() + self._limits.seconds
-        most = self._limits.max_mb * TEXT_SHARE
+        max_mb = self._limits.max_mb * MAX_GROWTH
         try:
             send(process, path)
             size = int.from_bytes(receive(process, LENGTH_BYTES, deadline), "big")
-            if size <= most * 2**20:
+            if size <= max_mb * 2**20:
                 return receive(process, size, deadline)
-            reason = f"holds more than {most} MB of text ({TEXT_SHARE} times --max-file-mb)"
+            reason = f"holds more than {max_mb} MB of text ({MAX_GROWTH} times --max-file-mb)"
         except TimeoutError:
             reason = f"takes more than {self._limits.seconds} s to be read (--max-file-seconds)"
         except (EOFError, BrokenPipeError):

@@ -1,0 +1,1 @@
+"""Texts, whatever they are for: sentences, and windows of long texts."""
