@@ -44,7 +44,7 @@ ONLY_IN = {
     "psycopg": {"retrieval.stores.pgvector_table"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},
-    # Refusals are listed with the other problems, and the reasons of closing with the metrics.
+    # Refusals of connections are listed with the other problems.
     "app.server": {"compose", "commands.serve", "server", "api.problems"},
     "app.api": {"compose", "api", "commands"},
     "app.answer": {"compose", "api", "answer", "service"},

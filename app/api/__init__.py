@@ -58,15 +58,25 @@ def build_api(
     app.state.keys = exposure.keys
     app.state.metrics_key = exposure.metrics_key
     app.state.callers_apart = len(set(exposure.keys)) > 1 and not share_cache
+    add_routes(app, dialects, docs_shown=exposure.docs)
+    problems.install(app)
+    openapi.install(app, service, limits, exposure)
+    add_middleware(app, exposure, inflight)
+    app.add_middleware(Access, service=service, observe=observe)
+    return app
+
+
+def add_routes(app: FastAPI, dialects: Registry, *, docs_shown: bool) -> None:
     app.include_router(routes.make_router(dialects))
     app.include_router(answer_routes.router)
     app.include_router(operations.router)
     app.include_router(models.make_router(dialects))
-    if exposure.docs:
+    if docs_shown:
         app.include_router(docs.router)
-    problems.install(app)
-    openapi.install(app, service, limits, exposure)
-    # The last one added is the outermost.
+
+
+def add_middleware(app: FastAPI, exposure: Exposure, inflight: InflightBytes) -> None:
+    """The last that is added is the outermost."""
     app.add_middleware(HoldBodies, budget=inflight)
     app.add_middleware(CancelOnDisconnect)
     if exposure.cors_origins:
@@ -80,8 +90,6 @@ def build_api(
     if exposure.allowed_hosts:
         app.add_middleware(AllowedHosts, hosts=exposure.allowed_hosts)
     app.add_middleware(AnswerHead)
-    app.add_middleware(Access, service=service, observe=observe)
-    return app
 
 
 def warm_routes(app: FastAPI) -> None:

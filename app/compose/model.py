@@ -12,6 +12,7 @@ from dataclasses import replace
 from app.engines import Encoder, LoadedModel, Pair
 from app.engines.spec import ModelSpec
 from app.events import ModelLoaded, Observe, ignore
+from app.metrics import Metrics
 from app.model_card import ModelCard
 from app.remote.providers import find_target
 from app.remote.reranking import Remote, open_client
@@ -65,9 +66,14 @@ async def open_remote(
 
 @asynccontextmanager
 async def open_fallback(
-    settings: Settings, allowance: Allowance, observe: Observe, mark: str
-) -> AsyncIterator[Served]:
-    """Another service behind the local model."""
+    settings: Settings, metrics: Metrics, observe: Observe, mark: str
+) -> AsyncIterator[Served | None]:
+    """Another service behind the local model, for so many documents a day."""
+    if not settings.fallback:
+        yield None
+        return
+    allowance = Allowance(settings.fallback_daily_documents, settings.fallback_budget_file)
+    metrics.watch_fallback(lambda: allowance.left)
     async with open_remote(settings, settings.fallback, observe, mark=mark) as served:
         yield replace(served, reranker=Limited(served.reranker, allowance, observe))
 

@@ -27,7 +27,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class SpansAsked:
+class SpansWanted:
     """Tell the sentences that score at least so much, at most so many for each document."""
 
     threshold: float
@@ -50,7 +50,7 @@ class Query:
     instruction: str | None = None
     timeout: float | None = None
     priority: int = 0
-    spans: SpansAsked | None = None
+    spans: SpansWanted | None = None
     caller: str = ""  # whose scores are kept apart; empty: everybody's are the same
     via: Sequence[str] = ()  # the services that passed it on, by their marks
     return_documents: bool = False

@@ -18,7 +18,7 @@ from app.events import Observe, ignore
 from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, TextScore, pair_key
 from app.rerank.in_flight import InFlight, PendingScore
-from app.rerank.query import Query, Ranking, SpansAsked, Times, present, probability
+from app.rerank.query import Query, Ranking, SpansWanted, Times, present, probability
 from app.rerank.ranking import make_ranking, ranked
 from app.rerank.spans import MAX_SENTENCE_TOKENS, sentence_query, sentence_tokens, with_spans
 from app.rerank.texts import keys_of
@@ -84,7 +84,7 @@ class Reranker:
         return ranking
 
     async def _rank_with_spans(
-        self, query: Query, asked: SpansAsked, deadline: Deadline
+        self, query: Query, wanted: SpansWanted, deadline: Deadline
     ) -> Ranking:
         """Room for the sentences is held while the documents are ranked: they follow at once."""
         limit = self._batcher.max_queue_tokens
@@ -98,7 +98,7 @@ class Reranker:
         # Splitting megabytes of text into sentences takes a second.
         parts = await self._fitting(await self._off_loop(sentence_query, ranking), deadline)
         scored = await self._rank(parts, deadline, admitted=True)
-        return await self._off_loop(with_spans, ranking, scored, asked)
+        return await self._off_loop(with_spans, ranking, scored, wanted)
 
     async def _fitting(self, query: Query, deadline: Deadline) -> Query:
         """With as many of its documents, from the first on, as the queue accepts together."""

@@ -9,6 +9,7 @@ import pytest
 from fastapi import Request
 
 from app.api.body import LARGE_BYTES, MAX_UNBROKEN_BYTES, write_answer, write_json
+from app.api.context import open_context
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,9 @@ BODIES: list[Any] = [
 
 
 def request_of(size: int) -> Request:
-    return Request({"type": "http", "body_bytes": size})
+    request = Request({"type": "http"})
+    open_context(request.scope, "r").body_bytes = size
+    return request
 
 
 class Others:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from app.api.context import open_context
 from app.api.inflight import VALUE_BYTES, Hold, HoldBodies, InflightBytes
 from app.errors import QueueFull
 from tests.desk import Desk
@@ -105,7 +106,9 @@ class App:
 
 def scope_of(announced: int | None = None) -> dict[str, Any]:
     length = [] if announced is None else [(b"content-length", b"%d" % announced)]
-    return {"type": "http", "method": "POST", "path": "/rerank", "headers": length}
+    scope = {"type": "http", "method": "POST", "path": "/rerank", "headers": length}
+    open_context(scope, "r")
+    return scope
 
 
 def receives(*sizes: int) -> Receive:

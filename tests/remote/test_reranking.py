@@ -16,7 +16,7 @@ import pytest
 from app.errors import InvalidRequest
 from app.remote.providers import HOSTED, PROVIDERS, find_target
 from app.remote.reranking import MAX_CONCURRENT_CALLS, Remote
-from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
+from app.rerank.query import UNSCORED, Document, Query, SpansWanted, probability
 from app.rerank.ranking import ranked
 from tests.remote.service import EVERY, NAMES, Service, answer, order
 from tests.virtual_time import in_virtual_time
@@ -197,7 +197,7 @@ async def test_what_a_hosted_api_leaves_out_is_a_warning() -> None:
     ("wish", "field"),
     [
         ({"score": "calibrated"}, "score"),
-        ({"spans": SpansAsked(0.1)}, "relevant_spans"),
+        ({"spans": SpansWanted(0.1)}, "relevant_spans"),
         ({"truncate": False}, "truncate"),
     ],
 )

@@ -13,7 +13,7 @@ from app.errors import ServiceError
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.health import watched
-from app.rerank.query import Document, Query, Ranking, SpansAsked
+from app.rerank.query import Document, Query, Ranking, SpansWanted
 from app.rerank.reranker import Reranker
 from tests.fakes import FakeEngine, SlowThreads, WordEncoder, pair
 from tests.virtual_time import in_virtual_time
@@ -53,7 +53,7 @@ def asked(draw: random.Random) -> Query:
         windows=draw.choice([None, None, 4]),
         timeout=draw.choice([None, 0.2, 2.0, 30.0]),
         priority=draw.randrange(3),
-        spans=SpansAsked(0) if draw.random() < 0.2 else None,
+        spans=SpansWanted(0) if draw.random() < 0.2 else None,
         caller=draw.choice(["", "one"]),
     )
 

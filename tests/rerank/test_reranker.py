@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.errors import DeadlineExceeded, ScoringFailed, TooLong
-from app.rerank.query import UNSCORED, Document, Query, SpansAsked, probability
+from app.rerank.query import UNSCORED, Document, Query, SpansWanted, probability
 from app.rerank.ranking import ranked
 from tests.rerank.bench import Bench, order, query
 
@@ -149,8 +149,8 @@ async def test_an_instruction_that_the_model_cannot_take_is_ignored_aloud() -> N
 
 
 async def test_each_warning_is_told_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.rerank.spans.MOST", 1)
-    ranking = await Bench().rank("One. Two.", instruction="be strict", spans=SpansAsked(0))
+    monkeypatch.setattr("app.rerank.spans.MAX_SENTENCES", 1)
+    ranking = await Bench().rank("One. Two.", instruction="be strict", spans=SpansWanted(0))
     assert len(ranking.warnings) == 2
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.engines import Encoded, Pair
 from app.errors import DeadlineExceeded, InvalidRequest, QueueFull, TooLong
-from app.rerank.query import Query, SpansAsked
+from app.rerank.query import Query, SpansWanted
 from app.rerank.reranker import Reranker
 from tests.fakes import WordEncoder
 from tests.rerank.bench import Bench, order, query
@@ -147,7 +147,7 @@ async def test_sentences_are_chosen_within_what_the_queue_accepts_and_the_rest_i
     asked = Query("word " * 100, query("One. Two.", SENTENCES, "Three.").documents)
     async with bench.open() as reranker:
         ranking = await reranker.rank(
-            Query(asked.text, asked.documents, spans=SpansAsked(0), score="logit")
+            Query(asked.text, asked.documents, spans=SpansWanted(0), score="logit")
         )
     assert order(ranking)[0] == 1
     assert 90 < len(ranking.spans[1]) < 100
@@ -156,7 +156,7 @@ async def test_sentences_are_chosen_within_what_the_queue_accepts_and_the_rest_i
 
 
 async def test_sentences_that_fit_are_all_scored_and_nothing_is_warned_of() -> None:
-    ranking = await Bench().rank("One. Two.", "Three.", spans=SpansAsked(0))
+    ranking = await Bench().rank("One. Two.", "Three.", spans=SpansWanted(0))
     assert [len(ranking.spans[index]) for index in (0, 1)] == [2, 1]
     assert ranking.warnings == []
 
@@ -166,7 +166,7 @@ async def test_room_for_sentences_is_held_from_the_start() -> None:
     bench = Bench()
     bench.engine.seconds = 0.1
     async with bench.open() as reranker:
-        first = asyncio.create_task(reranker.rank(query(SENTENCES, spans=SpansAsked(0))))
+        first = asyncio.create_task(reranker.rank(query(SENTENCES, spans=SpansWanted(0))))
         await asyncio.sleep(0.01)
         held = reranker._batcher._expected
         assert held > 1000

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from app.rerank.query import Document, Query, Ranking, Result, Span, SpansAsked
-from app.rerank.spans import MOST, best, left_out, sentence_query, with_spans
+from app.rerank.query import Document, Query, Ranking, Result, Span, SpansWanted
+from app.rerank.spans import MAX_SENTENCES, best, left_out, sentence_query, with_spans
 
 
 def test_the_best_come_first_above_the_threshold_and_no_more_than_asked_for() -> None:
     one, two, three = Span(0, 4, 0.2), Span(5, 9, 0.9), Span(10, 16, 0.5)
-    assert best([one, two, three], SpansAsked(0.3)) == [two, three]
-    assert best([one, two, three], SpansAsked(0.3, most=1)) == [two]
+    assert best([one, two, three], SpansWanted(0.3)) == [two, three]
+    assert best([one, two, three], SpansWanted(0.3, most=1)) == [two]
 
 
 def ranked(*texts: str) -> Ranking:
@@ -19,18 +19,22 @@ def ranked(*texts: str) -> Ranking:
 
 def test_sentences_are_scored_up_to_a_limit_from_the_best_document_on() -> None:
     """Without one, a few megabytes of short sentences would hold up the service for seconds."""
-    best_one = " ".join(f"{number}." for number in range(MOST - 1))
+    best_one = " ".join(f"{number}." for number in range(MAX_SENTENCES - 1))
     ranking = ranked("Never seen.", "Seen. Unseen.", best_one)
     asked = sentence_query(ranking)
-    assert len(asked.documents) == MOST
+    assert len(asked.documents) == MAX_SENTENCES
     assert asked.documents[-1].text == "Seen."
-    told = with_spans(ranking, ranked(*(one.text for one in asked.documents)), SpansAsked(0))
-    assert {index: len(spans) for index, spans in told.spans.items()} == {2: MOST - 1, 1: 1, 0: 0}
+    told = with_spans(ranking, ranked(*(one.text for one in asked.documents)), SpansWanted(0))
+    assert {index: len(spans) for index, spans in told.spans.items()} == {
+        2: MAX_SENTENCES - 1,
+        1: 1,
+        0: 0,
+    }
     assert told.warnings == [left_out([0, 1])]
 
 
 def test_with_room_for_all_sentences_nothing_is_warned_of() -> None:
     ranking = ranked("", "One. Two.")
-    told = with_spans(ranking, ranked("Two.", "One."), SpansAsked(0))
+    told = with_spans(ranking, ranked("Two.", "One."), SpansWanted(0))
     assert told.spans == {1: [Span(0, 4, 1), Span(5, 9, 0)], 0: []}
     assert told.warnings == []

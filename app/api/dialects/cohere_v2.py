@@ -20,12 +20,12 @@ from app.api.dialects.fields import (
     example,
     texts_of,
 )
-from app.rerank.query import Query, Ranking, Span, SpansAsked
+from app.rerank.query import Query, Ranking, Span, SpansWanted
 
 DOCUMENTS_PER_SEARCH_UNIT = 100
 
 
-class CohereSpansAsked(Lenient):
+class CohereSpansWanted(Lenient):
     mode: Literal["enabled", "disabled"] | None = None
     threshold: float | None = None
     max_spans: Annotated[int, Field(ge=1), WHOLE] | None = None
@@ -42,7 +42,7 @@ class CohereV2Request(Lenient):
     top_n: Count = None
     max_tokens_per_doc: Count = None
     priority: Priority | None = None
-    relevant_spans: CohereSpansAsked | None = None
+    relevant_spans: CohereSpansWanted | None = None
 
 
 class CohereSpan(BaseModel):
@@ -76,11 +76,11 @@ def parse(body: Body) -> Query:
     )
 
 
-def spans_of(wanted: CohereSpansAsked | None) -> SpansAsked | None:
+def spans_of(wanted: CohereSpansWanted | None) -> SpansWanted | None:
     if wanted is None or wanted.mode == "disabled":
         return None
     threshold = 0.1 if wanted.threshold is None else wanted.threshold
-    return SpansAsked(threshold, wanted.max_spans)
+    return SpansWanted(threshold, wanted.max_spans)
 
 
 def render(ranking: Ranking, label: Label) -> Body:

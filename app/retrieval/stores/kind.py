@@ -68,7 +68,7 @@ class StoreKind:
     Opening asks the store nothing. Where `rerankd ingest` cannot fill the store, `open_writer` is
     the reason. Only a store that runs on a host over HTTP has a `default_port`. A library that only
     an extra installs is imported within the two functions, and `extra` names that extra. The other
-    fields are the store's row in docs/stores.md, where `title` is also the heading of a section.
+    fields are the store's row in docs/how-to/stores.md, where `title` also heads a section.
     """
 
     title: str
