@@ -75,22 +75,18 @@ class PairsWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineTimes:
-    """Of a ranking by the model of this process, in seconds."""
-
-    tokenize: float
-    queue: float
-    compute: float
-
-
-@dataclass(frozen=True, slots=True)
 class Ranked:
+    """`tokenize`, `queue` and `compute` are seconds, 0 if another service scored."""
+
     documents: int
     truncated: int
     duplicates: int
     cached: int
     probabilities: Sequence[float]
-    times: EngineTimes | None  # None where another service scored
+    by_another_service: bool = False
+    tokenize: float = 0.0
+    queue: float = 0.0
+    compute: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from app.events import (
     AnswerStageDone,
     BatchDone,
     ConnectionClosed,
-    EngineTimes,
     Event,
     FallbackUsed,
     FeedbackGiven,
@@ -31,7 +30,6 @@ from app.events import (
 from app.metrics import Metrics
 from tests.fakes import CARD
 
-TIMES = EngineTimes(tokenize=0.25, queue=0.5, compute=1.0)
 MOVED: dict[Event, str] = {
     RequestStarted(): "rerankd_requests_in_flight 1.0",
     RequestEnded("/rerank", "ok", 0.5): 'request_seconds_sum{outcome="ok",route="/rerank"} 0.5',
@@ -41,7 +39,7 @@ MOVED: dict[Event, str] = {
     ModelLoaded(2.0, CARD): "rerankd_model_load_seconds 2.0",
     BatchDone(3, 90, 6, 0.5, failed=1, budget=100): 'rerankd_tokens_total{kind="padding"} 6.0',
     PairsWithdrawn(4): "rerankd_pairs_withdrawn_total 4.0",
-    Ranked(2, 1, 0, 1, (0.75, 0.25), TIMES): "rerankd_compute_seconds_sum 1.0",
+    Ranked(2, 1, 0, 1, (0.75, 0.25), compute=1.0): "rerankd_compute_seconds_sum 1.0",
     UpstreamCalled("jina", "ok", 0.5): 'upstream_seconds_sum{outcome="ok",upstream="jina"} 0.5',
     FallbackUsed("sent", 7): 'rerankd_fallback_documents_total{outcome="sent"} 7.0',
     StoreSearched("sqlite", "ok", 0.5): 'store_seconds_sum{outcome="ok",store="sqlite"} 0.5',
@@ -77,7 +75,7 @@ def test_a_language_model_that_did_not_answer_counts_as_a_fallback(outcome: str)
 
 def test_a_ranking_of_another_service_has_no_times_of_the_engine() -> None:
     metrics = Metrics()
-    metrics.observe(Ranked(2, 0, 0, 0, (0.5, 0.5), None))
+    metrics.observe(Ranked(2, 0, 0, 0, (0.5, 0.5), by_another_service=True))
     text = metrics.exposition("")[0].decode()
     assert "rerankd_compute_seconds_count 0.0" in text
     assert "rerankd_request_documents_count 1.0" in text

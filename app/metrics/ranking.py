@@ -51,10 +51,10 @@ class RankingMetrics:
 
     def _on_ranked(self, event: Ranked) -> None:
         self._documents.observe(event.documents)
-        if event.times is not None:
-            self._tokenize.observe(event.times.tokenize)
-            self._queue.observe(event.times.queue)
-            self._compute.observe(event.times.compute)
+        if not event.by_another_service:
+            self._tokenize.observe(event.tokenize)
+            self._queue.observe(event.queue)
+            self._compute.observe(event.compute)
         self._truncated.inc(event.truncated)
         self._reused.labels("duplicate").inc(event.duplicates)
         self._reused.labels("cache").inc(event.cached)

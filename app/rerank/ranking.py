@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from app.events import EngineTimes, Ranked
+from app.events import Ranked
 from app.rerank.cache import TextScore
 from app.rerank.query import (
     UNSCORED,
@@ -54,7 +54,6 @@ def make_usage(query: Query, scores: Sequence[TextScore | None], cached: int) ->
 
 
 def ranked(ranking: Ranking) -> Ranked:
-    """The event that says so."""
     usage, times = ranking.usage, ranking.times
     return Ranked(
         len(ranking.query.documents),
@@ -62,5 +61,8 @@ def ranked(ranking: Ranking) -> Ranked:
         usage.duplicates,
         usage.cached,
         [probability(logit) for logit in ranking.logits],
-        None if ranking.by else EngineTimes(times.tokenize, times.queue, times.compute),
+        bool(ranking.by),
+        times.tokenize,
+        times.queue,
+        times.compute,
     )
