@@ -17,6 +17,7 @@ from pathlib import Path
 
 from app import logs
 from app.commands.measuring import open_scorer
+from app.compose.answer import first_stage
 from app.evaluation.data.judged import Judged
 from app.evaluation.data.sources import read_judged
 from app.evaluation.measures.measures import measure
@@ -49,7 +50,11 @@ async def run(arguments: argparse.Namespace) -> None:
     initial_ks = sorted(int(part) for part in arguments.initial_k.split(","))
     print(f"{judged.name}: {len(judged.queries)} queries, {len(judged.corpus)} documents")
     with tempfile.TemporaryDirectory() as folder:
-        stage = FirstStage(stores=[f"sqlite:{folder}/two-stage.db"], store_seconds=60)
+        stage = replace(
+            first_stage(Settings()),
+            stores=[f"sqlite:{folder}/two-stage.db"],
+            store_seconds=60,
+        )
         stages = {"BM25": stage}
         if arguments.embedder:
             stages["BM25 and vectors"] = replace(stage, embedder=arguments.embedder)

@@ -13,27 +13,27 @@ from app.events import Observe, ignore
 from app.retrieval.address import read_address
 from app.retrieval.embedder import Embedder, RemoteEmbedder, load_embedder
 from app.retrieval.endpoint import Endpoint
-from app.retrieval.retriever import MAX_PASSAGE_CHARS, Retriever
+from app.retrieval.retriever import Retriever
 from app.retrieval.store import Store
-from app.retrieval.stores import DEFAULT_STORE, STORES
+from app.retrieval.stores import STORES
 from app.retrieval.stores.kind import WRITING_SECONDS, Opening, StoreKind, http_client
 from app.retrieval.writer import StoreWriter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FirstStage:
     """All values of the first stage. Addresses and keys are never shown."""
 
-    stores: Sequence[str] = field(default=(DEFAULT_STORE,), repr=False)
-    collection: str = "rerankd"
-    store_key: str = field(default="", repr=False)
-    store_seconds: float = 5.0
-    embedder: str = ""
-    embedder_model: str = ""
-    embedder_key: str = field(default="", repr=False)
-    embedder_seconds: float = 10.0
-    offline: bool = False
-    passage_chars: int = MAX_PASSAGE_CHARS
+    stores: Sequence[str] = field(repr=False)
+    collection: str
+    store_key: str = field(repr=False)
+    store_seconds: float
+    embedder: str
+    embedder_model: str
+    embedder_key: str = field(repr=False)
+    embedder_seconds: float
+    offline: bool
+    passage_chars: int
 
 
 @asynccontextmanager

@@ -23,9 +23,7 @@ from app.retrieval.store import (
 )
 
 COLLECTION_NAME = re.compile(COLLECTION)
-MAX_PASSAGE_CHARS = 200_000
 Vectors = asyncio.Task[list[list[float]]]
-# Receives the name of the store or embedder, the outcome and the seconds.
 Answer = TypeVar("Answer")
 
 
@@ -44,7 +42,7 @@ class Retriever:
         embedder: Embedder | None = None,
         observe: Observe = ignore,
         *,
-        passage_chars: int = MAX_PASSAGE_CHARS,
+        passage_chars: int,
     ) -> None:
         self._passage_chars = passage_chars
         self._stores = stores

@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 
-from app.retrieval.opening import FirstStage, open_retriever
+from app.retrieval.opening import open_retriever
 from app.retrieval.retriever import Retriever
+from tests.retrieval.stage import stage_of
 
 VECTOR = [0.1, 0.2]
 EMBEDDER = "http://embedder.test/v1"
@@ -112,7 +113,7 @@ async def opened(
     url: str, upstream: Callable[[httpx.Request], Any], **more: Any
 ) -> AsyncIterator[Retriever]:
     settings = {"collection": "docs", "embedder": EMBEDDER, "store_seconds": 5.0, **more}
-    stage = FirstStage(stores=[url], **settings)
+    stage = stage_of([url], **settings)
     async with open_retriever(stage, transport=httpx.MockTransport(upstream)) as retriever:
         yield retriever
 

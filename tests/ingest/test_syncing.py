@@ -11,9 +11,10 @@ import pytest
 from app.errors import UpstreamFailed
 from app.ingest.chunking import Chunking
 from app.ingest.syncing import Sync
-from app.retrieval.opening import FirstStage, open_writer
+from app.retrieval.opening import open_writer
 from app.retrieval.store import Candidate
 from app.retrieval.writer import StoreWriter
+from tests.retrieval.stage import stage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ def notes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def writer(tmp_path: Path) -> AsyncIterator[StoreWriter]:
-    async with open_writer(FirstStage(stores=[f"sqlite:{tmp_path / 'a.db'}"])) as (opened, _):
+    async with open_writer(stage_of([f"sqlite:{tmp_path / 'a.db'}"])) as (opened, _):
         yield opened
 
 

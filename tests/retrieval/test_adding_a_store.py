@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from app.errors import LoadFailed
 from app.retrieval.address import read_address
-from app.retrieval.opening import FirstStage, open_retriever, open_writer
+from app.retrieval.opening import open_retriever, open_writer
 from app.retrieval.store import Candidate, Search, Store
 from app.retrieval.stores import STORES, by_scheme
 from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.writer import Held, StoreWriter
 from app.settings import Settings
 from tests.docs.reference import stores
+from tests.retrieval.stage import stage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +82,7 @@ def shelf_kind(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> StoreKind:
 
 
 async def test_a_listed_store_is_filled_and_searched(shelf: Shelf, shelf_kind: StoreKind) -> None:
-    stage = FirstStage(stores=["rack+https://host/top"], collection="docs", store_key="s3cret")
+    stage = stage_of(["rack+https://host/top"], collection="docs", store_key="s3cret")
     async with open_writer(stage) as (writer, _):
         await writer.put([Candidate("x", "Cats purr.")], [])
     async with open_retriever(stage) as retriever:
@@ -120,7 +121,7 @@ async def test_a_store_that_cannot_be_filled_gives_its_reason(
     closed = replace(shelf_kind, open_writer="shelf is full")
     monkeypatch.setitem(STORES, "shelf", closed)
     with pytest.raises(LoadFailed, match="setting store: shelf is full"):
-        async with open_writer(FirstStage(stores=["shelf://host"])):
+        async with open_writer(stage_of(["shelf://host"])):
             pass
     assert "| words | no |" in stores()
 
@@ -132,7 +133,7 @@ async def test_a_missing_library_names_its_extra_and_other_import_errors_stay(
         raise ModuleNotFoundError("No module named 'wood'", name="wood")
 
     broken = replace(shelf_kind, open_stores=fail)
-    stage = FirstStage(stores=["shelf://host"])
+    stage = stage_of(["shelf://host"])
     for extra, error, reason in (
         ("wood", LoadFailed, r"needs pip install 'rerankd\[wood\]'"),
         ("", ModuleNotFoundError, "No module named 'wood'"),

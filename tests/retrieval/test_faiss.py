@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import LoadFailed, UpstreamFailed, UpstreamTimeout
-from app.retrieval.opening import FirstStage, open_retriever
+from app.retrieval.opening import open_retriever
 from app.retrieval.store import Candidate, Search
 from app.retrieval.stores import faiss as faiss_store
 from app.retrieval.stores.faiss import FaissStore, FaissWriter, Worker
@@ -31,6 +31,7 @@ from tests.retrieval.directions import (
     search_once,
     versions,
 )
+from tests.retrieval.stage import stage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -208,7 +209,7 @@ async def test_a_missing_library_is_named_at_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
-    stage = FirstStage(stores=[f"faiss:{tmp_path}"], embedder=EMBEDDER)
+    stage = stage_of([f"faiss:{tmp_path}"], embedder=EMBEDDER)
     with pytest.raises(LoadFailed, match=r"needs pip install 'rerankd\[faiss\]'"):
         async with open_retriever(stage):
             pass

@@ -19,9 +19,9 @@ from app.retrieval.writer import Held
 from tests.retrieval.stand_ins.filling import (
     TLS,
     Embedding,
+    filled_stage,
     put,
     search,
-    stage_of,
     with_vectors,
     writer_at,
 )
@@ -109,7 +109,7 @@ async def test_what_other_programs_wrote_stays(store_url: str, tmp_path: Path) -
     note = tmp_path / "a.txt"
     note.write_text("cats")
     chunking = Chunking(lambda texts: [len(text.split()) for text in texts], 50, 5)
-    stage = stage_of(with_vectors(store_url))
+    stage = filled_stage(with_vectors(store_url))
     async with open_writer(stage, transport=Embedding(verify=TLS)) as (writer, embedder):
         await put(writer, *theirs)
         for _ in range(2):
@@ -126,7 +126,7 @@ JUNK: Sequence[Any] = (None, [], 7, {}, {"result": []}, {"docs": 1}, {"items": 1
 @pytest.mark.parametrize("junk", JUNK)
 async def test_junk_is_an_error_that_says_so(store_kind: str, junk: Any) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=junk))
-    async with open_writer(stage_of(f"{store_kind}://store.test"), transport=transport) as (
+    async with open_writer(filled_stage(f"{store_kind}://store.test"), transport=transport) as (
         writer,
         _,
     ):

@@ -13,7 +13,7 @@ from app.ingest.chunking import Chunking, file_id
 from app.ingest.syncing import Sync
 from app.retrieval.opening import open_writer
 from app.retrieval.store import Candidate
-from tests.retrieval.stand_ins.filling import put, search, stage_of, writer_at
+from tests.retrieval.stand_ins.filling import filled_stage, put, search, writer_at
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,7 @@ async def test_a_list_that_lacks_something_is_never_taken_for_all(
     store_kind: str, pages: list[Any]
 ) -> None:
     """Chunks that are not listed would never be replaced or removed."""
-    stage = stage_of(f"{store_kind}://store.test", embedder="")
+    stage = filled_stage(f"{store_kind}://store.test", embedder="")
     mapping: dict[str, Any] = {"docs": {"mappings": {}}}
     async with open_writer(stage, transport=scripted(mapping, *pages)) as (writer, _):
         with pytest.raises(UpstreamFailed, match="elasticsearch did not list all it has"):

@@ -8,10 +8,11 @@ import pytest
 from app.compose.answer import first_stage
 from app.errors import LoadFailed
 from app.retrieval.address import read_address
-from app.retrieval.opening import FirstStage, open_retriever, open_writer
+from app.retrieval.opening import open_retriever, open_writer
 from app.retrieval.stores.pgvector import dsn
 from app.settings import Settings
 from tests.answer.upstreams import EMBEDDER
+from tests.retrieval.stage import stage_of
 
 pytestmark = pytest.mark.anyio
 
@@ -62,19 +63,19 @@ def test_options_of_postgresql_are_passed_to_it_unchanged(options: str, kept: st
 )
 async def test_an_address_that_cannot_be_used_is_refused_at_start(text: str, reason: str) -> None:
     with pytest.raises(LoadFailed, match=reason) as caught:
-        async with open_retriever(FirstStage(stores=[text])):
+        async with open_retriever(stage_of([text])):
             pass
     assert "hunter2" not in str(caught.value)
 
 
 async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> None:
-    stage = FirstStage(stores=["qdrant://host"])
+    stage = stage_of(["qdrant://host"])
     with pytest.raises(LoadFailed, match="setting embedder: store qdrant reads vectors"):
         async with open_retriever(stage):
             pass
     for url in ("chroma://host", "qdrant://host", "elasticsearch://host?vector=embedding"):
         with pytest.raises(LoadFailed, match=r"setting embedder: store \w+ holds vectors"):
-            async with open_writer(FirstStage(stores=[url])):
+            async with open_writer(stage_of([url])):
                 pass
 
 
@@ -90,13 +91,13 @@ async def test_a_store_of_vectors_without_an_embedder_is_refused_at_start() -> N
 )
 async def test_what_cannot_be_written_is_refused(stores: list[str], reason: str) -> None:
     with pytest.raises(LoadFailed, match=reason):
-        async with open_writer(FirstStage(stores=stores, embedder=EMBEDDER)):
+        async with open_writer(stage_of(stores, embedder=EMBEDDER)):
             pass
 
 
 async def test_a_start_contacts_no_store(tmp_path: Path) -> None:
     stores = ["chroma://127.0.0.1:1", f"sqlite:{tmp_path / 'none.db'}", "postgresql://127.0.0.1:1"]
-    async with open_retriever(FirstStage(stores=stores, embedder=EMBEDDER)):
+    async with open_retriever(stage_of(stores, embedder=EMBEDDER)):
         pass
     assert not (tmp_path / "none.db").exists()
 
@@ -124,7 +125,7 @@ def test_settings_become_a_first_stage_that_shows_no_secret() -> None:
 async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "app.retrieval.stores.pgvector_table", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    stage = FirstStage(stores=["postgresql://host/db"], embedder=EMBEDDER)
+    stage = stage_of(["postgresql://host/db"], embedder=EMBEDDER)
     with pytest.raises(LoadFailed, match=r"needs pip install 'rerankd\[postgres\]'"):
         async with open_retriever(stage):
             pass

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from app.errors import UpstreamFailed
-from app.retrieval.opening import FirstStage, open_retriever
+from app.retrieval.opening import open_retriever
 from app.retrieval.store import Candidate
 from app.retrieval.stores.pgvector_table import MAX_CONNECTIONS, Postgres
 from tests.answer.upstreams import EMBEDDER, answering
+from tests.retrieval.stage import stage_of
 from tests.retrieval.stores import ids
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +42,7 @@ async def schema(postgres_url: str) -> str:
 
 
 async def search(url: str, **filters: str) -> list[Candidate]:
-    stage = FirstStage(stores=[url], embedder=EMBEDDER)
+    stage = stage_of([url], embedder=EMBEDDER)
     transport = httpx.MockTransport(answering({}))
     async with open_retriever(stage, transport=transport) as retriever:
         result = await retriever.retrieve(["q"], k=5, filters=filters, collection=None)
@@ -138,7 +139,7 @@ async def test_a_connection_that_broke_while_idle_is_replaced(
     postgres_url: str, schema: str
 ) -> None:
     url = options(postgres_url, table=f"{schema}.articles", **COLUMNS)
-    stage = FirstStage(stores=[url], embedder=EMBEDDER)
+    stage = stage_of([url], embedder=EMBEDDER)
     transport = httpx.MockTransport(answering({}))
     async with open_retriever(stage, transport=transport) as retriever:
         assert len(await ids(retriever, "q", k=5)) == 3
@@ -156,7 +157,7 @@ async def test_postgresql_that_is_down_refuses_or_hangs_is_named(postgres_url: s
     common = {"embedder": EMBEDDER, "collection": "nowhere"}
 
     async def reason(url: str, seconds: float = 5.0) -> str:
-        stage = FirstStage(stores=[url], store_seconds=seconds, **common)  # type: ignore[arg-type]
+        stage = stage_of([url], store_seconds=seconds, **common)
         async with open_retriever(stage, transport=embedder) as retriever:
             with pytest.raises(UpstreamFailed) as caught:
                 await ids(retriever, "cats")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -10,6 +11,8 @@ from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
 from app.retrieval.retriever import Retrieved, Retriever
 from app.retrieval.store import Candidate, Search
 from tests.virtual_time import in_virtual_time, now
+
+retriever_of = partial(Retriever, passage_chars=200_000)
 
 
 class FakeStore:
@@ -82,7 +85,7 @@ def ids(retrieved: Retrieved) -> list[str]:
 
 @in_virtual_time
 async def test_one_store_and_one_query_keep_the_stores_order_and_score() -> None:
-    retrieved = await retrieve(Retriever([FakeStore(results={"q": "cab"})]), k=2)
+    retrieved = await retrieve(retriever_of([FakeStore(results={"q": "cab"})]), k=2)
     assert ids(retrieved) == ["c", "a"]
     assert [candidate.score for candidate in retrieved.candidates] == [9.0, 9.0]
     assert retrieved.warnings == ()
@@ -91,7 +94,7 @@ async def test_one_store_and_one_query_keep_the_stores_order_and_score() -> None
 @in_virtual_time
 async def test_all_stores_search_for_all_queries_at_once() -> None:
     stores = [FakeStore(results={"q": "ab", "r": "bc"}, seconds=1), FakeStore(seconds=2)]
-    assert ids(await retrieve(Retriever(stores), "q", "r")) == ["b", "a", "c"]
+    assert ids(await retrieve(retriever_of(stores), "q", "r")) == ["b", "a", "c"]
     assert now() == 2
     assert [[search.text for search in store.searches] for store in stores] == [["q", "r"]] * 2
 
@@ -100,7 +103,7 @@ async def test_all_stores_search_for_all_queries_at_once() -> None:
 async def test_vectors_are_made_once_while_word_stores_already_search() -> None:
     embedder = FakeEmbedder(seconds=3)
     words, vectors = FakeStore(seconds=3), FakeStore(reads="vector", seconds=1)
-    await retrieve(Retriever([words, vectors], embedder), "q", "long")
+    await retrieve(retriever_of([words, vectors], embedder), "q", "long")
     assert now() == 4
     assert embedder.calls == [["q", "long"]]
     assert [search.vector for search in vectors.searches] == [[1.0], [4.0]]
@@ -110,14 +113,14 @@ async def test_vectors_are_made_once_while_word_stores_already_search() -> None:
 @in_virtual_time
 async def test_nothing_is_embedded_for_stores_that_read_words() -> None:
     embedder = FakeEmbedder()
-    await retrieve(Retriever([FakeStore()], embedder))
+    await retrieve(retriever_of([FakeStore()], embedder))
     assert embedder.calls == []
 
 
 @in_virtual_time
 async def test_without_a_query_nothing_is_searched() -> None:
     embedder = FakeEmbedder()
-    retriever = Retriever([FakeStore(reads="vector")], embedder)
+    retriever = retriever_of([FakeStore(reads="vector")], embedder)
     retrieved = await retriever.retrieve([], k=5, filters={}, collection=None)
     assert (retrieved, embedder.calls) == (Retrieved([]), [])
 
@@ -125,14 +128,14 @@ async def test_without_a_query_nothing_is_searched() -> None:
 @in_virtual_time
 async def test_filters_k_and_collection_reach_every_store() -> None:
     store = FakeStore()
-    await Retriever([store]).retrieve(["q"], k=7, filters={"a": 1}, collection="other")
+    await retriever_of([store]).retrieve(["q"], k=7, filters={"a": 1}, collection="other")
     assert store.searches == [Search("q", 7, None, {"a": 1}, "other")]
 
 
 @in_virtual_time
 async def test_when_one_store_fails_the_others_answer_and_a_warning_names_it() -> None:
     stores = [FakeStore("chroma", error=DOWN), FakeStore(results={"q": "ab"})]
-    retrieved = await retrieve(Retriever(stores), "q", "r")
+    retrieved = await retrieve(retriever_of(stores), "q", "r")
     assert ids(retrieved) == ["a", "b"]
     assert retrieved.warnings == ("chroma cannot be reached: its candidates are missing",)
 
@@ -140,13 +143,13 @@ async def test_when_one_store_fails_the_others_answer_and_a_warning_names_it() -
 @in_virtual_time
 async def test_when_all_stores_fail_the_error_is_theirs() -> None:
     with pytest.raises(UpstreamFailed, match="chroma cannot be reached"):
-        await retrieve(Retriever([FakeStore(error=DOWN), FakeStore(error=DOWN)]))
+        await retrieve(retriever_of([FakeStore(error=DOWN), FakeStore(error=DOWN)]))
 
 
 @in_virtual_time
 async def test_without_vectors_the_word_stores_answer() -> None:
     stores = [FakeStore(results={"q": "a"}), FakeStore(reads="vector")]
-    retrieved = await retrieve(Retriever(stores, FakeEmbedder(error=SLOW)))
+    retrieved = await retrieve(retriever_of(stores, FakeEmbedder(error=SLOW)))
     assert ids(retrieved) == ["a"]
     assert retrieved.warnings == (f"{SLOW}: its candidates are missing",)
     assert stores[1].searches == []
@@ -155,14 +158,14 @@ async def test_without_vectors_the_word_stores_answer() -> None:
 @in_virtual_time
 async def test_without_vectors_and_word_stores_the_error_is_the_embedders() -> None:
     with pytest.raises(UpstreamTimeout, match="embedder did not answer"):
-        await retrieve(Retriever([FakeStore(reads="vector")], FakeEmbedder(error=SLOW)))
+        await retrieve(retriever_of([FakeStore(reads="vector")], FakeEmbedder(error=SLOW)))
 
 
 @in_virtual_time
 async def test_every_call_is_observed_with_its_outcome_and_its_seconds() -> None:
     calls: list[tuple[str, str, float]] = []
     stores = [FakeStore("a", seconds=2), FakeStore("chroma", error=DOWN, seconds=1)]
-    retriever = Retriever(
+    retriever = retriever_of(
         [*stores, FakeStore("v", reads="vector")],
         FakeEmbedder(error=SLOW),
         lambda *call: calls.append(call),
@@ -177,14 +180,14 @@ async def test_a_caller_that_leaves_cancels_all_searches() -> None:
     store, embedder = FakeStore(reads="vector", seconds=9), FakeEmbedder(seconds=9)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
-            await retrieve(Retriever([store, FakeStore(seconds=9)], embedder))
+            await retrieve(retriever_of([store, FakeStore(seconds=9)], embedder))
     assert {task.get_name() for task in asyncio.all_tasks()} & {"embed"} == set()
 
 
 @in_virtual_time
 async def test_closing_closes_everything() -> None:
     store, embedder = FakeStore(), FakeEmbedder()
-    await Retriever([store], embedder).close()
+    await retriever_of([store], embedder).close()
     assert store.closed
     assert embedder.closed
 
@@ -196,7 +199,7 @@ def test_a_collections_name_cannot_be_anything_else(name: str) -> None:
     @in_virtual_time
     async def test() -> None:
         with pytest.raises(InvalidRequest, match="collection: at most 128") as caught:
-            await Retriever([FakeStore()]).retrieve(["q"], k=1, filters={}, collection=name)
+            await retriever_of([FakeStore()]).retrieve(["q"], k=1, filters={}, collection=name)
         assert caught.value.field == "collection"
 
     test()
@@ -207,7 +210,7 @@ def test_a_filters_value_is_a_text_a_number_or_true_or_false(value: object) -> N
     @in_virtual_time
     async def test() -> None:
         with pytest.raises(InvalidRequest, match=r"filters\.topic: must be a text") as caught:
-            await retrieve(Retriever([FakeStore()]), topic=value)
+            await retrieve(retriever_of([FakeStore()]), topic=value)
         assert caught.value.field == "filters.topic"
 
     test()
@@ -231,7 +234,7 @@ def test_filters_are_bounded_and_none_is_an_operator(
     async def test() -> None:
         store = FakeStore()
         with pytest.raises(InvalidRequest) as caught:
-            await Retriever([store]).retrieve(["q"], k=1, filters=filters, collection=None)
+            await retriever_of([store]).retrieve(["q"], k=1, filters=filters, collection=None)
         assert (caught.value.field, caught.value.limit) == (field, limit)
         assert len(str(caught.value)) < 200
         assert store.searches == []
@@ -243,7 +246,7 @@ def test_filters_are_bounded_and_none_is_an_operator(
 async def test_as_many_and_as_long_filters_as_are_allowed_reach_the_store() -> None:
     store = FakeStore()
     filters = {f"{number:0128}": "t" * 4096 for number in range(32)}
-    await Retriever([store]).retrieve(["q"], k=1, filters=filters, collection=None)
+    await retriever_of([store]).retrieve(["q"], k=1, filters=filters, collection=None)
     assert store.searches[0].filters == filters
 
 
@@ -252,15 +255,15 @@ async def test_a_search_that_a_store_cannot_express_is_an_invalid_request() -> N
     refusal = InvalidRequest("query holds ..", field="query")
     stores = [FakeStore(results={"q": "a"}, seconds=1), FakeStore(error=refusal)]
     with pytest.raises(InvalidRequest, match=r"query holds \.\."):
-        await retrieve(Retriever(stores))
+        await retrieve(retriever_of(stores))
     assert now() == 1
 
 
 @in_virtual_time
 async def test_a_passage_that_is_too_long_is_cut_and_the_limit_named() -> None:
     store = FakeStore(results={"q": "ab"})
-    retrieved = await retrieve(Retriever([store], passage_chars=12))
+    retrieved = await retrieve(retriever_of([store], passage_chars=12))
     assert [candidate.text for candidate in retrieved.candidates] == ["the text of "] * 2
     assert retrieved.warnings == ("2 passages were cut to 12 characters (max_document_chars)",)
-    whole = await retrieve(Retriever([store], passage_chars=13))
+    whole = await retrieve(retriever_of([store], passage_chars=13))
     assert (whole.candidates[0].text, whole.warnings) == ("the text of a", ())

@@ -15,13 +15,14 @@ from app.retrieval.opening import FirstStage, open_retriever, open_writer
 from app.retrieval.store import Candidate, Search
 from app.retrieval.stores.sqlite import SqliteStore, SqliteWriter, match_any
 from app.retrieval.stores.sqlite_file import TABLES, Database
+from tests.retrieval.stage import stage_of
 from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
 
 pytestmark = pytest.mark.anyio
 
 
 def words_only(folder: Path, **more: object) -> FirstStage:
-    return FirstStage(stores=[f"sqlite:{folder / 'a.db'}"], **more)  # type: ignore[arg-type]
+    return stage_of([f"sqlite:{folder / 'a.db'}"], **more)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from app.retrieval.opening import FirstStage, open_retriever, open_writer
 from app.retrieval.retriever import Retriever
 from app.retrieval.store import Candidate
 from app.retrieval.writer import Held
+from tests.retrieval.stage import stage_of
 from tests.retrieval.stand_ins.filling import MAKERS, with_vectors
 from tests.retrieval.stand_ins.serving import serving
 from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
@@ -53,7 +54,7 @@ def fresh(
 
         def stage() -> FirstStage:
             name = f"c{uuid4().hex}"
-            return FirstStage([url.replace("NAME", name)], collection=name, embedder=MINILM)
+            return stage_of([url.replace("NAME", name)], collection=name, embedder=MINILM)
 
         yield stage
 

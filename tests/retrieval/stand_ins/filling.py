@@ -13,6 +13,7 @@ from app.retrieval.opening import FirstStage, open_retriever, open_writer
 from app.retrieval.store import Candidate
 from app.retrieval.writer import StoreWriter
 from tests.answer.upstreams import EMBEDDER, EMBEDDING
+from tests.retrieval.stage import stage_of
 from tests.retrieval.stand_ins.elasticsearch import Elasticsearch, OpenSearch
 from tests.retrieval.stand_ins.qdrant import Qdrant
 from tests.retrieval.stand_ins.serving import StandIn
@@ -31,8 +32,8 @@ def with_vectors(url: str) -> str:
     return url if url.startswith("qdrant") else f"{url}?vector=embedding"
 
 
-def stage_of(url: str, **more: Any) -> FirstStage:
-    return FirstStage(stores=[url], **{"collection": "docs", "embedder": EMBEDDER, **more})
+def filled_stage(url: str, **more: Any) -> FirstStage:
+    return stage_of([url], **{"collection": "docs", "embedder": EMBEDDER, **more})
 
 
 class Embedding(httpx.AsyncHTTPTransport):
@@ -46,12 +47,15 @@ class Embedding(httpx.AsyncHTTPTransport):
 
 @asynccontextmanager
 async def writer_at(url: str, **more: Any) -> AsyncIterator[StoreWriter]:
-    async with open_writer(stage_of(url, **more), transport=Embedding(verify=TLS)) as (writer, _):
+    async with open_writer(filled_stage(url, **more), transport=Embedding(verify=TLS)) as (
+        writer,
+        _,
+    ):
         yield writer
 
 
 async def search(url: str, text: str = "cats", **filters: Any) -> list[Candidate]:
-    async with open_retriever(stage_of(url), transport=Embedding(verify=TLS)) as retriever:
+    async with open_retriever(filled_stage(url), transport=Embedding(verify=TLS)) as retriever:
         got = await retriever.retrieve([text], k=10, filters=filters, collection=None)
     return list(got.candidates)
 
