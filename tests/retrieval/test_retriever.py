@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from app.errors import InvalidRequest, UpstreamFailed, UpstreamTimeout
+from app.events import Event, StoreSearched
 from app.retrieval.retriever import Retrieved, Retriever
 from app.retrieval.store import Candidate, Search
 from tests.virtual_time import in_virtual_time, now
@@ -163,16 +164,19 @@ async def test_without_vectors_and_word_stores_the_error_is_the_embedders() -> N
 
 @in_virtual_time
 async def test_every_call_is_observed_with_its_outcome_and_its_seconds() -> None:
-    calls: list[tuple[str, str, float]] = []
+    events: list[Event] = []
     stores = [FakeStore("a", seconds=2), FakeStore("chroma", error=DOWN, seconds=1)]
     retriever = retriever_of(
         [*stores, FakeStore("v", reads="vector")],
         FakeEmbedder(error=SLOW),
-        lambda *call: calls.append(call),
+        events.append,
     )
     await retrieve(retriever)
-    expected = [("a", "ok", 2.0), ("chroma", "failed", 1.0), ("embedder", "timeout", 0.0)]
-    assert sorted(calls) == expected
+    assert set(events) == {
+        StoreSearched("a", "ok", 2.0),
+        StoreSearched("chroma", "failed", 1.0),
+        StoreSearched("embedder", "timeout", 0.0),
+    }
 
 
 @in_virtual_time
