@@ -11,7 +11,8 @@ from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
-EXIT_FORCED = 70  # EX_SOFTWARE of sysexits.h
+# EX_SOFTWARE of sysexits.h.
+EXIT_FORCED = 70
 LOG_SECONDS = 1.0
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 PIECE_BYTES = 65_536
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time
+# SO_LINGER: on, with no time.
+RESET = struct.pack("ii", 1, 0)
 
 
 class Outlet(asyncio.Transport):
