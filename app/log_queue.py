@@ -95,9 +95,7 @@ class QueuedHandler(logging.Handler):
             while rest:
                 try:
                     rest = rest[os.write(self._descriptor, rest) :]
-                except (
-                    BlockingIOError
-                ):  # another process has set the shared descriptor to this mode
+                except BlockingIOError:  # another process has made the descriptor non-blocking
                     select.select([], [self._descriptor], [])
         except OSError:  # the reader has closed the pipe
             with self._changed:

@@ -98,7 +98,9 @@ async def test_whoever_is_late_for_the_queue_is_in_time_when_told_to_come_back()
 @in_virtual_time
 async def test_what_could_never_be_admitted_is_the_callers_mistake() -> None:
     async with batcher(FakeEngine(), queue=30) as one:
-        with pytest.raises(InvalidRequest, match="40 tokens, more than the 30") as refusal:
+        with pytest.raises(
+            InvalidRequest, match="40 tokens; the queue accepts at most 30"
+        ) as refusal:
             await one.submit(pairs(1, 2, 3, 4))
     assert (refusal.value.field, refusal.value.limit) == ("documents", 30)
 
@@ -173,7 +175,7 @@ async def test_an_engine_of_several_streams_takes_as_many_batches_before_there_i
 async def test_a_job_that_may_never_wait_is_refused_before_it_is_tokenized() -> None:
     async with batcher(FakeEngine(), queue=30) as one:
         refuse_early(one, 30, now() + 10)
-        with pytest.raises(InvalidRequest, match="31 tokens, more than the 30"):
+        with pytest.raises(InvalidRequest, match="31 tokens; the queue accepts at most 30"):
             refuse_early(one, 31, now() + 10)
 
 
