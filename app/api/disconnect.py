@@ -45,7 +45,7 @@ class Exchange:
         self._answered = False
 
     async def receive(self) -> Message:
-        """Return the body, then wait for ever: a disconnect reaches the work as a cancellation."""
+        """Return the body, then wait forever: a disconnect reaches the work as a cancellation."""
         if not self._body_read.is_set():
             message = await self._receive()
             if message["type"] == "http.disconnect":

@@ -74,7 +74,7 @@ async def live() -> dict[str, str]:
 
 
 async def cluster_auth(request: Request) -> dict[str, bool]:
-    """Xinference's client asks whether to send its key."""
+    """The client of Xinference requests this to learn whether to send its key."""
     return {"auth": bool(request.app.state.keys)}
 
 
