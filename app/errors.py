@@ -1,24 +1,24 @@
-"""What can go wrong, as one tree; nothing here knows of HTTP.
+"""The errors of the service, as one tree. This module does not depend on HTTP.
 
-The HTTP edge and `/answer` define some more of their own, under the same root.
+The HTTP API and `/answer` define more errors under the same root.
 
 ServiceError
-├── InvalidRequest        the caller's fault, and which field
-│   ├── MalformedRequest  not JSON at all
-│   ├── Empty             no documents, for clients that are told so in a way of its own
-│   └── TooLong           what does not fit and may not be cut: a document, an instruction
-├── Refused               not now; changes nothing, and says when to come back
+├── InvalidRequest        the request is wrong; names the field
+│   ├── MalformedRequest  the body is not JSON
+│   ├── Empty             no documents; some dialects have a special answer for this
+│   └── TooLong           a document or an instruction does not fit and may not be cut
+├── Refused               not possible now; nothing has changed, retry after a delay
 │   ├── QueueFull
 │   ├── Loading
 │   ├── EngineFailed
 │   └── Draining
-├── DeadlineExceeded      the caller's time limit passed, or certainly would
+├── DeadlineExceeded      the caller's time limit passed, or is certain to pass
 ├── ScoringFailed         the engine could not score a single document
-├── UpstreamFailed        another service that we asked refused, failed or sent junk
-│   ├── UpstreamBusy      it takes no more requests for now
+├── UpstreamFailed        another service refused, failed or sent an invalid answer
+│   ├── UpstreamBusy      it accepts no more requests for now
 │   ├── UpstreamTimeout   it did not answer in time
-│   ├── LoopDetected      it asked us in turn, or somebody before us
-│   └── NoStore           there is none yet, so there is nothing to answer from
+│   ├── LoopDetected      it called this service, or one that called this service
+│   └── NoStore           there is no store to search
 └── LoadFailed            the model cannot be served; the process ends
     └── InvalidSetting    a setting contradicts another, the model or this machine
 """
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """Base of all errors whose text is meant for the caller."""
+    """Base of all errors whose text is sent to the caller."""
 
 
 class InvalidRequest(ServiceError):
@@ -46,7 +46,7 @@ class Empty(InvalidRequest):
 
 
 class TooLong(InvalidRequest):
-    """More tokens than the model takes, of what may not be cut."""
+    """A text that may not be cut has more tokens than the model accepts."""
 
 
 class Refused(ServiceError):
@@ -56,7 +56,7 @@ class Refused(ServiceError):
 
 
 class QueueFull(Refused):
-    """Accepting this job would exceed the queue's bound."""
+    """The queue has no room for this job."""
 
 
 class Loading(Refused):
@@ -64,9 +64,9 @@ class Loading(Refused):
 
 
 class EngineFailed(Refused):
-    """The model could not be loaded, or what runs it has crashed, fails or does not respond.
+    """The model could not be loaded, or its engine has crashed, fails or does not respond.
 
-    Such an engine is tried again every five seconds: to come back sooner is of no use.
+    The service tests such an engine every five seconds, so an earlier retry is of no use.
     """
 
     def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
@@ -78,15 +78,15 @@ class Draining(Refused):
 
 
 class DeadlineExceeded(ServiceError):
-    """The answer did not, or could not, come within the caller's time limit."""
+    """The answer was not, or could not be, ready within the caller's time limit."""
 
 
 class ScoringFailed(ServiceError):
-    """The engine raised, or returned something that is not a score, for every document."""
+    """For every document, the engine raised an error or returned something that is not a score."""
 
 
 class UpstreamFailed(ServiceError):
-    """The text names the service and what it did, never what it was sent or its key."""
+    """The text names the service and what it did, never the data sent to it or its key."""
 
     def __init__(
         self,
@@ -99,28 +99,28 @@ class UpstreamFailed(ServiceError):
         super().__init__(message)
         self.upstream = upstream
         self.status = status
-        self.retry_after = retry_after  # seconds, where the service said so
+        self.retry_after = retry_after  # seconds, if the service sent them
 
 
 class UpstreamBusy(UpstreamFailed):
-    """Its limit on requests is reached, and more tries within the time limit did not help."""
+    """Its request limit is reached, and retries within the time limit did not help."""
 
 
 class UpstreamTimeout(UpstreamFailed):
-    """No answer, or no next word of it, within the limit."""
+    """No answer, or no next part of a streamed answer, within the time limit."""
 
 
 class LoopDetected(UpstreamFailed):
-    """Services were set up to ask each other in a circle."""
+    """Services are configured to call each other in a loop."""
 
 
 class NoStore(UpstreamFailed):
-    """There is nothing yet to find candidates in."""
+    """There is no store in which to find candidates."""
 
 
 class LoadFailed(ServiceError):
-    """The model cannot be loaded as asked."""
+    """The model cannot be loaded as configured."""
 
 
 class InvalidSetting(LoadFailed):
-    """A setting contradicts another setting, the model or this machine: it has to be changed."""
+    """A setting contradicts another setting, the model or this machine and must be changed."""

@@ -1,4 +1,4 @@
-"""Keeps the event loop free for everybody, and watches whether it is."""
+"""Gives other tasks a turn in the event loop, and measures how late the loop is."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 
 from app.events import LoopLagged, Observe
 
-# A shorter hold of the loop is seen by chance, a longer one always.
+# A longer block of the event loop is always measured, a shorter one only sometimes.
 PERIOD_SECONDS = 0.05
 
 
 async def pause() -> None:
-    """Between two steps of a large request, let all others run that are ready.
+    """Between two steps of a large request, let all other ready tasks run.
 
-    Twice: what came in over a socket meanwhile is queued behind the first, and before the second.
+    Two sleeps: data that has arrived on a socket is queued after the first and before the second.
     """
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -32,7 +32,7 @@ async def loop_watched(observe: Observe) -> AsyncIterator[None]:
 
 
 async def watch_loop(observe: Observe) -> None:
-    """Observe, again and again, how much later than it asked a sleeping task wakes."""
+    """Observe repeatedly how much later than requested a sleeping task wakes."""
     now = asyncio.get_running_loop().time
     while True:
         due = now() + PERIOD_SECONDS

@@ -1,6 +1,6 @@
-"""Log lines on their way to standard error: a thread writes them, so that no caller ever waits.
+"""Writes log lines to standard error in a thread, so that no log call waits.
 
-A pipe that nobody reads blocks whoever writes to it. On the event loop that would be everything.
+A pipe without a reader blocks its writer. In the event loop, this would block all requests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STANDARD_ERROR = 2
 
 
 class QueuedHandler(logging.Handler):
-    """Lines beyond the bound are dropped and counted; one line later says how many."""
+    """Drops and counts lines above the limit; a later line reports how many were dropped."""
 
     def __init__(
         self, descriptor: int = STANDARD_ERROR, max_waiting_bytes: int = MAX_WAITING_BYTES
@@ -28,9 +28,9 @@ class QueuedHandler(logging.Handler):
         self._max_waiting_bytes = max_waiting_bytes
         self._lines: list[bytes] = []
         self._waiting_bytes = 0
-        self._unreported = 0  # lines dropped since the last line that said so
+        self._unreported = 0  # lines dropped since the last report
         self._writing = False
-        self._blocked = False  # the last flush ran out of time
+        self._blocked = False  # the last flush timed out
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
@@ -43,7 +43,7 @@ class QueuedHandler(logging.Handler):
             self.put(line)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """The base class writes to standard error itself."""
+        """Overridden because the base class writes directly to standard error."""
         self.put(self._event("log_line_not_formatted", record.levelno, source=record.pathname))
 
     def put(self, line: str) -> None:
@@ -59,7 +59,8 @@ class QueuedHandler(logging.Handler):
                 self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait for the reader, within a bound and once: a blocked pipe must not hold the exit."""
+        """Wait until all lines are written, with a timeout. After a timeout, do not wait again: a
+        blocked pipe must not delay the exit."""
         with self._changed:
             seconds = 0.0 if self._blocked else FLUSH_SECONDS
             self._blocked = not self._changed.wait_for(lambda: self._is_idle, seconds)
@@ -77,7 +78,7 @@ class QueuedHandler(logging.Handler):
                 self._writing = True
                 lines, self._lines, self._waiting_bytes = self._lines, [], 0
                 dropped, self._unreported = self._unreported, 0
-            if dropped:  # after all of these: none could be dropped before they were taken
+            if dropped:  # last, because these lines were queued before any was dropped
                 notice = self._event("log_lines_dropped", logging.WARNING, lines=dropped)
                 lines.append(notice.encode() + b"\n")
             for line in lines:
@@ -94,9 +95,9 @@ class QueuedHandler(logging.Handler):
             while rest:
                 try:
                     rest = rest[os.write(self._descriptor, rest) :]
-                except BlockingIOError:  # the descriptor is shared with somebody who set it so
+                except BlockingIOError:  # another process has made the descriptor non-blocking
                     select.select([], [self._descriptor], [])
-        except OSError:  # the reader has closed its end
+        except OSError:  # the reader has closed the pipe
             with self._changed:
                 self.dropped += 1
 
@@ -111,10 +112,10 @@ def dropped_lines() -> int:
 
 
 def print_last(line: str) -> None:
-    """What the process says when it ends, after its log, and without waiting for a reader."""
+    """Print the last line of the process after its log, without waiting for a blocked pipe."""
     handlers = queued_handlers()
     for handler in handlers:
         handler.put(line)
         handler.flush()
     if not handlers:
-        print(line, file=sys.stderr)  # noqa: T201 (a command's own words)
+        print(line, file=sys.stderr)  # noqa: T201 (output of a command)

@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, as JSON for machines or in columns for people."""
+"""Structured logs: one event per line, as JSON for machines or in columns for people."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def configure(level: str, style: str, *, queued: bool = False) -> None:
-    """Send everything, the libraries' logs included, to standard error in one format.
+    """Send all logs, including those of libraries, to standard error in one format.
 
-    A service queues: its event loop must not wait for whoever reads standard error.
+    A service sets `queued`, so that its event loop never waits for the reader of standard error.
     """
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     handler = QueuedHandler() if queued else logging.StreamHandler()

@@ -1,7 +1,7 @@
-"""Observers that cannot break what they observe: metrics, traces and the like.
+"""Observers, such as metrics and traces, whose errors do not affect what they observe.
 
-Whoever composes the service wraps each of them once. What fails is logged with its traceback, the
-first time; after that it would only be repeated with every request.
+The code that composes the service wraps each observer once. Only the first failure is logged, with
+its traceback; otherwise every request would log it again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec
 
-Given = ParamSpec("Given")
+Params = ParamSpec("Params")
 
 logger = logging.getLogger(__name__)
 
 
 class Once:
-    """Logs the first failure of an observer, and no other."""
+    """Logs only the first failure of an observer."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -29,14 +29,14 @@ class Once:
         self._failed = True
 
 
-def harmless(observe: Callable[Given, object], once: Once | None = None) -> Callable[Given, None]:
-    """The observer, guarded. Several that are parts of one may share what they log once."""
+def harmless(observe: Callable[Params, object], once: Once | None = None) -> Callable[Params, None]:
+    """Wrap an observer. Observers that belong together may share `once`."""
     once = once or Once(getattr(observe, "__qualname__", type(observe).__name__))
 
-    def guarded(*args: Given.args, **kwargs: Given.kwargs) -> None:
+    def guarded(*args: Params.args, **kwargs: Params.kwargs) -> None:
         try:
             observe(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 (what is observed goes on, whatever this was)
+        except Exception as error:  # noqa: BLE001 (an observer must not break its caller)
             once.failed(error)
 
     return guarded

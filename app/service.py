@@ -1,4 +1,4 @@
-"""What the process is doing: starting, ready, failed or draining; and the reranker it has."""
+"""The state of the process (starting, ready, failed or draining) and its reranker."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that ranks, and what is known about it."""
+    """A model that ranks, with its model card and its queues."""
 
     reranker: Ranker
     card: ModelCard
-    batcher: Batcher | None = None  # None where another service scores
-    tokenizing: Tokenizing | None = None  # the same
+    batcher: Batcher | None = None  # None if another service scores
+    tokenizing: Tokenizing | None = None  # None if another service scores
     memory: Callable[[], int] = lambda: 0  # bytes on the device
 
     @property
@@ -36,7 +36,8 @@ class Served:
 
 
 class Service:
-    """Holds the model and `/answer` open from start to end; tells `fatal` of what cannot be had."""
+    """Keeps the model and `/answer` open until `stop`; calls `fatal` if loading fails without a
+    fallback."""
 
     def __init__(
         self,
@@ -47,18 +48,18 @@ class Service:
         self._open_model = open_model
         self._open_answers = open_answers
         self._fatal = fatal
-        self._local: Served | State = STARTING  # the model, or why it is not there
+        self._local: Served | State = STARTING  # the model, or why it is not available
         self._fallback: Served | None = None
-        self._answering: AnswerService | None = None  # none without a first stage
+        self._answering: AnswerService | None = None  # None without a first stage
         self._draining = False
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._settled = asyncio.Event()  # loaded, or failed to
+        self._settled = asyncio.Event()  # loading succeeded or failed
         self._task: asyncio.Task[None] | None = None
 
     def start(self, fallback: Served | None = None) -> None:
-        """Load the model and keep it until `stop`; till it is there, the fallback answers."""
+        """Load the model and keep it until `stop`. Until it is ready, the fallback answers."""
         self._fallback = fallback
         self._task = asyncio.create_task(self._run(), name="service")
 
@@ -69,7 +70,7 @@ class Service:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        """`/answer` is opened first, and stays when the model fails: a fallback ranks for it."""
+        """Open `/answer` first. It stays open if the model fails, because a fallback can rank."""
         try:
             async with AsyncExitStack() as stack:
                 await self._open(stack)
@@ -91,7 +92,7 @@ class Service:
             logger.info("ready", extra={"fields": self._local.card.as_fields()})
 
     def _fail(self, error: LoadFailed) -> None:
-        """With a fallback the service lives on without its model."""
+        """With a fallback, the service continues without its model."""
         self._local = failed(str(error))
         self._settled.set()
         if self._fallback is None:
@@ -104,7 +105,7 @@ class Service:
 
     @property
     def loading(self) -> bool:
-        """True for ever if it was stopped while loading: the loader's thread goes on."""
+        """Stays True if the service stops while loading: the loader thread continues."""
         return not self._settled.is_set()
 
     @property
@@ -123,7 +124,7 @@ class Service:
 
     @property
     def local_state(self) -> State:
-        """Of the model itself, whatever stands behind it."""
+        """The state of the model itself, without the fallback."""
         if isinstance(self._local, State):
             return self._local
         problem = self._local.problem
@@ -146,7 +147,7 @@ class Service:
         return self._ranker()
 
     async def rank(self, query: Query) -> Ranking:
-        """For `/answer`: by whoever ranks now. What was accepted is ranked during a drain too."""
+        """Rank for `/answer`, with the model or the fallback, also during a drain."""
         return await self._ranker().rank(query)
 
     def _ranker(self) -> Ranker:
@@ -164,7 +165,7 @@ class Service:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Around each request that a drain has to wait for."""
+        """Count a request that a drain has to wait for."""
         self._active += 1
         self._idle.clear()
         try:
@@ -175,7 +176,7 @@ class Service:
                 self._idle.set()
 
     async def drain(self, seconds: float) -> None:
-        """Refuse newcomers; return when all accepted requests are answered, or time is up."""
+        """Refuse new requests; return when all accepted ones are answered or time is up."""
         self._draining = True
         logger.info("draining", extra={"fields": {"requests": self._active}})
         with suppress(TimeoutError):

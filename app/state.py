@@ -1,4 +1,4 @@
-"""What the service is at a moment, and what it says to those it cannot serve."""
+"""The states of the service, and the error that callers get in each of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ StateName = Literal["starting", "ready", "failed", "draining"]
 
 class State(NamedTuple):
     name: StateName
-    problem: str | None = None  # why it cannot serve; None when it is ready
+    problem: str | None = None  # why it cannot serve; None if it is ready
 
     def refusal(self) -> Refused:
         return REFUSALS[self.name](self.problem or self.name)

@@ -1,6 +1,6 @@
-"""Who passed a request on: the marks in `Via` (RFC 9110, 7.6.3) by which a service knows its own.
+"""Marks in the header `Via` (RFC 9110, 7.6.3): a service recognises requests that it forwarded.
 
-Entries of others, proxies most likely, say nothing of a circle, and are nobody's business upstream.
+Entries of other software, such as proxies, do not indicate a loop and are not sent upstream.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ADVICE = (
 
 
 def new_mark() -> str:
-    """Of one process, for as long as it lives."""
+    """A mark for this process, unchanged until it ends."""
     return f"rerankd-{secrets.token_hex(8)}"
 
 

@@ -1,4 +1,4 @@
-"""The HTTP edge."""
+"""The HTTP API."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def build_api(
         version=__version__,
         description=DESCRIPTION,
         lifespan=lifespan,
-        redirect_slashes=False,  # to an address that a Host header makes up
+        redirect_slashes=False,  # the redirect would contain the Host header of the client
         openapi_url="/openapi.json" if exposure.docs else None,
-        docs_url=None,  # ours loads no script from elsewhere
+        docs_url=None,  # app.api.docs loads no scripts from other hosts
         redoc_url=None,
     )
     dialects = Registry(DIALECTS)
@@ -76,7 +76,7 @@ def add_routes(app: FastAPI, dialects: Registry, *, docs_shown: bool) -> None:
 
 
 def add_middleware(app: FastAPI, exposure: Exposure, inflight: InflightBytes) -> None:
-    """The last that is added is the outermost."""
+    """The middleware that is added last is the outermost."""
     app.add_middleware(HoldBodies, budget=inflight)
     app.add_middleware(CancelOnDisconnect)
     if exposure.cors_origins:
@@ -93,7 +93,7 @@ def add_middleware(app: FastAPI, exposure: Exposure, inflight: InflightBytes) ->
 
 
 def warm_routes(app: FastAPI) -> None:
-    """FastAPI prepares the routes at the first request, which holds the event loop for 0.3 s."""
+    """Prepare the routes now: FastAPI does so at the first request and blocks for 0.3 s."""
     scope = {"type": "http", "method": "GET", "path": "/none", "root_path": "", "headers": []}
     for route in app.router.routes:
         route.matches(scope)

@@ -1,4 +1,4 @@
-"""Around every request: its id, its metrics, its one line in the log, and the last resort."""
+"""For every request: assigns its id, observes it, logs one line and handles unexpected errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from app.service import Service
 logger = logging.getLogger("rerankd.access")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-# Requested every few seconds.
+# Monitoring requests these every few seconds.
 PROBES = frozenset(
     {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v1/health/live", "/v1/health/ready"}
 )
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
-# As nginx logs it; it is never sent.
+# The status that nginx logs for a client that disconnects; it is never sent.
 CLIENT_GONE = 499
 
 
@@ -54,7 +54,7 @@ class Access:
         try:
             with Accepted(self._service, scope, receive) as accepted:
                 await self._app(scope, accepted.receive, send_with_id)
-        except Exception:  # the last resort: the process must go on
+        except Exception:  # the process must continue
             logger.exception("unexpected_error", extra={"fields": {"request_id": context.id}})
             if status == CLIENT_GONE:
                 await on_unexpected(Request(scope))(scope, receive, send_with_id)
@@ -63,7 +63,7 @@ class Access:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route, context = route_of(scope), context_of(scope)
-        # The connection may have refused it: app.server.protocol.
+        # app.server.protocol sets `refused` if the connection refused the request.
         status, outcome = scope.get("refused", (status, context.outcome))
         self._observe(RequestEnded(route, outcome, seconds))
         if status in (429, 503, 504) and route not in PROBES:
@@ -82,7 +82,7 @@ class Access:
 
 
 class Accepted:
-    """A drain waits for a request from when its body has been read: a slow body holds none."""
+    """Counts a request as busy once its body is read, so that a drain waits for no slow body."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive) -> None:
         self._service = service
@@ -115,5 +115,5 @@ def request_id(sent: str) -> str:
 
 
 def route_of(scope: Scope) -> str:
-    """The route's own path, never the caller's: a label must come from a closed set."""
+    """The path template of the route, not the requested path: labels need a closed set."""
     return str(getattr(scope.get("route"), "path", "other"))

@@ -1,4 +1,4 @@
-"""The bodies of `/answer`, of requests and of responses."""
+"""The request and response bodies of `/answer`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from app.retrieval.store import COLLECTION, MAX_FILTER_NAME, MAX_FILTER_TEXT, MA
 MAX_FINAL_K = 100
 MAX_TURNS = 50
 EXAMPLES: dict[str, JsonDict] = {
-    "question": {"summary": "The least: a question", "value": {"query": QUERY}},
+    "question": {"summary": "Only the required field", "value": {"query": QUERY}},
     "strict": {
-        "summary": "From 20 candidates the 3 best, and only good ones, with their texts",
+        "summary": "The 3 best of 20 candidates, with a minimum score and with texts",
         "value": {
             "query": QUERY,
             "initial_k": 20,
@@ -29,7 +29,7 @@ EXAMPLES: dict[str, JsonDict] = {
         },
     },
     "conversation": {
-        "summary": "A question that needs the one before it",
+        "summary": "A question that refers to the previous one",
         "value": {
             "query": "and a film?",
             "conversation": [
@@ -73,7 +73,7 @@ EXAMPLE_ANSWER: JsonDict = {
 }
 
 
-# What stores can compare. The first stage refuses other numbers too, with a sentence.
+# The numbers that stores can compare. The first stage also refuses others, with its own error.
 NUMBER_BOUND = 2**63
 INTEGER: JsonDict = {"type": "integer", "minimum": -NUMBER_BOUND, "maximum": NUMBER_BOUND - 1}
 NUMBER: JsonDict = {"type": "number", "minimum": -NUMBER_BOUND, "exclusiveMaximum": NUMBER_BOUND}
@@ -82,7 +82,7 @@ Number = Annotated[float, WithJsonSchema(NUMBER)]
 
 
 def _few(filters: object) -> object:
-    """Before each is validated: an error about one of a million names takes half a minute."""
+    """Check sizes before validation: an error about one of a million names takes half a minute."""
     if isinstance(filters, dict):
         at_most(MAX_FILTERS, len(filters), "names")
         at_most(MAX_FILTER_NAME, max(map(len, filters), default=0), "characters in a name")
@@ -118,13 +118,14 @@ class TurnBody(Lenient):
 class AnswerRequest(Lenient):
     query: Annotated[str, Field(pattern=r"\S", description="The question")]
     initial_k: Annotated[int, Field(ge=2), WHOLE] = Field(
-        50, description="Candidates that the first stage gives"
+        50, description="Number of candidates to retrieve in the first stage"
     )
     final_k: Annotated[int, Field(ge=1, le=MAX_FINAL_K), WHOLE] = Field(
-        5, description="Passages that are used after reranking; less than `initial_k`"
+        5, description="Number of passages to use after reranking; less than `initial_k`"
     )
     min_score: float | None = Field(
-        None, description="Use no passage that scores less; the service's own by default"
+        None,
+        description="Use only passages that score at least this; by default the service decides",
     )
     filters: Filters | None = Field(
         None,
@@ -132,15 +133,15 @@ class AnswerRequest(Lenient):
         json_schema_extra={"maxProperties": MAX_FILTERS, "propertyNames": FILTER_NAMES},
     )
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
-        None, description="Where to search, if not in the default"
+        None, description="Collection to search instead of the default"
     )
     conversation: Annotated[list[TurnBody], Field(max_length=MAX_TURNS, fail_fast=True)] = Field(
         default_factory=list, description="Earlier turns, oldest first"
     )
     stream: bool = Field(False, description="Send events while the answer is written")
-    return_documents: bool = Field(False, description="Give the text of each source")
+    return_documents: bool = Field(False, description="Include the text of each source")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
-        None, description="Answer within, or 504"
+        None, description="Time limit of the request; after it, the status is 504"
     )
     diagnostics: bool = Field(False, description="Add the queries and the ids of all candidates")
 
@@ -175,7 +176,7 @@ class CitationBody(BaseModel):
 
 
 class SourceBody(BaseModel):
-    number: int = Field(description="What `[1]` in the answer means")
+    number: int = Field(description="The number that cites this source in the answer, as in `[1]`")
     id: str
     metadata: dict[str, Any]
     text: str | None = None
@@ -205,13 +206,13 @@ class AnswerBody(BaseModel):
     answer: str
     citations: list[CitationBody]
     invented_citations: list[int] = Field(
-        description="Numbers that the language model cited and that are not there; not in `answer`"
+        description="Cited numbers of sources that do not exist; removed from `answer`"
     )
     sources: list[SourceBody]
     retrieved_count: int
-    used_count: int = Field(description="Sources that the answer was made from")
+    used_count: int = Field(description="Number of sources that were used for the answer")
     llm: str | None = None
-    reranked_by: str | None = Field(None, description="Another service that scored, if one did")
+    reranked_by: str | None = Field(None, description="The other service that scored, if one did")
     cached: bool
     usage: AnswerUsage
     times_ms: dict[str, float]

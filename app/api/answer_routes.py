@@ -1,4 +1,4 @@
-"""`/answer`: takes a question; returns an answer with its sources, whole or as it is written."""
+"""`/answer`: returns an answer to a question with its sources, complete or as a stream."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ EVENT: JsonDict = {
     "type": "object",
     "properties": {
         "event": {"enum": ["sources", "text", "answer", "error"]},
-        "data": {"type": "string", "description": "JSON; of `answer`, the same as without stream"},
+        "data": {
+            "type": "string",
+            "description": "JSON; for `answer`, the same body as without stream",
+        },
     },
     "required": ["event", "data"],
 }

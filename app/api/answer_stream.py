@@ -1,9 +1,9 @@
-"""An answer as server-sent events.
+"""Sends an answer as server-sent events.
 
-A task of its own makes the answer. It never waits for the reader: what is unread waits here. That
-is little, because a model's answer is bounded (`LLMOptions.max_chars`); a slot at a model that is
-held for a client that does not read costs the other callers far more. One deadline ends the making
-and the sending, and the task ends with the request.
+A separate task makes the answer. It never waits for the client: unread events wait in memory. Their
+size is small, because the answer of a model is limited (`LLMOptions.max_chars`); a slow client that
+occupies a slot of a model would cost other callers far more. One deadline limits both making and
+sending, and the task ends with the request.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from app.api.marking import marked
 from app.api.problems import describe
 from app.errors import DeadlineExceeded
 
-# After the time limit, to send what was made within it: an answer may be ready at the last moment.
+# Added to the time limit, because an answer that is ready at the last moment must still be sent.
 SEND_SECONDS = 5.0
 STALLED = "client_stalled"
 
 
 class EventStream(Response):
-    """An error before the sources is a plain refusal, with a status of its own."""
+    """An error before the first event is a normal error response with its own status."""
 
     media_type = "text/event-stream"
 
@@ -50,7 +50,7 @@ class EventStream(Response):
     async def __call__(
         self,
         scope: Scope,  # noqa: ARG002 (the request has it)
-        receive: Receive,  # noqa: ARG002 (the body is read; a client that leaves is a cancel)
+        receive: Receive,  # noqa: ARG002 (the body is read; a disconnect cancels this task)
         send: Send,
     ) -> None:
         limit = self._service.answerer.limit(self._question)
@@ -90,20 +90,20 @@ class EventStream(Response):
             await self._send(send, answer)
 
     async def _is_unread(self, making: asyncio.Task[Answer]) -> bool:
-        """Waits for an event; False once the answer is made and all events are read."""
+        """Wait for an event; False after the answer is complete and all events are sent."""
         while not self._unread and not making.done():
             self._changed.clear()
             await self._changed.wait()
         return bool(self._unread)
 
     async def _send(self, send: Send, event: Selection | str | Answer | Exception) -> bool:
-        """Whether more may follow."""
+        """Send one event; return whether more may follow."""
         if not self._started:
             self._started = True
             await self._start(send, event)
         try:
             body, more = self._body(event), isinstance(event, Selection | str)
-        except Exception as error:  # noqa: BLE001 (the status is sent: the stream has to say it)
+        except Exception as error:  # noqa: BLE001 (only the stream can report it now)
             body, more = self._failed(error), False
         await send({"type": "http.response.body", "body": body, "more_body": more})
         return more
@@ -140,12 +140,12 @@ def encode(name: str, data: object) -> bytes:
 
 
 def new_name() -> str:
-    """Of an answer. The id of a request is the caller's, who may send it twice."""
+    """A unique id for an answer. The request id is not unique: callers may choose it."""
     return uuid4().hex
 
 
 def note(request: Request, service: AnswerService, name: str, answer: Answer) -> None:
-    """For the access log, and for a verdict on it later."""
+    """Add the answer to the access log, and remember it for later feedback."""
     context_of(request).log_fields |= {
         "answer": answer.outcome,
         "answer_id": name,

@@ -16,7 +16,9 @@ from app.api.context import context_of
 from app.errors import ServiceError
 
 bearer = HTTPBearer(auto_error=False, description="One of the configured API keys")
-header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same, as a header")
+header = APIKeyHeader(
+    name="X-API-Key", auto_error=False, description="One of the configured API keys, in this header"
+)
 
 
 class Unauthorized(ServiceError):
@@ -54,7 +56,7 @@ def read_key_file(file: Path) -> dict[str, str]:
 
 
 def encoded(name: str, key: str) -> bytes:
-    """Clients encode other characters in their headers each in their own way, or not at all."""
+    """Encode a key. Only ASCII is allowed: clients differ in how they encode other characters."""
     if not (key.isascii() and key.isprintable()):
         raise BadKeys(f"{name} holds characters that a header cannot carry; use printable ASCII")
     return key.encode()
@@ -85,12 +87,12 @@ async def require_key(request: Request, key: DepSentKey) -> None:
 
 
 def caller_of(request: Request) -> str:
-    """Whose scores and answers are kept apart from others'; empty where there is one caller."""
+    """The caller for whom scores and answers are cached separately; empty if all share them."""
     return context_of(request).caller
 
 
 async def require_metrics_key(request: Request, key: DepSentKey) -> None:
-    """A key of its own: who scrapes need not be able to ask, nor who asks to scrape."""
+    """`/metrics` has a separate key: its readers need no access to the API, and vice versa."""
     expected: bytes | None = request.app.state.metrics_key
     if expected is not None and not (key and is_valid(key, [expected])):
         raise Unauthorized("the metrics key is needed: send it as `Authorization: Bearer KEY`")

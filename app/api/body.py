@@ -1,7 +1,7 @@
-"""JSON bodies: read with their size checked while they come in, and written.
+"""Reads JSON bodies, with limits on their size, and writes them.
 
-The event loop serves everybody, so what is large is read and written in steps, and other requests
-run between them: docs/decisions/0013.
+All requests share the event loop, so large bodies are processed in steps, and other requests run
+between the steps: docs/decisions/0013.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.api.structure import count_values
 from app.errors import InvalidRequest, MalformedRequest, ServiceError
 from app.event_loop import pause
 
-# From here on, parsing or writing takes a millisecond or more.
+# Parsing or writing a body of this size takes at least a millisecond.
 LARGE_BYTES = 262_144
 MAX_UNBROKEN_BYTES = 1_048_576
 
@@ -31,7 +31,7 @@ class BodyTooLarge(ServiceError):
 
 
 class UnsupportedMedia(ServiceError):
-    """A body in another form than plain JSON."""
+    """The body is not uncompressed JSON."""
 
 
 async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
@@ -57,8 +57,8 @@ async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
 
 def check_media(request: Request) -> None:
     media = request.headers.get("content-type", "").partition(";")[0].strip()
-    if not media:  # a page of another site may send it so, and asks nobody before
-        raise UnsupportedMedia("send the body as application/json: no Content-Type says what it is")
+    if not media:  # a page of another site may send this without a CORS preflight
+        raise UnsupportedMedia("send the body as application/json; the request has no Content-Type")
     if media.lower() != "application/json" and not media.lower().endswith("+json"):
         raise UnsupportedMedia(f"send the body as application/json, not {media[:80]}")
     encoding = request.headers.get("content-encoding", "identity")
@@ -79,7 +79,7 @@ async def read_bytes(request: Request, max_bytes: int) -> bytearray:
 
 
 def is_large(request: Request) -> bool:
-    """Whether its body was large; what is made of it is as large, or twice that."""
+    """Whether the request body was large; the parsed body and the answer then are large too."""
     return context_of(request).body_bytes > LARGE_BYTES
 
 
@@ -90,12 +90,12 @@ async def step(request: Request) -> None:
 
 
 def write_json(body: Any) -> bytes:
-    """What overflows in an echoed document, as 1e999 does, is null: JSON has no word for it."""
+    """Write JSON. An infinite number in an echoed document (1e999) becomes null."""
     return to_json(body, inf_nan_mode="null")
 
 
 async def write_answer(request: Request, body: Any) -> bytes:
-    """The same, in portions where the request was large."""
+    """Write JSON, with pauses if the request was large."""
     if not is_large(request):
         return write_json(body)
     written, unbroken = [], 0
@@ -109,7 +109,7 @@ async def write_answer(request: Request, body: Any) -> bytes:
 
 
 def pieces(body: Any) -> Iterator[bytes]:
-    """JSON in pieces, none larger than an item of a list or of a list in an object."""
+    """JSON in pieces: one per key of an object and one per item of a list, to one level."""
     if isinstance(body, Mapping) and body:
         for index, (name, value) in enumerate(body.items()):
             yield (b"," if index else b"{") + write_json(name) + b":"

@@ -1,4 +1,4 @@
-"""What the edge knows about one request, from its arrival to its line in the log."""
+"""What the API knows about one request, from its arrival to its line in the log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KEY = "rerankd.context"
 
 @dataclass(slots=True)
 class RequestContext:
-    """Created by the request log, filled in by whoever learns something."""
+    """Created by `Access`; later stages of the request fill it in."""
 
     id: str
     outcome: str = "ok"
     dialect: Dialect | None = None  # None until the body is read
     caller: str = ""  # see `caller_of`
-    hold: Hold | None = None  # the bytes of its body, in the budget of all bodies
+    hold: Hold | None = None  # the share of the body in the budget of all bodies
     body_bytes: int = 0
     log_fields: dict[str, object] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Ends a request's work when its client goes away: servers only say so, they do not cancel."""
+"""Cancels the work on a request when the client disconnects; ASGI servers only report it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.api.context import context_of
 
 
 class CancelOnDisconnect:
-    """Once the body is read, the only thing left to receive is the client's going."""
+    """After the body is read, the only message left to receive is the disconnect."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +26,7 @@ class CancelOnDisconnect:
         try:
             await work
         except asyncio.CancelledError:
-            if not exchange.gone.is_set():  # somebody cancelled us
+            if not exchange.gone.is_set():  # this task was cancelled from outside
                 work.cancel()
                 raise
             context_of(scope).outcome = "client_gone"
@@ -45,7 +45,7 @@ class Exchange:
         self._answered = False
 
     async def receive(self) -> Message:
-        """The body; and then nothing: of the client's going the work is told by being cancelled."""
+        """Return the body, then wait forever: a disconnect reaches the work as a cancellation."""
         if not self._body_read.is_set():
             message = await self._receive()
             if message["type"] == "http.disconnect":

@@ -1,4 +1,4 @@
-"""`/docs`: the schema as a page. Its scripts ship with the package, and it may load no others."""
+"""`/docs`: shows the schema as a page. It may load only the scripts of this package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = f"""<!doctype html>
 </body>
 </html>
 """
-# Without a validator: Swagger UI would send the address of the schema to its makers.
+# Without a validator, because it would send the address of the schema to an external service.
 START_SCRIPT = """SwaggerUIBundle({
   url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null,
 });

@@ -1,4 +1,4 @@
-"""Who may reach what: keys, names of the host, origins of browsers, and the page of the schema."""
+"""Access to the API: keys, allowed host names, CORS origins, and whether `/docs` is shown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from app.errors import ServiceError
 
 
 class WrongHost(ServiceError):
-    """The request is for a host that is not ours."""
+    """The Host header names none of the allowed hosts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    keys: tuple[bytes, ...] = ()  # none: open
-    metrics_key: bytes | None = None  # none: `/metrics` is open
-    allowed_hosts: tuple[str, ...] = ()  # none: any
+    keys: tuple[bytes, ...] = ()  # empty: no key is required
+    metrics_key: bytes | None = None  # None: `/metrics` requires no key
+    allowed_hosts: tuple[str, ...] = ()  # empty: all
     cors_origins: tuple[str, ...] = ()
     docs: bool = True

@@ -1,4 +1,4 @@
-"""HEAD, as balancers send it: what GET would answer, without the body."""
+"""Answers HEAD, which load balancers send, like GET but without the body."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class AnswerHead:
                 message = {**message, "body": b""}
             await send(message)
 
-        # A copy: the server still has to know that this is a HEAD, whose answer has no body.
+        # A copy, because the server must still see HEAD, whose answer has no body.
         as_get = {**scope, "method": "GET"}
         try:
             await self._app(as_get, receive, send_head)
         finally:
-            scope.update(as_get, method="HEAD")  # the route and the outcome, for the log
+            scope.update(as_get, method="HEAD")  # so that the log has the route and the outcome

@@ -1,7 +1,7 @@
-"""Refuses requests for another host than ours, where the settings name ours.
+"""Refuses requests for hosts that the settings do not allow.
 
-A page of another site can make its own name resolve to this address (DNS rebinding): the browser
-then sends its requests here as if they were that site's own, but with that name in `Host`.
+It prevents DNS rebinding: the domain of a malicious page resolves to this address, so the browser
+treats requests to this service as requests to that site, but sends its name in `Host`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.exposure import WrongHost
 from app.api.problems import on_service_error
 
-# They tell nothing but the state, and balancers ask for them by an address.
+# These show only the state, and load balancers request them by IP address.
 PROBES = frozenset(
     {"/healthz", "/readyz", "/health", "/ping", "/v1/health/live", "/v1/health/ready"}
 )
@@ -31,7 +31,7 @@ class AllowedHosts:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        refusal = WrongHost("the Host header names none of the hosts that are allowed here")
+        refusal = WrongHost("the Host header names none of the allowed hosts (allowed_hosts)")
         await on_service_error(request, refusal)(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
@@ -40,6 +40,6 @@ class AllowedHosts:
 
 
 def without_port(host: str) -> str:
-    """`[::1]:8000` is `[::1]`."""
+    """`[::1]:8000` becomes `[::1]`."""
     name, _, port = host.rpartition(":")
     return name if name and port.isdigit() and (":" not in name or name.endswith("]")) else host

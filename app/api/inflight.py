@@ -1,4 +1,4 @@
-"""One budget of bytes for the bodies of all requests that are being read or answered."""
+"""Limits the total bytes of all request bodies that are being read or processed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.context import context_of
 from app.errors import QueueFull
 
-# What a value takes in memory beyond its bytes, in bytes of text that take as much: 0013.
+# Memory of a parsed JSON value, in bytes of body text that need as much memory:
+# docs/decisions/0013.
 VALUE_BYTES = 20
-# After so many bytes, what was released before counts half in the estimate.
+# After this many released bytes, earlier releases have half the weight in the estimate.
 HALF_LIFE_BYTES = 2**25
-# How long a byte is held, before any was released.
+# Assumed holding time of a byte before any was released.
 FIRST_GUESS_SECONDS = 1.0
 
 
 class InflightBytes:
-    """Counts bytes from their arrival until the answer is sent, and how long that takes."""
+    """Counts bytes from arrival until the answer is sent, and measures how long they are held."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self.held = 0
         self.now = clock
-        self._released = 0.0  # bytes, the recent ones more than the old
-        self._byte_seconds = 0.0  # for which these were held
+        self._released = 0.0  # bytes; recent ones have more weight
+        self._byte_seconds = 0.0  # sum of the holding times of these bytes
 
     def add(self, count: int) -> None:
         over = self.held + count - self.limit
@@ -46,14 +47,14 @@ class InflightBytes:
         self._byte_seconds = self._byte_seconds * kept + count * seconds
 
     def seconds_until_free(self, count: int) -> float:
-        """An estimate: what is held leaves evenly, over the time that a byte was held of late."""
+        """Estimate; assumes that held bytes are released evenly over the recent holding time."""
         share = min(1.0, count / self.held) if self.held else 1.0
         held_for = self._byte_seconds / self._released if self._released else FIRST_GUESS_SECONDS
         return share * held_for
 
 
 class Hold:
-    """The bytes of one request: the most of what was announced, what came, what it turned into."""
+    """The bytes of one request: the maximum of announced, received and parsed size."""
 
     def __init__(self, budget: InflightBytes) -> None:
         self._budget = budget
@@ -66,7 +67,7 @@ class Hold:
             self._bytes = count
 
     def cover_values(self, values: int) -> None:
-        """Of many values even a body that takes the whole budget is admitted, alone."""
+        """Cover parsed values, up to the whole budget, so that any body is admitted if alone."""
         self.cover(min(values * VALUE_BYTES, self._budget.limit))
 
     def release(self) -> None:
@@ -76,7 +77,7 @@ class Hold:
 
 
 class HoldBodies:
-    """Holds a body's announced size before the first byte is read, of others what has come."""
+    """Reserves the announced size of a body before reading, or else the bytes received so far."""
 
     def __init__(self, app: ASGIApp, budget: InflightBytes) -> None:
         self._app = app

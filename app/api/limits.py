@@ -1,4 +1,4 @@
-"""What a request may hold, whatever its wire format."""
+"""Limits on the contents of a request, for all wire formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RequestLimits:
     json_values: int
 
     def check_counts(self, body: Mapping[str, Any], lists: Iterable[str]) -> None:
-        """Before each document is read: reading too many would take long."""
+        """Check the counts before parsing, because parsing too many documents takes long."""
         for name in lists:
             values = body.get(name)
             if isinstance(values, list):

@@ -1,4 +1,4 @@
-"""Who scored: in a header, whatever the route, and in the log if it was another service."""
+"""Names the model or service that scored, in a header; another service also in the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ranked(Protocol):
 
 
 def marked(request: Request, ranked: Sequence[Ranked]) -> dict[str, str]:
-    """The headers; none where nothing was ranked."""
+    """The headers; empty if nothing was ranked."""
     if others := sorted({ranking.by for ranking in ranked if ranking.by}):
         context_of(request).log_fields["reranked_by"] = ", ".join(others)
     scorers = sorted({ranking.by or ranking.model for ranking in ranked} - {""})

@@ -1,4 +1,4 @@
-"""What clients of other servers ask before they rerank: which models there are, and is it well."""
+"""Model lists and health checks that clients of other servers request before they rerank."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ async def models(served: DepServed) -> dict[str, Any]:
 
 
 async def model(served: DepServed) -> dict[str, Any]:
-    """Whatever name was asked for: there is one model."""
+    """Return the only model, for every requested name."""
     return as_openai_model(served)
 
 
 def as_openai_model(served: Served) -> dict[str, Any]:
-    """As OpenAI has it, with what Infinity's and Xinference's clients read besides."""
+    """The format of OpenAI, with fields that clients of Infinity and Xinference read."""
     batcher, most = served.batcher, served.card.max_queue_tokens
     waiting = batcher.waiting_tokens if batcher else 0
     name = served.card.model
@@ -74,7 +74,7 @@ async def live() -> dict[str, str]:
 
 
 async def cluster_auth(request: Request) -> dict[str, bool]:
-    """Xinference's client asks whether to send its key."""
+    """The client of Xinference requests this to learn whether to send its key."""
     return {"auth": bool(request.app.state.keys)}
 
 
@@ -112,7 +112,7 @@ def make_router(dialects: Registry) -> APIRouter:
 
 
 def add_prefix(router: APIRouter, prefix: str) -> None:
-    """Only what is under no prefix is documented."""
+    """The schema shows only the paths without a prefix."""
     for path in MODELS:
         router.add_api_route(
             prefix + path,

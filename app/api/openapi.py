@@ -1,4 +1,4 @@
-"""The schema that `/docs` shows: what this very instance takes, with its limits and scores."""
+"""The OpenAPI schema of this instance, with its limits and kinds of score."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from app.api.limits import RequestLimits
 from app.api.problems import Problem
 from app.service import Service
 
-Scores = tuple[str, ...] | None  # none before the model is loaded
+Scores = tuple[str, ...] | None  # None before the model is loaded
 
 
 def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exposure) -> None:
-    """In the place of FastAPI's own route, which would build and render it at each call."""
+    """Replace the route of FastAPI, which renders the schema at each call."""
     path = app.openapi_url
     if path is None:
         return
@@ -52,7 +52,7 @@ def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exp
 
 
 class KeptSchema:
-    """Its bytes, built off the event loop, and anew only when other scores are offered."""
+    """Caches the schema as bytes. Builds it in a thread, again only when the scores change."""
 
     def __init__(self, build: Callable[[Scores], bytes], scores: Callable[[], Scores]) -> None:
         self._build = build
@@ -65,7 +65,7 @@ class KeptSchema:
             work = asyncio.to_thread(self._build, scores)
             self._built = scores, asyncio.ensure_future(work)
         try:
-            # Shielded: whoever else waits for it is not cancelled with us.
+            # Shielded, because other requests may wait for the same task.
             return await asyncio.shield(self._built[1])
         except Exception:
             self._built = None
@@ -98,7 +98,7 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
 
 
 def bound(properties: dict[str, Any], limits: RequestLimits, names: AbstractSet[str]) -> None:
-    """`names` are the keys of documents."""
+    """Add the limits; `names` are the keys that hold documents."""
     for name in names & properties.keys():
         if properties[name].get("type") == "array":
             properties[name]["maxItems"] = limits.documents
@@ -107,7 +107,7 @@ def bound(properties: dict[str, Any], limits: RequestLimits, names: AbstractSet[
 
 
 def unlock(document: dict[str, Any], exposure: Exposure) -> None:
-    """Where no key is asked for, there is nothing to authorize, and no 401."""
+    """Remove authorization and 401 from operations that require no key."""
     if not (exposure.keys or exposure.metrics_key):
         document["components"].pop("securitySchemes", None)
     for path, operations in document["paths"].items():
@@ -119,7 +119,7 @@ def unlock(document: dict[str, Any], exposure: Exposure) -> None:
 
 
 def offer(document: dict[str, Any], scores: Sequence[str]) -> None:
-    """Only the kinds of score that the loaded model can give."""
+    """Restrict `score` to the kinds that the loaded model supports."""
     request = document["components"]["schemas"]["NativeRequest"]["properties"]
     choice = next(option for option in request["score"]["anyOf"] if "enum" in option)
     choice["enum"] = list(scores)

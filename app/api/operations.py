@@ -1,4 +1,4 @@
-"""What those who run the service ask for."""
+"""Routes for operators: health, readiness, metrics and information."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Info(BaseModel):
 
     version: str
     state: StateName
-    status: str = Field(description="`ready`, or why not")
+    status: str = Field(description="`ready`, or the reason why it is not")
     model: str | None = None
     limits: dict[str, int]
 
 
-@router.get("/healthz", summary="Is the process alive", response_model=Health)
+@router.get("/healthz", summary="Whether the process is alive", response_model=Health)
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
 @router.get(
     "/readyz",
-    summary="Can requests be served; if not, why",
+    summary="Whether requests can be served; if not, the reason",
     response_model=Health,
     responses=documented(503),
 )
@@ -60,7 +60,7 @@ async def readyz(service: DepService) -> dict[str, str]:
 
 @router.get(
     "/metrics",
-    summary="For Prometheus",
+    summary="Metrics for Prometheus",
     response_class=PlainTextResponse,
     responses=documented(401),
     dependencies=[Depends(require_metrics_key)],
@@ -72,7 +72,7 @@ async def metrics(request: Request) -> Response:
 
 
 def behind(service: Service) -> dict[str, Any]:
-    """Who answers in the model's place, and what keeps the model itself from it."""
+    """The fallback, and the state of the model itself."""
     if service.fallback is None:
         return {}
     return {

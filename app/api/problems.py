@@ -1,7 +1,7 @@
-"""Errors as callers see them: one table, one shape (RFC 9457, with the fields that clients of other
+"""Error responses: one table of kinds and one format (RFC 9457, with fields that clients of other
 APIs read).
 
-The text of an unexpected error is never shown: it is in the log, under the request id.
+Callers never see the text of an unexpected error; the log has it, with the request id.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from app.server.refusals import REFUSALS
 
 MEDIA_TYPE = "application/problem+json"
 MAX_RETRY_AFTER_MS = 86_400_000
-UNEXPECTED = "an unexpected error; the log has it under the request id"
+UNEXPECTED = "an unexpected error; search the log of the service for the request id"
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ TYPES = frozenset(
 
 
 class Problem(BaseModel):
-    """What went wrong, in one sentence, with a type that does not change."""
+    """An error: a fixed type, and one sentence that describes what went wrong."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -102,14 +102,14 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = Field(description="One sentence that names the field and the limit")
-    message: str = Field(description="The same as detail, where Cohere's clients look for it")
+    message: str = Field(description="The same as detail; clients of Cohere read this field")
     request_id: str
     field: str | None = Field(None, description="The part of the request that is at fault")
     limit: int | None = Field(None, description="The limit that was exceeded")
 
 
 def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
-    """In the dialect of the request, as far as it is known by now."""
+    """Write an error in the dialect of the request, as far as it is known."""
     context = context_of(request)
     context.outcome = kind.type
     dialects: Registry = request.app.state.dialects
@@ -127,7 +127,7 @@ def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
 
 
 def named_by(dialect: Dialect, text: str) -> str:
-    """With the caller's word for documents, where the text opens with ours."""
+    """If the text starts with `documents`, use the key of the dialect instead."""
     return re.sub(r"^documents\b", dialect.documents, text)
 
 
@@ -157,7 +157,7 @@ def fault_of(error: Exception) -> dict[str, Any]:
 
 
 def describe(request: Request, error: Exception) -> Problem:
-    """For an answer that has begun: what went wrong, in its outcome and as a body."""
+    """Describe an error as a body for an answer that has already started; record the outcome."""
     kind, context = kind_of(error), context_of(request)
     context.outcome = kind.type
     if isinstance(error, ServiceError):
@@ -179,7 +179,7 @@ def on_service_error(request: Request, error: Exception) -> Response:
 
 
 def retry_headers(seconds: float) -> dict[str, str]:
-    """At least a millisecond and at most a day, whatever an estimate or another service said."""
+    """Limit the delay, which may come from another service, to between a millisecond and a day."""
     milliseconds = math.ceil(min(MAX_RETRY_AFTER_MS, max(1, seconds * 1000)))
     return {
         "Retry-After": str(math.ceil(milliseconds / 1000)),
@@ -188,7 +188,7 @@ def retry_headers(seconds: float) -> dict[str, str]:
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
-    """What the router itself says: no such path, no such method."""
+    """Errors of the router: unknown path or method."""
     status = getattr(error, "status_code", 500)
     kind = BY_STATUS.get(status, INTERNAL._replace(status=status))
     detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
@@ -210,9 +210,9 @@ def install(app: FastAPI) -> None:
 
 
 def documented(*statuses: int, problem: bool = True) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries for the errors that a route can answer with.
+    """The OpenAPI entries for the errors of a route.
 
-    Those of other dialects are described, but not modelled.
+    `problem`: whether the body is a Problem; other dialects get no schema.
     """
     titles = {kind.status: kind.title for kind in (INTERNAL, *BY_STATUS.values(), *KINDS.values())}
     headers = {

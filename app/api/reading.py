@@ -1,4 +1,4 @@
-"""From a request to a Query that keeps every limit."""
+"""Reads a request into queries that respect all limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from app.errors import InvalidRequest, LoopDetected
 from app.rerank.query import Query
 
 Body = dict[str, Any]
-# Of unions: not names that a caller wrote.
+# Names of union members, which are not fields in the body.
 MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}
-# Of names that the caller wrote.
+# Field names in the body may be of any length.
 MAX_FIELD_CHARS = 200
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
@@ -50,16 +50,16 @@ async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -
 
 
 def passed_on_by(request: Request) -> list[str]:
-    """The marks of other rerankds; one that bears our own has been here."""
+    """The marks of other rerankd services; the own mark means that the request is in a loop."""
     marks = via.read(", ".join(request.headers.getlist(via.HEADER)))
     if request.app.state.mark in marks:
-        sentence = f"the request came back to a service that had passed it on: {via.ADVICE}"
+        sentence = f"the request returned to a service that had forwarded it: {via.ADVICE}"
         raise LoopDetected(sentence, upstream="rerankd")
     return marks
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:
-    """The first complaint, with the field as the caller would write it."""
+    """The first error, with the path of the field in the request body."""
     first = error.errors(include_url=False, include_input=False)[0]
     field = field_path(first["loc"])[:MAX_FIELD_CHARS]
     bounds = [first.get("ctx", {}).get(name) for name in BOUNDS]

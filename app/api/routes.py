@@ -1,4 +1,4 @@
-"""What callers ask for, in whatever dialect they ask."""
+"""The routes that rerank and score, in all dialects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.rerank.query import Query, Ranker, Ranking
 from app.service import Service
 
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
-# Starting a query takes a tenth of a millisecond.
+# Starting one query takes 0.1 ms.
 QUERIES_BETWEEN_PAUSES = 50
 
 
@@ -44,7 +44,7 @@ async def get_query(request: Request) -> tuple[Dialect, Query]:
     def parse(body: Body) -> Query:
         nonlocal dialect
         dialect = dialects.choose(request.scope["path"], request.headers, body)
-        context_of(request).dialect = dialect  # refusals from here on are in its format
+        context_of(request).dialect = dialect  # later errors use its format
         limits.check_counts(body, [dialect.documents])
         return dialect.parse(body)
 
@@ -78,7 +78,7 @@ async def rerank(request: Request, reranker: DepReranker, parsed: DepQuery) -> R
 
 
 async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueries) -> Response:
-    # All at once, so that overload is seen before much is computed: docs/decisions/0002.
+    # Concurrently, so that overload is detected before much is computed: docs/decisions/0002.
     work: list[asyncio.Task[Ranking]] = []
     try:
         for query in queries:
@@ -103,7 +103,7 @@ async def json_response(request: Request, answer: Any, headers: Mapping[str, str
 
 
 def takes(request: type[BaseModel]) -> dict[str, Any]:
-    """The body of an operation, for the schema: the route itself reads it in its own way."""
+    """The request body for the schema; FastAPI does not know it, because the route parses it."""
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{request.__name__}"}}
     if request is native.DIALECT.request:
         content["examples"] = native.EXAMPLES
@@ -112,7 +112,7 @@ def takes(request: type[BaseModel]) -> dict[str, Any]:
 
 def make_router(dialects: Registry) -> APIRouter:
     router = APIRouter(dependencies=[Depends(require_key)])
-    # Our own format first: `/docs` shows the routes in this order.
+    # The native dialect first: `/docs` shows the routes in this order.
     for dialect in sorted(dialects.dialects, key=lambda dialect: dialect is not native.DIALECT):
         for path in dialect.paths:
             add_rerank(router, path, dialect, shown=path == dialect.paths[0])

@@ -1,7 +1,7 @@
-"""Who may join a queue, and when each is due. Pure: the clock and the queue are told to it.
+"""Decides which jobs may join a queue and when each is due.
 
-The same rules hold for the engine, where work is counted in tokens, and for the tokenizer, where
-it is counted in characters.
+Pure: callers pass the time and the state of the queue. The rules apply to the engine, whose unit
+is the token, and to the tokenizer, whose unit is the character.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ from dataclasses import dataclass
 from app.errors import DeadlineExceeded, InvalidRequest, QueueFull
 from app.rerank.pace import Pace
 
-# A job is due after the head start plus this many times its own compute. The larger the stretch,
-# the longer a large job lets small ones overtake; the head start keeps the smallest in FIFO order.
+# A job is due after HEAD_START seconds plus STRETCH times its own compute time. With a larger
+# STRETCH, small jobs overtake a large job for longer. HEAD_START keeps the smallest jobs in FIFO
+# order.
 HEAD_START = 0.05
 STRETCH = 4.0
-# Before the pace is known.
+# Used before the pace is known.
 FIRST_RETRY_SECONDS = 1.0
-# Without work for so long, an estimate is tested and not trusted.
+# After this time without work, the estimate is tested with one job.
 STALE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What stands before a newcomer, in the queue's unit."""
+    """The work before a new job, in the unit of the queue."""
 
-    running: int  # under way
-    batch: int  # the most that leaves the queue at once
+    running: int  # being computed now
+    batch: int  # maximum that leaves the queue at once
     idle: float = 0.0  # seconds since anything was under way
 
 
@@ -34,30 +35,30 @@ class Admission:
     def __init__(
         self, limit: int, unit: str = "tokens", work: str = "scoring", pace: float = 0.0
     ) -> None:
-        """`pace`: a first guess, by the second."""
+        """`pace`: a first estimate, in units per second."""
         self.pace = Pace(pace)
         self.limit = limit
         self._unit = unit
         self._work = work
 
     def due(self, now: float, amount: int, priority: int, deadline: float | None) -> float:
-        """Small before large, high priority before low, old before new, and in time if asked."""
+        """The due time: earlier for small, urgent and old jobs, and never after the deadline."""
         allowance = (HEAD_START + STRETCH * self.pace.seconds_for(amount)) * (1 + priority)
         return now + allowance if deadline is None else min(now + allowance, deadline)
 
     def refuse_if_never(self, amount: int) -> None:
         if amount > self.limit:
             raise InvalidRequest(
-                f"documents hold {amount} {self._unit}, more than the {self.limit} that may wait "
-                "at all",
+                f"documents total {amount} {self._unit}; the queue accepts at most {self.limit}"
+                " (set by max_queue_tokens)",
                 field="documents",
                 limit=self.limit,
             )
 
     def refuse_if_full(self, waiting: int, amount: int, load: Load, delay: float = 0.0) -> None:
-        """Room is made batch by batch, the first once all is computed that runs.
+        """The hint assumes that room becomes free batch by batch after the running work ends.
 
-        `delay`: seconds until what holds the room has come to the queue itself.
+        `delay`: seconds until the jobs that reserve the room have reached the queue.
         """
         self.refuse_if_never(amount)
         over = waiting + amount - self.limit
@@ -68,12 +69,12 @@ class Admission:
             )
 
     def refuse_if_late(self, left: float, ahead: int, amount: int, load: Load) -> None:
-        """Rather now than after the work: `left` is the time to the deadline.
+        """Refuse a job that cannot be done in the `left` seconds before its deadline.
 
-        A batch counts as ahead until all of it is computed, so the hint allows for one more.
+        A batch counts as ahead until it is fully computed, so the hint includes one more batch.
 
-        After a pause the estimate may be wrong, and nothing else would correct it: one job is
-        let in to find out.
+        After a pause the estimate may be wrong, and only a new measurement can correct it, so
+        one job is admitted.
         """
         own, wait = self.pace.seconds_for(amount), self.pace.seconds_for(ahead)
         if own > left and not ahead and load.idle >= STALE_SECONDS:
@@ -81,11 +82,11 @@ class Admission:
             return
         if own > left:
             raise DeadlineExceeded(
-                f"{self._work} takes about {own:.1f} s, and {max(left, 0):.1f} s are left"
+                f"{self._work} takes about {own:.1f} s; {max(left, 0):.1f} s are left of the limit"
             )
         if wait + own > left:
             raise QueueFull(
-                f"the queue is about {wait:.1f} s long, too long for the {left:.1f} s left",
+                f"the queue takes about {wait:.1f} s; {left:.1f} s are left of the limit",
                 retry_after=self.pace.seconds_for(load.batch)
                 + max(wait + own - left, self.pace.seconds_for(load.running)),
             )

@@ -1,7 +1,7 @@
-"""How many documents a day may go to another service, by the clock of UTC.
+"""Limits the documents that are sent to another service per UTC day.
 
-With a file, restarts and other processes on this machine count too; without one, a restart begins
-the day anew.
+With a file, the count survives restarts and includes other processes on this machine. Without a
+file, a restart resets the count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from app.durable import write_bytes
 
 logger = logging.getLogger(__name__)
 
-# What a file that cannot be read counts as.
+# The count that is assumed for a file that cannot be read.
 SPENT_DOCUMENTS = 2**62
 
 
@@ -33,17 +33,18 @@ class Allowance:
         self._file = file
         self._today = today
         self._day, self._used = opened(file) if limit and file else (date.min, 0)
-        self._told = date.min
+        self._reported_day = date.min
         self._lock = asyncio.Lock()
 
     @property
     def left(self) -> int:
-        """Today's documents that may still go; 0 without a limit."""
+        """Documents that may still be sent today; 0 without a limit."""
         used = self._used if self._today() <= self._day else 0
         return max(0, self._limit - used)
 
     async def take(self, documents: int) -> bool:
-        """Count the documents, before they go; False, and nothing is counted, if they may not."""
+        """Count the documents before they are sent. If they exceed the limit, count none and return
+        False."""
         if not self._limit:
             return True
         async with self._lock:
@@ -51,14 +52,14 @@ class Allowance:
                 taken = self._take(documents)
             else:
                 taken = await asyncio.to_thread(self._take_in_file, self._file, documents)
-        if not taken and self._told != self._day:
-            self._told = self._day
+        if not taken and self._reported_day != self._day:
+            self._reported_day = self._day
             fields = {"limit": self._limit, "used": self._used}
             logger.warning("fallback_documents_spent", extra={"fields": fields})
         return taken
 
     def _take(self, documents: int) -> bool:
-        """A clock that is set back opens no day anew."""
+        """If the clock is set back, the current day continues."""
         if (today := self._today()) > self._day:
             self._day, self._used = today, 0
         if self._used + documents > self._limit:
@@ -67,7 +68,7 @@ class Allowance:
         return True
 
     def _take_in_file(self, file: Path, documents: int) -> bool:
-        """One process at a time. While the file cannot be read or written, each counts alone."""
+        """Count in the file under a lock. If the file fails, each process counts alone."""
         taken: bool | None = None
         try:
             with file.with_name(f"{file.name}.lock").open("a") as guard:
@@ -83,7 +84,7 @@ class Allowance:
 
 
 def opened(file: Path) -> tuple[date, int]:
-    """At the start, a file that cannot be read counts as a day that is spent too."""
+    """Read the file at startup. If it cannot be read, treat the limit of today as used up."""
     try:
         return read(file)
     except OSError as error:
@@ -91,7 +92,7 @@ def opened(file: Path) -> tuple[date, int]:
 
 
 def read(file: Path) -> tuple[date, int]:
-    """A file that makes no sense counts as a day that is spent: the limit guards a bill."""
+    """Read the file. If it is invalid, treat the limit of today as used up, to avoid costs."""
     try:
         content = file.read_bytes()
         if not content.strip():

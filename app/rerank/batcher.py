@@ -1,7 +1,7 @@
-"""One task that feeds the engine: it takes batches, has them scored, and gives each job its scores.
+"""One task takes batches from the queue, has the engine score them and delivers the scores.
 
-The event loop owns all the state here, so there are no locks. Whatever happens, every job's
-future is resolved, failed or cancelled.
+Only the event loop changes the state, so there are no locks. In every case, the future of each
+job gets a result or an error, or is cancelled.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Limits:
     max_batch_tokens: int
     max_queue_tokens: int
     max_wait: float = 0.0
-    at_once: int = 1  # batches; the second keeps streams busy that are done with the first
+    # Concurrent batches. A second batch keeps streams busy that have finished the first.
+    at_once: int = 1
 
 
 class Batcher:
@@ -50,15 +51,15 @@ class Batcher:
         observe: Observe = ignore,
         cost: Callable[[Sequence[Pair]], int] = WHOLE.cost,
     ) -> None:
-        self.failing: str | None = None  # the engine, whatever it is given, and how
-        self.suspected = asyncio.Event()  # the engine, of failing whatever it is given
+        self.failing: str | None = None  # set while the engine fails every batch; the reason
+        self.suspected = asyncio.Event()  # set when the engine may be failing every batch
         self._score = score
         self._max_wait = limits.max_wait
         self._at_once = limits.at_once
         self._admission = Admission(limits.max_queue_tokens)
         self._budget = limits.max_batch_tokens
         self._observe = observe
-        self._cost = cost  # tokens computed for a batch, padding included
+        self._cost = cost  # tokens computed for a batch, including padding
         self._scheduler: Scheduler[Submission] = Scheduler()
         self._running: list[Batch] = []
         self._running_tokens = 0
@@ -78,7 +79,7 @@ class Batcher:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """Refuse newcomers and what waits; let what runs end."""
+        """Refuse new and waiting jobs; let running batches end."""
         self._close()
         if self._task is not None:
             await self._task
@@ -89,7 +90,7 @@ class Batcher:
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot score, while it cannot."""
+        """Why the engine cannot score; None if it can."""
         return self._crash or self._hanging or self.failing
 
     @property
@@ -114,10 +115,11 @@ class Batcher:
         priority: int = 0,
         deadline: float | None = None,
     ) -> Iterator[None]:
-        """Hold room for a job still being tokenized, so that overload is refused before that.
+        """Reserve room for a job that is not tokenized yet, to refuse overload before that work.
 
-        `tokens` is a guess and may be too high, so no job is refused for good by it; `at_least` is
-        certain. `delay`: seconds until what is being tokenized now has come to the queue.
+        `tokens` is an estimate and may be too high, so it never refuses a job permanently;
+        `at_least` is a certain lower bound. `delay`: seconds until the requests that are being
+        tokenized now have reached the queue.
         """
         self._refuse_if_closed()
         if deadline is not None:
@@ -131,8 +133,7 @@ class Batcher:
             self._expected -= held
 
     def hold_back(self, reason: str | None) -> None:
-        """While there is a reason, refuse what waits and what comes; nothing else can be done for
-        them."""
+        """Refuse all waiting and new jobs until this is called with None."""
         self._hanging = reason
         if reason is not None:
             self._refuse_waiting()
@@ -140,7 +141,7 @@ class Batcher:
     async def submit(
         self, pairs: Sequence[Pair], *, priority: int = 0, deadline: float | None = None
     ) -> Submission:
-        """Score `pairs`. Cancelling the caller withdraws those that have not run yet."""
+        """Score `pairs`. If the caller is cancelled, pairs that have not run yet are withdrawn."""
         if not pairs:
             loop = asyncio.get_running_loop()
             return Submission(pairs, loop.time(), loop.time(), loop.create_future())
@@ -178,7 +179,7 @@ class Batcher:
     def _refuse_if_full(self, tokens: int, delay: float = 0.0) -> None:
         queued = self._scheduler.tokens
         waiting = queued + self._expected
-        # What has not come to the queue yet makes room only after it has.
+        # Reservations free room only after their jobs have reached the queue.
         enough = waiting + tokens - self.max_queue_tokens <= queued
         self._admission.refuse_if_full(waiting, tokens, self._load, 0.0 if enough else delay)
 
@@ -208,7 +209,7 @@ class Batcher:
                 slot.job.refuse(self._refusal())
 
     async def _batch_due(self) -> None:
-        """Return once there is a batch to run and an engine to run it, or we are closing."""
+        """Wait until a batch is due and the engine has capacity, or the batcher closes."""
         now = asyncio.get_running_loop().time
         while not self._closed:
             due = None
@@ -226,7 +227,7 @@ class Batcher:
         now = asyncio.get_running_loop().time
         started = now()
         logits = await self._attempt([slot.pair for slot in batch], again=len(batch) == 1)
-        # While the batch before it ran, the engine was not this one's own.
+        # Exclude the time in which the engine also computed the previous batch.
         started, ended = max(started, self._last_ended), now()
         self._last_ended = ended
         tokens = tokens_of(slot.pair for slot in batch)
@@ -250,10 +251,11 @@ class Batcher:
         )
 
     async def _attempt(self, pairs: Sequence[Pair], *, again: bool = False) -> list[float | None]:
-        """Score the pairs; on failure halve them, so that one that cannot be scored fails alone.
+        """Score the pairs. On failure, score each half, so that a pair that cannot be scored fails
+        alone.
 
-        A pair that was alone from the start is tried `again`: others had a second chance in their
-        half of the batch.
+        `again`: retry a single pair once. A batch of several pairs needs no retry, because each
+        pair runs again in its half.
         """
         tokens = tokens_of(pairs)
         try:
@@ -275,7 +277,8 @@ class Batcher:
         return await self._attempt(pairs[:half]) + await self._attempt(pairs[half:])
 
     def _judge(self, failed: int, pairs: int) -> None:
-        """Several batches in a row without a single score may be the engine, or its documents."""
+        """After several consecutive batches without any score, suspect the engine. The cause may
+        also be the documents."""
         self._failures = self._failures + 1 if failed == pairs else 0
         if self._failures >= FAILURES_UNTIL_SUSPECTED:
             self.suspected.set()
@@ -311,6 +314,6 @@ class Batcher:
 
 
 def cancelled() -> bool:
-    """Whether somebody cancels this task; else what it waits for was cancelled by itself."""
+    """Whether this task is being cancelled. If not, only the awaited operation was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,6 +1,6 @@
-"""From a logit to the probability of relevance, as fitted on labelled data.
+"""Converts a logit to a probability of relevance, with a curve fitted on labelled data.
 
-`rerankd calibrate` writes the file that is read here; fitting is not this module's business.
+`rerankd calibrate` fits the curve and writes the file that this module reads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Fitted(BaseModel):
-    """What is known of every calibration, whatever its curve."""
+    """The fields that every calibration has, independent of its curve."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,12 +35,12 @@ class Fitted(BaseModel):
     queries: int = Field(ge=1)
     pairs: int = Field(ge=1)
     relevant: int = Field(ge=1)
-    error_before: Share  # expected calibration error on queries the fit had not seen
+    error_before: Share  # expected calibration error on queries that were not used for the fit
     error_after: Share
 
 
 class Platt(Fitted):
-    """A sigmoid with its own slope and place."""
+    """A sigmoid with a fitted slope and intercept."""
 
     kind: Literal["platt"] = "platt"
     slope: Annotated[FiniteFloat, Field(gt=0)]
@@ -51,7 +51,7 @@ class Platt(Fitted):
 
 
 class Isotonic(Fitted):
-    """A rising line through knots, flat beyond the outermost."""
+    """A rising, piecewise linear curve through knots; constant outside them."""
 
     kind: Literal["isotonic"] = "isotonic"
     logits: tuple[FiniteFloat, ...] = Field(min_length=1)
@@ -83,7 +83,7 @@ FILE: TypeAdapter[Calibration] = TypeAdapter(Annotated[Calibration, Field(discri
 
 
 def read_calibration(path: Path, model: str) -> Calibration:
-    """The calibration in `path`, if it was fitted for this model."""
+    """Read the calibration in `path`; raise LoadFailed if it was fitted for another model."""
     try:
         calibration = FILE.validate_json(path.read_bytes())
     except OSError as error:

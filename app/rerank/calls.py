@@ -1,4 +1,4 @@
-"""Calls of the engine that are under way, so that one which does not end is noticed."""
+"""Tracks running calls of the engine, to detect a call that does not end."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from app.rerank.pace import Pace
 
 MIN_LIMIT_SECONDS = 30.0
-# A call hangs when it takes so many times longer than expected.
+# A call that takes longer than expected by this factor is considered to hang.
 HANGING_FACTOR = 20
 
 
 class Calls:
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._under_way: dict[object, tuple[float, float]] = {}  # start, and the last moment
+        self._under_way: dict[
+            object, tuple[float, float]
+        ] = {}  # start and time limit, on the clock of the loop
         self.changed = asyncio.Event()
 
     @contextmanager
@@ -31,12 +33,12 @@ class Calls:
             self.changed.set()
 
     def limit(self, tokens: int) -> float:
-        """Seconds within which the engine answers, unless it hangs."""
+        """Seconds after which a call is considered to hang."""
         return max(MIN_LIMIT_SECONDS, HANGING_FACTOR * self._pace.seconds_for(tokens))
 
     @property
     def age(self) -> float:
-        """Seconds that the oldest has been under way; 0 while there is none."""
+        """Seconds since the oldest running call started; 0 if none runs."""
         return max((now() - started for started, _ in self._under_way.values()), default=0.0)
 
     @property
@@ -45,7 +47,7 @@ class Calls:
 
     @property
     def next_overdue(self) -> float | None:
-        """When the first would be, on the loop's clock."""
+        """When the next call becomes overdue, on the clock of the loop; None if none runs."""
         return min((last for _, last in self._under_way.values()), default=None)
 
 

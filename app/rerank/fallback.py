@@ -1,4 +1,4 @@
-"""Another ranker behind the local one."""
+"""Another ranker that is used when the local one cannot rank."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PASSED_ON = (Loading, EngineFailed, Draining, QueueFull, ScoringFailed)
 
 
 class FallbackSpent(ServiceError):
-    """The day's documents for the other one are used up."""
+    """The daily limit of documents for the other ranker is used up."""
 
 
 class Limited:
-    """The other one, for so many documents a day: it may cost money, and overload has no end."""
+    """Limits the documents per day for the other ranker, because it may cost money."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Limited:
         self._observe = observe
 
     async def rank(self, query: Query) -> Ranking:
-        """What was sent counts, also when it fails there: it may have been paid for."""
+        """Documents count even if the other ranker fails, because it may charge for them."""
         documents = len(query.documents)
         if not await self._allowance.take(documents):
             self._observe(FallbackUsed("refused", documents))
@@ -54,7 +54,7 @@ class Limited:
 
 
 class Fallback:
-    """Asks the other one when the local one is not there, fails, or has no room."""
+    """Calls the other ranker if the local one is not ready, fails or has no room."""
 
     def __init__(self, local: Callable[[], Ranker], other: Ranker) -> None:
         self._local = local
@@ -72,7 +72,7 @@ class Fallback:
             return await self._rank_elsewhere(replace(query, timeout=left), refusal)
 
     async def _rank_elsewhere(self, query: Query, refusal: ServiceError) -> Ranking:
-        """If the other one cannot either, or may not, what the local one said still holds."""
+        """If the other ranker fails too, or its limit is used up, raise the local refusal."""
         try:
             return await self._other.rank(query)
         except FallbackSpent as error:

@@ -1,4 +1,4 @@
-"""Whether the engine works: batches without a single score, and calls that do not end."""
+"""Checks that the engine works: detects batches without any score and calls that do not end."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ async def watched(batcher: Batcher, probe: Pair) -> AsyncIterator[None]:
 
 
 async def watch_scores(batcher: Batcher, probe: Pair) -> None:
-    """Once suspected, the engine is asked for a score that it gave before, until it gives it.
+    """While the engine is suspected, score a pair that it scored before, until that succeeds.
 
-    Without this it would stay unready for ever: no requests come that could show it works again.
+    Without this the service would stay unready: it gets no requests that could show that the
+    engine works again.
     """
     while True:
         await batcher.suspected.wait()
-        with suppress(Refused):  # for now
+        with suppress(Refused):  # retried after PROBE_SECONDS
             (logit,) = (await batcher.submit([probe])).logits
             if logit is None:
                 batcher.failing = "the engine fails every batch"
@@ -46,9 +47,9 @@ async def watch_scores(batcher: Batcher, probe: Pair) -> None:
 
 
 async def watch_calls(batcher: Batcher) -> None:
-    """An engine that hangs raises nothing: callers would wait for it until their limits.
+    """While a call of the engine hangs, refuse all jobs, so that callers do not wait in vain.
 
-    Its call cannot be ended, so all that is left is to say so, and to go on once it answers.
+    The call cannot be ended. When it returns, the batcher accepts jobs again.
     """
     calls = batcher.calls
     while True:

@@ -1,4 +1,4 @@
-"""The words of the domain: what is asked, and what is answered."""
+"""The types of the domain: queries, documents, results and rankings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ ScoreKind = Literal["probability", "logit", "calibrated"]
 Side = Literal["left", "right"]
 LongDocuments = Literal["cut", "windows"]
 
-# What an empty document, or one that cannot be scored, is given: below anything a model says,
-# and still a number in JSON.
+# The logit of a document that is empty or cannot be scored: below every logit of a model, but still
+# a valid number in JSON.
 UNSCORED = -100.0
 
-# How many windows a long document may be read in.
+# The maximum number of windows for a long document; 0: the document is cut.
 WINDOWS: Mapping[LongDocuments, int] = {"cut": 0, "windows": 256}
 
 
@@ -23,12 +23,12 @@ WINDOWS: Mapping[LongDocuments, int] = {"cut": 0, "windows": 256}
 class Document:
     text: str
     id: str | int | None = None
-    body: Any = None  # as the caller sent it, to be echoed untouched
+    body: Any = None  # as the caller sent it, echoed unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class SpansWanted:
-    """Tell the sentences that score at least so much, at most so many for each document."""
+    """Return sentences that score at least `threshold`, at most `most` of each document."""
 
     threshold: float
     most: int | None = None
@@ -36,7 +36,7 @@ class SpansWanted:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One request, whatever wire format it came in."""
+    """One request, independent of its wire format."""
 
     text: str
     documents: Sequence[Document]
@@ -45,14 +45,16 @@ class Query:
     score: ScoreKind = "probability"
     truncate: bool = True
     cut: Side = "right"
-    windows: int | None = None  # that a long document may be read in; 0: it is cut
-    document_tokens: int = 0  # that a document may take; 0: what the model has
+    windows: int | None = (
+        None  # maximum for a long document; 0: the document is cut; None: the default
+    )
+    document_tokens: int = 0  # maximum per document; 0: the maximum of the model
     instruction: str | None = None
     timeout: float | None = None
     priority: int = 0
     spans: SpansWanted | None = None
-    caller: str = ""  # whose scores are kept apart; empty: everybody's are the same
-    via: Sequence[str] = ()  # the services that passed it on, by their marks
+    caller: str = ""  # cached scores are separate for each caller; empty: shared by all
+    via: Sequence[str] = ()  # marks of the services that forwarded the request
     return_documents: bool = False
     diagnostics: bool = False
 
@@ -65,7 +67,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a document, in code points, the end not included."""
+    """Part of a document, in code points; the end is exclusive."""
 
     start: int
     end: int
@@ -74,7 +76,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the request came to. Every list holds document indices, ascending."""
+    """Counts for the request. Every list holds document indices in ascending order."""
 
     tokens: int = 0
     truncated: Sequence[int] = ()
@@ -86,7 +88,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds. What is not tokenizing, waiting or computing is the service's own overhead."""
+    """Seconds. The rest of `total` is overhead of the service."""
 
     tokenize: float = 0.0
     queue: float = 0.0
@@ -98,13 +100,13 @@ class Times:
 class Ranking:
     query: Query
     results: Sequence[Result]
-    logits: Sequence[float]  # of every document, as given
+    logits: Sequence[float]  # of every document, in the order of the request
     usage: Usage = field(default_factory=Usage)
     times: Times = field(default_factory=Times)
     warnings: Sequence[str] = ()
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)  # by document index
     model: str = ""
-    by: str = ""  # who scored, where it was another service
+    by: str = ""  # the other service that scored, if one did
 
 
 class Ranker(Protocol):

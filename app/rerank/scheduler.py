@@ -1,4 +1,4 @@
-"""Which pairs run next. Pure: knows no clock, no task, no tensor."""
+"""Selects the pairs that run next. Pure: uses no clock, task or tensor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from app.engines import Pair, tokens_of
 
-# A pair this much longer than the batch may still join it.
+# A pair that is longer than the batch by this factor may still join it.
 MAX_WIDENING = 1.25
 
 
@@ -36,7 +36,7 @@ J = TypeVar("J", bound=Job)
 
 @dataclass(frozen=True, slots=True)
 class Slot(Generic[J]):
-    """One pair of a batch, and where its score belongs."""
+    """One pair of a batch, with its job and its position in the job."""
 
     job: J
     position: int
@@ -47,10 +47,10 @@ class Slot(Generic[J]):
 
 
 class Scheduler(Generic[J]):
-    """Jobs in order of their due time; batches bounded by what the engine pays, padding included.
+    """Keeps jobs in order of due time and forms batches whose size, including padding, is limited.
 
-    A job stays until its last pair is taken, so one that falls due earlier goes first between the
-    slices of a large one.
+    A job stays until its last pair is taken, so a job with an earlier due time runs between the
+    batches of a large job.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Scheduler(Generic[J]):
         self.tokens += job.tokens
 
     def remove(self, job: J) -> int:
-        """Withdraw what has not been taken; the number of pairs that will not be computed."""
+        """Withdraw the pairs that were not taken yet; return their number."""
         if job not in self._jobs:
             return 0
         self._jobs.remove(job)
@@ -78,19 +78,19 @@ class Scheduler(Generic[J]):
         return withdrawn
 
     def clear(self) -> list[J]:
-        """Give up everything that waits."""
+        """Remove and return all jobs."""
         jobs, self._jobs, self.tokens = self._jobs, [], 0
         return jobs
 
     def tokens_before(self, due: float) -> int:
-        """How much of the queue would be served before a job that is due then."""
+        """Tokens in the queue that run before a job with this due time."""
         return sum(job.tokens for job in self._jobs if job.due <= due)
 
     def take(self, budget: int) -> list[Slot[J]]:
-        """The next batch: at least one pair, then whatever fits, in order of due time.
+        """Return the next batch: at least one pair, then all pairs that fit, in order of due time.
 
-        Inside a job the longest go first, and a later job joins only with pairs that hardly widen
-        the batch, so that a batch holds pairs of like length.
+        Within a job, the longest pairs go first. A later job contributes only pairs that hardly
+        widen the batch, so that all pairs of a batch have similar lengths.
         """
         batch: list[Slot[J]] = []
         width = 0
@@ -103,7 +103,8 @@ class Scheduler(Generic[J]):
                 fitting = bisect_right(job.waiting, widest, key=job.length)
                 if batch and not fitting:
                     break
-                batch.append(self._pop(job, fitting - 1))  # -1: the longest opens the batch
+                # In an empty batch, `fitting` may be 0: then -1 takes the longest pair.
+                batch.append(self._pop(job, fitting - 1))
                 width = max(width, batch[-1].pair.tokens)
         return batch
 

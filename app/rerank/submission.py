@@ -10,7 +10,7 @@ from app.rerank.scheduler import Job
 
 @dataclass(eq=False, slots=True)
 class Submission(Job):
-    """`queue` and `compute` are seconds; a logit is None where its pair could not be scored."""
+    """`queue` and `compute` are seconds; a logit is None if its pair could not be scored."""
 
     future: asyncio.Future[None]
     logits: list[float | None] = field(init=False)
@@ -24,7 +24,7 @@ class Submission(Job):
         self.left = len(self.pairs)
 
     def finish(self, now: float) -> None:
-        if not self.future.done():  # else the caller has gone
+        if not self.future.done():  # else the caller was cancelled
             self.queue = max(0.0, now - self.arrival - self.compute)
             self.future.set_result(None)
 

@@ -1,6 +1,6 @@
-"""Texts on their way through the tokenizer's threads: admitted, in turn, withdrawn when cancelled.
+"""Tokenizes texts in threads: admits requests, schedules their portions, withdraws cancelled ones.
 
-The event loop owns all the state here. Whatever happens, every request's future is resolved.
+Only the event loop changes the state. In every case, the future of each request is resolved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.rerank.pace import Pace
 from app.rerank.turns import Portion, Turns, Work
 
 Encode = Callable[[Sequence[str]], Sequence[Encoded]]
-# About as fast as a single processor.
+# About the speed of one processor.
 FIRST_CHARS_PER_SECOND = 1e6
 CLOSED = "the service is shutting down"
 
@@ -27,7 +27,7 @@ CLOSED = "the service is shutting down"
 class Request(Work):
     encode: Encode
     future: asyncio.Future[None]
-    done: dict[int, Sequence[Encoded]] = field(default_factory=dict)  # by the portion's start
+    done: dict[int, Sequence[Encoded]] = field(default_factory=dict)  # by the start of the portion
 
     def deliver(self, portion: Portion, encoded: Sequence[Encoded]) -> None:
         self.done[portion.start] = encoded
@@ -40,14 +40,14 @@ class Request(Work):
 
 
 class Tokenizing:
-    """`at_once`: portions that are tokenized at the same time, each in a thread of its own."""
+    """`at_once`: number of portions that are tokenized concurrently, each in its own thread."""
 
     def __init__(self, threads: Executor, max_chars: int, at_once: int = 1) -> None:
         self._threads = threads
         self._at_once = at_once
         self._admission = Admission(max_chars, "characters", "tokenizing", FIRST_CHARS_PER_SECOND)
         self._turns: Turns[Request] = Turns()
-        self._running: dict[object, int] = {}  # characters of each portion under way
+        self._running: dict[object, int] = {}  # characters of each running portion
         self._last_ended = 0.0
 
     @property
@@ -60,7 +60,7 @@ class Tokenizing:
 
     @property
     def backlog_seconds(self) -> float:
-        """How long all that is here will take."""
+        """Estimated seconds for all waiting and running portions."""
         return self.pace.seconds_for(self._turns.chars + sum(self._running.values()))
 
     async def encode(
@@ -72,7 +72,7 @@ class Tokenizing:
         deadline: float,
         admitted: bool = False,
     ) -> list[Encoded]:
-        """What `encode` makes of each portion, in order. What was `admitted` is not refused."""
+        """Return the results of `encode` for all portions, in order. `admitted`: never refuse."""
         loop = asyncio.get_running_loop()
         chars = sum(portion.chars for portion in portions)
         due = self._admission.due(loop.time(), chars, priority, deadline)
@@ -96,14 +96,14 @@ class Tokenizing:
         self._admission.refuse_if_late(left, ahead, chars, load)
 
     def _start(self) -> None:
-        """Keep as many portions under way as there are threads."""
+        """Start portions until one runs in each thread."""
         loop = asyncio.get_running_loop()
         while len(self._running) < self._at_once and (taken := self._turns.take()):
             request, portion = taken
             mark, started = object(), loop.time()
             try:
                 result = loop.run_in_executor(self._threads, request.encode, portion.texts)
-            except RuntimeError as error:  # its threads are gone
+            except RuntimeError as error:  # the executor is shut down
                 request.fail(closed(error))
                 continue
             self._running[mark] = portion.chars
@@ -119,7 +119,7 @@ class Tokenizing:
     ) -> None:
         del self._running[mark]
         ended = asyncio.get_running_loop().time()
-        # While another portion was under way, the processors were not this one's own.
+        # Exclude the time in which the processors also worked on another portion.
         self.pace.observe(portion.chars, ended - max(started, self._last_ended))
         self._last_ended = ended
         error = closed() if result.cancelled() else result.exception()

@@ -1,7 +1,7 @@
-"""Whose texts are tokenized next. Pure: knows no clock, no task, no thread.
+"""Selects the texts that are tokenized next. Pure: uses no clock, task or thread.
 
-A request is tokenized a portion at a time, so that one that falls due earlier goes first between
-the portions of a large one.
+Requests are tokenized in portions, so that a request with an earlier due time runs between the
+portions of a large one.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-# Tokenizing so many takes about 40 ms.
+# Tokenizing this many characters takes about 40 ms.
 PORTION_CHARS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Texts that follow each other in a request, from `start` on."""
+    """Consecutive texts of a request; `start` is the index of the first."""
 
     start: int
     texts: Sequence[str]
-    chars: int  # that the tokenizer will read
+    chars: int  # that the tokenizer is likely to read
 
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """One request's portions, in its own order."""
+    """The portions of one request, in order."""
 
     portions: Sequence[Portion]
     due: float
@@ -38,7 +38,7 @@ class Work:
 
     @property
     def chars(self) -> int:
-        """Of the waiting portions."""
+        """Characters of the waiting portions."""
         return sum(portion.chars for portion in self.waiting)
 
 
@@ -46,7 +46,7 @@ W = TypeVar("W", bound=Work)
 
 
 class Turns(Generic[W]):
-    """In order of due time, and in order of arrival where that is the same."""
+    """Keeps requests in order of due time; equal due times in order of arrival."""
 
     def __init__(self) -> None:
         self.chars = 0
@@ -57,7 +57,7 @@ class Turns(Generic[W]):
         self.chars += work.chars
 
     def take(self) -> tuple[W, Portion] | None:
-        """The next portion of whoever is due first."""
+        """Take the next portion of the request with the earliest due time."""
         if not self._works:
             return None
         work = self._works[0]
@@ -68,22 +68,23 @@ class Turns(Generic[W]):
         return work, portion
 
     def remove(self, work: W) -> None:
-        """Withdraw what has not been taken."""
+        """Withdraw the portions that were not taken yet."""
         if work in self._works:
             self._works.remove(work)
             self.chars -= work.chars
             work.waiting.clear()
 
     def chars_before(self, due: float) -> int:
-        """How much would be tokenized before a request that is due then."""
+        """Characters that are tokenized before a request with this due time."""
         return sum(work.chars for work in self._works if work.due <= due)
 
 
 def portions(texts: Sequence[str], around: int, most: int) -> Iterator[Portion]:
-    """In order, up to PORTION_CHARS characters together with what is read around each, or one text.
+    """Split texts into portions, in order, of at most PORTION_CHARS characters or of one text.
 
-    Of a text not more than `most` characters are read, as a rule: a portion is made for the worst
-    case, and counted as what is likely.
+    `around`: characters that are read in addition to each text. Usually, at most `most` characters
+    of a text are read. The size of a portion assumes the worst case, that all are read; its
+    `chars` assumes the usual case.
     """
     start = size = chars = 0
     for index, text in enumerate(texts):

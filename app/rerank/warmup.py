@@ -1,4 +1,4 @@
-"""Before readiness: the first, slow calls are made, and a known pair is checked."""
+"""Runs before readiness: makes the first, slow calls and checks the scores of a known query."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 QUERY = "what is the capital of France"
 ANSWER = "Paris is the capital of France."
 ASIDE = "Bananas are rich in potassium."
-# The first call of a shape is slower than those that follow.
+# The first call with a shape is slower than later calls.
 ROUNDS = 2
 
 
 async def warm_up(encoder: Encoder, batcher: Batcher) -> Pair:
-    """Score a right and a wrong answer, then full batches, so that the pace is known.
+    """Score a right and a wrong answer, then full batches, to measure the pace.
 
     Returns a pair that can be scored.
     """
@@ -30,7 +30,7 @@ async def warm_up(encoder: Encoder, batcher: Batcher) -> Pair:
     right, wrong = await score(batcher, [answer, aside])
     for _ in range(ROUNDS):
         width = min(encoder.max_tokens, batcher.budget)
-        wide = Pair(np.resize(answer.ids, width), answer.split)  # its tokens over and over
+        wide = Pair(np.resize(answer.ids, width), answer.split)  # repeats the tokens
         await score(batcher, [wide] * (batcher.budget // width))
     if right <= wrong:
         hint = "the wrong answer scores higher: is this a reranker, and is its template right?"

@@ -1,1 +1,1 @@
-"""The process as an HTTP server: its socket, its connections with their limits, its end."""
+"""The process as an HTTP server: the socket, the connections and their limits, the shutdown."""

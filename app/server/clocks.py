@@ -1,4 +1,4 @@
-"""The time that a body may take, without the time in which the server itself did not read."""
+"""Measures how long a body takes to arrive, without the time in which the server did not read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BodyClock:
             self._paused_at = self._loop.time()
 
     def resume(self) -> None:
-        """The pause does not count, neither as idle time nor in the whole."""
+        """The pause counts neither as idle time nor in the total time."""
         if self._paused_at is not None:
             self._last_byte = self._loop.time()
             self._started += self._last_byte - self._paused_at
@@ -38,7 +38,7 @@ class BodyClock:
 
 
 class ClockedFlow(FlowControl):
-    """Flow control that stops the clock while it does not read."""
+    """Flow control that stops the body clock while reading is paused."""
 
     def __init__(self, transport: asyncio.Transport, clock: BodyClock) -> None:
         super().__init__(transport)
@@ -49,6 +49,7 @@ class ClockedFlow(FlowControl):
         super().pause_reading()
 
     def resume_reading(self) -> None:
-        """Also called when the application first asks for a body that waits for `100 Continue`."""
+        """uvicorn also calls this when the application first reads a body sent with `Expect:
+        100-continue`."""
         self._clock.resume()
         super().resume_reading()

@@ -1,4 +1,4 @@
-"""All open connections: how many there may be, which one has to go, what they hold unread."""
+"""All open connections: limits their number and their unread bytes, and chooses which to close."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Connection(Protocol):
     reserved: bool
 
     def check(self, now: float) -> None:
-        """Close if a clock has run out."""
+        """Close the connection if a time limit has passed."""
 
     def evict(self) -> None: ...
 
@@ -28,7 +28,7 @@ class Connection(Protocol):
 
 
 class Unread:
-    """How much a connection holds that its caller has not read, and since when it does not."""
+    """The bytes of a connection that the client has not read, and when it last read some."""
 
     __slots__ = ("flushed", "progress_at", "size")
 
@@ -38,7 +38,7 @@ class Unread:
         self.progress_at = now
 
     def measure(self, now: float, outlet: Outlet) -> int:
-        """By how much it grew."""
+        """Return how many bytes were added since the last call; negative if there are fewer."""
         size, flushed = outlet.unread, outlet.flushed
         if flushed > self.flushed:
             self.flushed, self.progress_at = flushed, now
@@ -53,9 +53,11 @@ class Connections:
         self.draining = False
         self.unread_bytes = 0
         self._open: set[Connection] = set()
-        # In the order of their waiting: the first has been idle the longest.
-        self._headless: dict[Connection, None] = {}  # no complete head yet, or leaving
-        self._idle: dict[Connection, None] = {}  # kept alive, between two requests
+        # Both are in order of arrival: the first connection has waited the longest. `_headless`:
+        # the request head is incomplete, or the connection is closing. `_idle`: kept alive
+        # between two requests.
+        self._headless: dict[Connection, None] = {}
+        self._idle: dict[Connection, None] = {}
         self._reserve: set[Connection] = set()
         self._unread: dict[Connection, Unread] = {}
         self._sweep_seconds = limits.sweep_seconds
@@ -64,7 +66,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    # What connections report
+    # Called by connections
 
     def opened(self, connection: Connection) -> None:
         if len(self._open) >= self.limits.connections:
@@ -106,12 +108,12 @@ class Connections:
         self._observe(ConnectionClosed(reason))
 
     def drain(self) -> None:
-        """From now on every answer is the last one of its connection."""
+        """From now on, each connection closes after its current answer."""
         self.draining = True
         for connection in self._open:
             connection.close_after_answer()
 
-    # The bound on their number
+    # The limit on the number of connections
 
     def _make_room(self, newcomer: Connection) -> None:
         victim = self._longest_idle(reserved=False)
@@ -127,7 +129,7 @@ class Connections:
             self._evict(victim)
 
     def _leave_reserve(self, connection: Connection) -> None:
-        """If there is room by now, or another could make it."""
+        """Move to the normal slots if one is free or an idle connection can be closed for it."""
         if len(self._open) - len(self._reserve) >= self.limits.connections:
             victim = self._longest_idle(reserved=False)
             if victim is None:
@@ -150,7 +152,7 @@ class Connections:
             None,
         )
 
-    # Clocks
+    # Time limits
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
@@ -169,7 +171,7 @@ class Connections:
         if self._open:
             self._schedule()
 
-    # The bound on unread answers
+    # The limit on unread answers
 
     def _measure(self, connection: Connection, now: float) -> None:
         self.unread_bytes += self._unread[connection].measure(now, connection.outlet)
@@ -186,7 +188,7 @@ class Connections:
             self.unread_bytes -= unread.size
 
     def _bound_unread(self, now: float) -> None:
-        """A single answer may be larger than the bound: alone it is not refused."""
+        """Drop the slowest readers. A single answer may exceed the limit if it is the only one."""
         self._measure_all(now)
         while self.unread_bytes > self.limits.unread_bytes and len(self._unread) > 1:
             victim = min(

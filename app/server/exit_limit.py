@@ -1,4 +1,4 @@
-"""The last resort of a process that has to end while a thread of it hangs."""
+"""Forces the process to exit when a thread hangs during shutdown."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
-# EX_SOFTWARE of sysexits.h.
+# EX_SOFTWARE in sysexits.h.
 EXIT_FORCED = 70
 LOG_SECONDS = 1.0
 
 
 class ExitLimit:
-    """Ends the process when the time is up, whatever its other threads do."""
+    """Ends the process when the time limit passes, even if other threads still run."""
 
     def __init__(self, end: Callable[[int], object] = os._exit) -> None:
         self._end = end
         self._timer: threading.Timer | None = None
 
     def start(self, seconds: float) -> None:
-        """From now on; a later call sets a new time."""
+        """Start the timer. A later call replaces it."""
         self.cancel()
         self._timer = threading.Timer(seconds, self._force, [seconds])
         self._timer.daemon = True
@@ -35,8 +35,8 @@ class ExitLimit:
             self._timer.cancel()
 
     def _force(self, seconds: float) -> None:
-        try:  # a thread of its own: whoever hangs may hold the lock of the log
-            with suppress(RuntimeError):  # no thread starts once the interpreter ends
+        try:  # a separate thread, because the hanging thread may hold the lock of the log
+            with suppress(RuntimeError):  # no thread can start while the interpreter exits
                 writer = threading.Thread(target=write_log, args=[seconds], daemon=True)
                 writer.start()
                 writer.join(LOG_SECONDS)
@@ -52,7 +52,7 @@ def write_log(seconds: float) -> None:
 
 
 def running_threads() -> list[str]:
-    """Where each thread is now: what hangs is one of them."""
+    """The current position of each other thread, to show which one hangs."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return [
         f"{names.get(ident, ident)}: {frame.f_code.co_filename}:{frame.f_lineno} "

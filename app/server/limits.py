@@ -1,4 +1,4 @@
-"""The limits of connections, and the descriptors that they draw on."""
+"""The limits of connections, and the limit on file descriptors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MAX_CONNECTIONS = 4096
 MAX_HEADERS = 100
 MAX_RESERVE = 32
-# Some systems have no hard limit, and refuse "unlimited".
+# For systems that have no hard limit but reject "unlimited" as a soft limit.
 MAX_DESCRIPTORS = 1 << 20
 MAX_SWEEP_SECONDS = 1.0
 
@@ -23,19 +23,19 @@ class Limits:
     write_stall_seconds: float
     keep_alive_seconds: float
     unread_bytes: int
-    reserve_paths: frozenset[bytes]  # what is served when all connections are busy
+    reserve_paths: frozenset[bytes]  # served even when all connections are busy
     header_count: int = MAX_HEADERS
     linger_seconds: float = 2.0
-    discarded_bytes: int = 1 << 20  # of a request that is not answered
+    discarded_bytes: int = 1 << 20  # read and ignored after a refusal or a pipelined request
 
     @property
     def reserve(self) -> int:
-        """Connections beyond the bound, for probes and scrapes."""
+        """Connections above the limit, for health probes and metrics scrapes."""
         return max(1, min(MAX_RESERVE, self.connections // 8))
 
     @property
     def sweep_seconds(self) -> float:
-        """How often clocks are looked at: a limit is exceeded by a tenth of it at most."""
+        """Interval of the checks. A time limit is exceeded by at most a tenth of it."""
         shortest = min(
             self.header_seconds,
             self.body_idle_seconds,
@@ -47,12 +47,12 @@ class Limits:
 
 
 def default_connections(descriptors: int) -> int:
-    """Half of the descriptors: stores, models and upstreams need some too."""
+    """Half of the descriptors; stores, models and upstreams need the others."""
     return max(1, min(MAX_CONNECTIONS, descriptors // 2))
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit to the hard one; the number of descriptors this process may open."""
+    """Raise the soft limit to the hard limit; return how many descriptors this process may open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

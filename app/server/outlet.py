@@ -1,4 +1,4 @@
-"""What a connection writes through: answers wait here once, in pieces, and are counted."""
+"""The transport that a connection writes to. It buffers answers without a copy and counts them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 PIECE_BYTES = 65_536
-# SO_LINGER: on, with no time.
+# SO_LINGER, enabled with a timeout of 0: closing sends a reset.
 RESET = struct.pack("ii", 1, 0)
 
 
 class Outlet(asyncio.Transport):
-    """A transport that hands a large answer to the real one piece by piece.
+    """Passes a large answer to the real transport in pieces.
 
-    asyncio copies whatever the kernel does not take at once into a buffer of its own. Here the
-    rest stays the object that the application made, and the request that made it can end.
+    asyncio copies the bytes that the kernel does not accept at once into its own buffer. This
+    class keeps a reference to the object that the application made instead, so nothing is copied,
+    and the request can end before the client has read the answer.
     """
 
     def __init__(self, transport: asyncio.Transport, on_unread: Callable[[], None]) -> None:
@@ -26,23 +27,24 @@ class Outlet(asyncio.Transport):
         self._transport = transport
         self._on_unread = on_unread
         self._waiting: deque[memoryview] = deque()
-        self._offset = 0  # how much of the first one has been handed over
-        self._held = 0  # whole answers, also those that are mostly handed over
+        self._offset = 0  # bytes of the first answer that were handed over
+        self._held = 0  # bytes of whole answers, including parts already handed over
         self._handed_over = 0
-        self._full = False  # the real transport asked for a pause
+        self._full = False  # the real transport requested a pause
         self._end: Callable[[], None] | None = None
-        self.linger = False  # more of the request may be on its way: closing at once would reset
+        # The client may still be sending: closing at once would reset the connection.
+        self.linger = False
 
-    # What waits to be read
+    # Unread bytes
 
     @property
     def unread(self) -> int:
-        """Bytes in memory, not yet with the kernel."""
+        """Bytes in memory that the kernel has not accepted yet."""
         return self._held + self._transport.get_write_buffer_size()
 
     @property
     def flushed(self) -> int:
-        """Bytes that the kernel has taken since the connection was opened."""
+        """Bytes that the kernel has accepted since the connection was opened."""
         return self._handed_over - self._transport.get_write_buffer_size()
 
     def get_write_buffer_size(self) -> int:
@@ -65,7 +67,7 @@ class Outlet(asyncio.Transport):
         self._full = True
 
     def resume(self) -> bool:
-        """The real transport has room; True if there is still some when all was handed over."""
+        """Continue to write. Return whether the real transport accepts more after that."""
         self._full = False
         self._hand_over()
         return not self._full
@@ -82,17 +84,18 @@ class Outlet(asyncio.Transport):
             self._handed_over += len(piece)
             self._transport.write(piece)  # may call `pause`
         if self._end is not None and not self._waiting:
-            # Not at once: the real transport calls this while it writes, and would close twice.
+            # Deferred: the real transport calls this method while it writes, and would close twice.
             asyncio.get_running_loop().call_soon(self._end)
 
-    # Its end
+    # Closing
 
     def is_closing(self) -> bool:
         return self._end is not None or self._transport.is_closing()
 
     def close(self) -> None:
-        """Close when all is written. With `linger` only our half: the rest of the request is
-        still read and discarded, so that no reset overtakes the answer."""
+        """Close after everything is written. With `linger`, close only the sending direction: the
+        server still reads and discards the rest of the request, because a reset could reach the
+        client before the answer."""
         self._end = self._half_close if self.linger else self._transport.close
         if not self._waiting:
             self._end()
@@ -100,7 +103,7 @@ class Outlet(asyncio.Transport):
     def _half_close(self) -> None:
         try:
             self._transport.write_eof()
-        except OSError:  # the caller has reset the connection
+        except OSError:  # the client has reset the connection
             self._transport.abort()
 
     def close_now(self) -> None:
@@ -108,7 +111,7 @@ class Outlet(asyncio.Transport):
         self._transport.close()
 
     def abort(self) -> None:
-        """Reset: what the kernel has buffered is freed as well."""
+        """Reset the connection, so that the kernel also frees its buffers."""
         self.forget()
         sock = self._transport.get_extra_info("socket")
         if sock is not None and not self._transport.is_closing():
@@ -120,7 +123,7 @@ class Outlet(asyncio.Transport):
         self._waiting.clear()
         self._held = self._offset = 0
 
-    # Passed on
+    # Delegated to the real transport
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)

@@ -1,4 +1,4 @@
-"""One connection: uvicorn's HTTP protocol with a bound on all that a caller can make it hold."""
+"""One connection: uvicorn's HTTP protocol with limits on time and memory for each client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.server.refusals import (
     write_refusal,
 )
 
-# May follow a request (RFC 9112, 2.2).
+# A client may send these after a request (RFC 9112, 2.2).
 BLANK_LINES = b"\r\n"
 # The parser also accepts 0.9, which has no headers.
 HTTP_VERSIONS = ("1.1", "1.0")
@@ -35,15 +35,15 @@ class Phase(Enum):
     HEAD = auto()  # part of a request line and headers
     BODY = auto()
     ANSWER = auto()  # the request is complete, its answer is not
-    IDLE = auto()  # kept alive
-    LEAVING = auto()  # refused, or answered and closed: what still comes is discarded
+    IDLE = auto()  # kept alive between requests
+    LEAVING = auto()  # refused, or answered and closed: further bytes are discarded
 
 
 UNFINISHED = (Phase.HEAD, Phase.BODY)
 
 
 class StopParsing(Exception):
-    """Raised through the parser, which then reads no further."""
+    """Raised in a parser callback to stop the parser."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -65,9 +65,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._registry = connections
         self._since = 0.0  # when this phase began
         self._body_clock = BodyClock(self.loop)
-        self._undelivered = 0  # bytes parsed since the last that the application got, or will get
-        self._delivered = 0  # body bytes out of the piece that is being parsed
-        self._head_ended = False  # within that piece
+        self._undelivered = 0  # bytes parsed since the last byte that is for the application
+        self._delivered = 0  # body bytes in the piece that is being parsed
+        self._head_ended = False  # the head ended in that piece
         self._discarded = 0
         self._pipelined = False
         self._upgrade = False
@@ -88,7 +88,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Whoever half-closes after its request has gone, but for an answer under way to it."""
+        """A half-close is a disconnect, unless a complete answer is still being sent."""
         if not self.outlet.unread or not self._answered():
             return None
         self.outlet.linger = False
@@ -104,7 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().resume_writing()
 
     def shutdown(self) -> None:
-        """A body that has not arrived yet is not waited for."""
+        """Do not wait for the rest of a body that is still arriving."""
         if self.phase is Phase.BODY and not self._answered():
             self.refuse(DRAINING, "the service is shutting down", "draining")
         elif self.phase is not Phase.LEAVING:
@@ -132,7 +132,7 @@ class LimitedProtocol(HttpToolsProtocol):
             data = self._parse(data[:room]) + data[room:]
 
     def _parse(self, piece: bytes) -> bytes:
-        """Feed no more than the limit leaves; give back what the parser left."""
+        """Parse `piece`, which is within the header limit; return the bytes after an upgrade."""
         self._delivered, self._head_ended, rest = 0, False, b""
         try:
             try:
@@ -148,9 +148,8 @@ class LimitedProtocol(HttpToolsProtocol):
         return rest
 
     def _count(self, size: int) -> None:
-        """Within a piece the order is not known: the bytes around those of the body count as if
-        they all followed it. Framing is at most 6 bytes for each of the body, so that no honest
-        request comes near the limit."""
+        """Other bytes of a piece count as if they came after its body bytes, because their order is
+        unknown. Chunk framing takes at most 6 bytes per body byte, far below the limit."""
         if self._head_ended:
             self._undelivered = 0
         elif self._delivered:
@@ -169,8 +168,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(MALFORMED_HTTP, "the bytes received are not an HTTP/1.1 request")
 
     def _parse_without_upgrade(self) -> None:
-        """The parser ends a message that asks for another protocol at its head. None is spoken
-        here; the request is served as HTTP/1.1 (RFC 9110, 7.8), its body with it."""
+        """The parser stops after the head of a request to change the protocol. This server
+        supports no other protocol, so it parses the head again without `Upgrade` and serves the
+        request with its body as HTTP/1.1 (RFC 9110, 7.8)."""
         self._upgrade = False
         version = self.parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
@@ -180,7 +180,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def _keep_for_no_answer(self, data: bytes) -> None:
-        """One request at a time. Reading goes on, so that the caller's going is noticed."""
+        """Discard a pipelined request. Reading continues in order to notice a disconnect."""
         if not data.strip(BLANK_LINES):
             return
         self.cycle.keep_alive = False
@@ -196,7 +196,7 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.drop("pipelined")
 
-    # What the parser reports
+    # Parser callbacks
 
     def on_message_begin(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -208,7 +208,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.phase is not Phase.HEAD:
-            return  # a trailer: nobody reads it
+            return  # a trailer, which is ignored
         if len(self.headers) >= self.limits.header_count:
             self._stop_parsing(*self._too_large())
         super().on_header(name, value)
@@ -253,7 +253,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self.outlet.linger:
                 self._leave()
             return
-        if self.phase is not Phase.ANSWER:  # what is left of the body is read and discarded
+        if self.phase is not Phase.ANSWER:  # the rest of the body is read and discarded
             self.flow.resume_reading()
             return
         if self.flow.read_paused:
@@ -310,10 +310,10 @@ class LimitedProtocol(HttpToolsProtocol):
             case Phase.LEAVING if seconds >= limits.linger_seconds and not self.outlet.unread:
                 self.outlet.close_now()
 
-    # Its end
+    # Refusals and closing
 
     def refuse(self, refusal: Refusal, detail: str, reason: str = "") -> None:
-        """Answer instead of the application, and close."""
+        """Answer in place of the application, and close."""
         if not self._answered():
             self._withdraw(refusal)
             if self.cycle.response_started:
@@ -321,14 +321,14 @@ class LimitedProtocol(HttpToolsProtocol):
                 return
         self._registry.report_closing(reason or refusal.type)
         self.outlet.linger = self.phase is not Phase.SILENT
-        if self.phase is not Phase.BODY or not self._answered():  # else it has its answer
+        if self.phase is not Phase.BODY or not self._answered():  # else the client has its answer
             response = write_refusal(refusal, detail, self.server_state.default_headers)
             self.outlet.write(response)
         self.outlet.close()
         self._leave()
 
     def _withdraw(self, refusal: Refusal) -> None:
-        """The application sees its caller go; the scope tells how the request ended."""
+        """Report a disconnect to the application; store the refusal in the scope for the log."""
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
         scope["refused"] = (refusal.status, refusal.type)
         self.cycle.disconnected = True

@@ -1,4 +1,4 @@
-"""What a connection answers by itself, before or instead of the application."""
+"""Responses that a connection sends itself, before or in place of the application."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSALS = (HEADER_TOO_LARGE, REQUEST_TIMEOUT, TOO_MANY_CONNECTIONS, MALFORMED_H
 def write_refusal(
     refusal: Refusal, detail: str, default_headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> bytes:
-    """A whole response, in the shape of the application's own problems."""
+    """A whole response, in the same format as the problems of the application."""
     request_id = uuid.uuid4().hex
     problem = {
         **refusal._asdict(),

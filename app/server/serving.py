@@ -1,4 +1,4 @@
-"""Listens, serves, drains and ends."""
+"""Listens, serves requests, drains and shuts down."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from app.server.protocol import LimitedProtocol
 logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
-# asyncio accepts so many connections before any is counted.
+# asyncio accepts up to this many connections before the protocol counts them.
 ACCEPTED_AT_ONCE = 32
 GRACE_SECONDS = 5
 
 
 class CannotListen(Exception):
-    """The address is in use, or not one of this machine."""
+    """The address is in use or does not belong to this machine."""
 
 
 class Server(uvicorn.Server):
-    """Drains before it closes its socket, so that newcomers get an answer and not a refusal."""
+    """Drains before it closes its socket, so that new requests still get an answer."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
     ) -> None:
         self.connections = Connections(limits, observe)
         config = make_config(app, self.connections, lifespan=lifespan)
-        # uvicorn only waits this long for connections; annotated as a whole number.
+        # uvicorn waits this long for connections; its annotation says int, but a float works.
         config.timeout_graceful_shutdown = grace_seconds  # type: ignore[assignment]
         super().__init__(config)
         self._grace_seconds = grace_seconds
@@ -66,14 +66,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        for listener in sockets or ():  # asyncio made their queue as short as ACCEPTED_AT_ONCE
+        for listener in sockets or ():  # asyncio has set their backlog to ACCEPTED_AT_ONCE
             listener.listen(BACKLOG)
         self.listening.set()
         if self._settled is not None:
             self._freezing = asyncio.create_task(freeze_after(self._settled), name="freeze")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second ends at once."""
+        """The first SIGTERM drains; any other signal ends the server at once."""
         if self._loop is None or self._draining is not None or sig != signal.SIGTERM:
             self._limit_exit()
             super().handle_exit(sig, frame)
@@ -82,12 +82,12 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._start_draining)
 
     def end(self) -> None:
-        """Without a signal: there is nothing to serve."""
+        """End without a signal, because there is nothing to serve."""
         self._limit_exit()
         self.should_exit = True
 
     def _limit_exit(self, drain_seconds: float = 0) -> None:
-        """The grace is for connections once more, and then for what else is open, and threads."""
+        """Allow the grace period twice: for connections, then for other resources and threads."""
         if self._exit_limit is not None:
             self._exit_limit.start(drain_seconds + 2 * self._grace_seconds)
 
@@ -101,9 +101,10 @@ class Server(uvicorn.Server):
 
 
 async def freeze_after(settled: Callable[[], Awaitable[None]]) -> None:
-    """Let the garbage collector pass over what stays for good, once it is loaded.
+    """Exclude permanent objects from garbage collection after the model is loaded.
 
-    The libraries hold half a million objects: each full search held the loop for 0.3 s.
+    The libraries hold half a million objects; each full collection blocked the event loop for
+    0.3 s.
     """
     await settled()
     gc.collect()
@@ -114,9 +115,9 @@ def make_config(app: Any, connections: Connections, *, lifespan: bool) -> uvicor
     protocol = partial(LimitedProtocol, connections=connections)
     return uvicorn.Config(
         app,
-        loop="asyncio",  # its clock is exact; uvloop's counts whole milliseconds
+        loop="asyncio",  # its clock is exact; the clock of uvloop counts whole milliseconds
         http=cast("type[asyncio.Protocol]", protocol),
-        ws="none",  # a WebSocket would be served past all limits
+        ws="none",  # the limits do not apply to WebSockets
         lifespan="on" if lifespan else "off",
         log_config=None,
         access_log=False,
@@ -126,12 +127,12 @@ def make_config(app: Any, connections: Connections, *, lifespan: bool) -> uvicor
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Before anything is loaded, so that a port in use is known at once."""
+    """Open the socket. Call this before loading, so that a port in use is reported at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        # Connections take it over. asyncio sets it on sockets of its own only, and an answer is
-        # two writes: its second would wait 40 ms for the caller to acknowledge the first.
+        # Connections inherit this option; asyncio sets it only on sockets that it creates. Without
+        # it, the second write of an answer waits 40 ms until the client acknowledges the first.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     except OSError as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error

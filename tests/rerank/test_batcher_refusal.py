@@ -98,7 +98,9 @@ async def test_whoever_is_late_for_the_queue_is_in_time_when_told_to_come_back()
 @in_virtual_time
 async def test_what_could_never_be_admitted_is_the_callers_mistake() -> None:
     async with batcher(FakeEngine(), queue=30) as one:
-        with pytest.raises(InvalidRequest, match="40 tokens, more than the 30") as refusal:
+        with pytest.raises(
+            InvalidRequest, match="40 tokens; the queue accepts at most 30"
+        ) as refusal:
             await one.submit(pairs(1, 2, 3, 4))
     assert (refusal.value.field, refusal.value.limit) == ("documents", 30)
 
@@ -173,7 +175,7 @@ async def test_an_engine_of_several_streams_takes_as_many_batches_before_there_i
 async def test_a_job_that_may_never_wait_is_refused_before_it_is_tokenized() -> None:
     async with batcher(FakeEngine(), queue=30) as one:
         refuse_early(one, 30, now() + 10)
-        with pytest.raises(InvalidRequest, match="31 tokens, more than the 30"):
+        with pytest.raises(InvalidRequest, match="31 tokens; the queue accepts at most 30"):
             refuse_early(one, 31, now() + 10)
 
 
@@ -186,7 +188,7 @@ async def test_a_job_behind_a_queue_too_long_for_it_is_refused_before_it_is_toke
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         refuse_early(one, 1, now() + 0.405)  # its own tokens are only guessed, and do not count
-        with pytest.raises(QueueFull, match=r"about 0\.4 s long, too long for the 0\.3 s"):
+        with pytest.raises(QueueFull, match=r"about 0\.4 s; 0\.3 s are left"):
             refuse_early(one, 1, now() + 0.3)
         await large
 
@@ -216,7 +218,7 @@ async def test_a_job_that_would_miss_its_deadline_in_the_queue_is_refused_as_ove
         await learn_pace(one)
         large = asyncio.create_task(one.submit(pairs(*range(50)), deadline=now() + 6))
         await asyncio.sleep(0.01)
-        with pytest.raises(QueueFull, match=r"too long for the 0\.2 s left") as refusal:
+        with pytest.raises(QueueFull, match=r"0\.2 s are left of the limit") as refusal:
             await one.submit(pairs(1), deadline=now() + 0.2)
         assert refusal.value.retry_after > 0
         await large
@@ -227,7 +229,7 @@ async def test_a_job_that_takes_longer_than_its_deadline_by_itself_is_told_so_at
     async with batcher(FakeEngine(per_token=0.01)) as one:
         await learn_pace(one)
         started = now()
-        with pytest.raises(DeadlineExceeded, match=r"about 1\.0 s, and 0\.5 s are left"):
+        with pytest.raises(DeadlineExceeded, match=r"about 1\.0 s; 0\.5 s are left"):
             await one.submit(pairs(*range(10)), deadline=now() + 0.5)
         assert now() == started
 

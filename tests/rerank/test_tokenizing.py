@@ -126,7 +126,9 @@ async def test_more_than_may_wait_is_refused_before_any_work_and_told_when_to_co
 
 @in_virtual_time
 async def test_what_could_never_wait_is_the_callers_mistake() -> None:
-    with pytest.raises(InvalidRequest, match="1001 characters, more than the 1000") as refusal:
+    with pytest.raises(
+        InvalidRequest, match="1001 characters; the queue accepts at most 1000"
+    ) as refusal:
         await ask(Tokenizing(SlowThreads(PACE), 1000), "a", 1001)
     assert (refusal.value.field, refusal.value.limit) == ("documents", 1000)
 
@@ -136,11 +138,11 @@ async def test_what_would_miss_its_limit_is_refused_before_the_work() -> None:
     threads = SlowThreads(PACE)
     tokenizing = Tokenizing(threads, 100_000)
     await ask(tokenizing, "-", 100)
-    with pytest.raises(DeadlineExceeded, match=r"tokenizing takes about 2\.0 s, and 1\.0 s"):
+    with pytest.raises(DeadlineExceeded, match=r"tokenizing takes about 2\.0 s; 1\.0 s"):
         await ask(tokenizing, "a", 2000, limit=1)
     running = asyncio.create_task(ask(tokenizing, "b", 3000))
     await asyncio.sleep(0)
-    with pytest.raises(QueueFull, match=r"about 3\.0 s long") as refusal:
+    with pytest.raises(QueueFull, match=r"takes about 3\.0 s; ") as refusal:
         await ask(tokenizing, "c", 100, limit=1)
     assert refusal.value.retry_after == pytest.approx(3.0, rel=0.001)
     assert [letter for _, letter in threads.begun] == ["-", "b"]
@@ -153,7 +155,7 @@ async def test_what_waits_and_what_is_under_way_stand_before_a_newcomer() -> Non
     await ask(tokenizing, "-", PACE)  # so that the pace is known
     others = [asyncio.create_task(ask(tokenizing, "a", size)) for size in (500, 300)]
     await asyncio.sleep(0)
-    with pytest.raises(QueueFull, match=r"about 0\.8 s long, too long for the 1\.5 s") as refusal:
+    with pytest.raises(QueueFull, match=r"about 0\.8 s; 1\.5 s are left") as refusal:
         await ask(tokenizing, "b", 900, limit=1.5)
     assert refusal.value.retry_after == pytest.approx(0.5, rel=1e-6)
     await asyncio.gather(*others)

@@ -49,7 +49,9 @@ async def test_a_model_that_takes_more_than_a_batch_is_warmed_with_a_batch() -> 
 @in_virtual_time
 async def test_a_queue_without_room_for_a_known_pair_is_named() -> None:
     async with Batcher(FakeEngine().score, Limits(5, 5)) as batcher:
-        with pytest.raises(LoadFailed, match=r"max_queue_tokens is too small .* than the 5 that"):
+        with pytest.raises(
+            LoadFailed, match=r"max_queue_tokens is too small .* accepts at most 5 "
+        ):
             await warm_up(WordEncoder(), batcher)
 
 

@@ -1,6 +1,7 @@
-"""The dialects: formats of requests and answers. To add one: a file beside these, a line below.
+"""The dialects: formats of requests and answers. To add one, add a file and a line in the list.
 
-The first that recognises a request gets it. `shared` recognises every request, so it is the last.
+The first dialect that recognises a request handles it. `shared` recognises every request and must
+be the last.
 """
 
 from __future__ import annotations

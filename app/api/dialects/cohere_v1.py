@@ -21,7 +21,7 @@ from app.api.dialects.fields import (
 )
 from app.rerank.query import Document, Query, Ranking
 
-# They are looked for in each document.
+# Each document is searched for all of them.
 MAX_RANK_FIELDS = 100
 
 
@@ -59,7 +59,7 @@ def parse(body: Body) -> Query:
 
 
 def text_by(document: str | dict[str, Any], fields: Sequence[str]) -> str:
-    """The fields to rank by, each on a line under its name; `text` alone stands for itself."""
+    """Join the fields to rank by, one per line with its name; a single field without its name."""
     if isinstance(document, str):
         return document
     if not fields and isinstance(document.get("text"), str):
@@ -76,7 +76,7 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def recognises(signs: Signs) -> bool:
-    """Xinference and SiliconFlow take `max_chunks_per_doc` too, beside keys of their own."""
+    """Xinference and SiliconFlow also use `max_chunks_per_doc`, together with their own keys."""
     return signs.sdk.startswith("cohere") or bool(
         signs.keys & {"rank_fields", "max_chunks_per_doc"}
         and not signs.keys & {"kwargs", "return_len", "overlap_tokens"}

@@ -1,4 +1,4 @@
-"""Cohere, version 2; and the parts of an answer that both versions have."""
+"""Cohere, version 2, and the parts of an answer that both versions share."""
 
 from __future__ import annotations
 

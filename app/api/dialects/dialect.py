@@ -1,4 +1,4 @@
-"""What a dialect is: where it is served, how it is recognised, and two pure functions."""
+"""Defines a dialect: its paths, how it is recognised, and functions that parse and render."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What an answer has besides the ranking."""
+    """The fields of an answer that do not come from the ranking."""
 
     id: str
     model: str
     created: int
-    # Who scored, where it was another service.
+    # The other service that scored, if one did.
     by: str = ""
 
 
@@ -35,17 +35,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """By these a request's dialect is recognised where several share a path."""
+    """The features of a request that identify its dialect if several share a path."""
 
     path: str
-    # The name and version that the client sends, in lower case.
+    # The name and version of the client library, in lower case.
     sdk: str
-    # Those of the body; none while it has not been read.
+    # The keys of the body; empty before it is read.
     keys: AbstractSet[str]
 
 
 def universal_body(refusal: Refusal) -> Body:
-    """One body in which nearly every client finds its error."""
+    """An error body that nearly all clients can read."""
     return {
         "message": refusal.detail,
         "detail": refusal.detail,
@@ -60,17 +60,17 @@ def universal_body(refusal: Refusal) -> Body:
 
 
 def body_with_status(refusal: Refusal) -> Body:
-    """The same, with the status where clients like OpenAI's look for it."""
+    """The universal body, with the status in the field that clients of OpenAI read."""
     body = universal_body(refusal)
     return body | {"error": body["error"] | {"code": refusal.status}}
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The first of `paths` is the documented one. Under `prefix` no request needs recognition.
+    """The schema shows only the first of `paths`. Paths under `prefix` need no recognition.
 
     `statuses` maps the type of a problem to the status that clients of this dialect expect.
-    Without `refuse` a refusal is problem+json. `documents` is the key of the documents.
+    If `refuse` is None, errors are problem+json. `documents` is the key of the documents.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Dialect:
 
 
 def as_object(document: Document) -> Any:
-    """A document as an object: the caller's own, or its text."""
+    """The object that the caller sent, or an object with the text."""
     return document.body if isinstance(document.body, dict) else {"text": document.text}
 
 
@@ -103,7 +103,7 @@ def ranked(
     score: str = "relevance_score",
     document: str = "document",
 ) -> list[Body]:
-    """Each result by its index and score, with its document if the query wants it."""
+    """Each result with its index and score, and with its document if the query requests it."""
     query = ranking.query
     return [
         {"index": result.index, score: result.score}
@@ -113,7 +113,7 @@ def ranked(
 
 
 def warnings_of(ranking: Ranking) -> list[str]:
-    """What was ignored, cut, or could not be scored."""
+    """Warnings: ignored fields, and documents that were cut or could not be scored."""
     usage = ranking.usage
     defects = (("cut to fit the model", usage.truncated), ("not scored", usage.failed))
     return [

@@ -1,4 +1,4 @@
-"""Fields that the requests of many dialects have."""
+"""Field types that the requests of many dialects share."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.rerank.query import Document
 
 
 class Lenient(BaseModel):
-    """Types are strict, numbers finite, unknown keys are ignored."""
+    """Types are strict, numbers must be finite, and unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
 def _whole(value: object) -> object:
-    """In JSON 3.0 is an integer too. A number that no float can hold counts as infinite."""
+    """Accept 3.0 as an integer, as JSON does. Numbers beyond the range of floats are infinite."""
     if isinstance(value, int) and abs(value) > float_info.max:
         raise PydanticKnownError("finite_number")
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -27,13 +27,13 @@ def _whole(value: object) -> object:
 
 WHOLE = BeforeValidator(_whole)
 Whole = Annotated[int, WHOLE]
-# None and 0 both mean all, or no limit.
+# None and 0 both mean no limit.
 Count = Annotated[int, Field(ge=0), WHOLE] | None
 LEAST_URGENT = 999
 Priority = Annotated[int, Field(ge=0, le=LEAST_URGENT), WHOLE]
 Flag = bool | None
 Text = Annotated[str, Field(pattern=r"\S")]
-# Only the first complaint is reported: gathering all of them could take long.
+# Only the first error is reported, because collecting all of them can take long.
 Texts = Annotated[list[str], Field(min_length=1, fail_fast=True)]
 
 
@@ -49,7 +49,7 @@ def kind_of(value: object) -> str:
 
 String = TypeVar("String")
 Object = TypeVar("Object")
-# A tag selects one of the two, so that an error names one of them and not both.
+# A tag selects one of the two types, so that an error refers to one of them and not to both.
 Either = Annotated[
     Annotated[String, Tag("<string>")] | Annotated[Object, Tag("<object>")],
     Discriminator(kind_of),
@@ -71,7 +71,7 @@ def text_of(value: str | TextObject | QueryObject) -> str:
 
 
 def documents_of(values: Sequence[str | TextObject], raw: Sequence[Any]) -> list[Document]:
-    """Documents that remember how they came; `raw` is the same list before validation."""
+    """Documents that keep the body that the caller sent; `raw` is the list before validation."""
     return [Document(text_of(value), body=body) for value, body in zip(values, raw, strict=True)]
 
 

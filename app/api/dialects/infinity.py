@@ -77,7 +77,7 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def refuse(refusal: Refusal) -> Body:
-    """Its client reads a 422 as a list of complaints, each with a location."""
+    """The client of Infinity expects a 422 to list errors, each with a location."""
     body = body_with_status(refusal)
     if refusal.status == 422:
         location = ["body", *([refusal.field] if refusal.field else [])]

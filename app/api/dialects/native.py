@@ -1,4 +1,4 @@
-"""The service's own format: a superset of what Cohere's and Jina's clients send and read."""
+"""The native format: a superset of the formats that clients of Cohere and Jina use."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ EXAMPLE_ANSWER: JsonDict = {
     "usage": {"total_tokens": 37, "documents": 2, "truncated": 0},
 }
 
-# For `/docs`.
+# Shown in `/docs`.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "texts": {
-        "summary": "The least: a query and some texts",
+        "summary": "Only the required fields: a query and texts",
         "value": {"query": QUERY, "documents": DOCUMENTS},
     },
     "objects": {
-        "summary": "Objects with ids and metadata, the best one echoed",
+        "summary": "Objects with ids and metadata; the best one is echoed",
         "value": {
             "query": QUERY,
             "documents": [
@@ -53,7 +53,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "threshold": {
-        "summary": "Only what is probably relevant, long documents refused",
+        "summary": "Only probably relevant documents; long documents are refused",
         "value": {
             "query": QUERY,
             "documents": ["Books are lent for four weeks.", "Bananas are rich in potassium."],
@@ -62,7 +62,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "diagnostics": {
-        "summary": "Where each document came from, and where the time went",
+        "summary": "The original rank of each document, and the time of each stage",
         "value": {
             "query": QUERY,
             "documents": DOCUMENTS,
@@ -82,54 +82,56 @@ class NativeDocument(Lenient):
 
 
 class NativeRequest(Lenient):
-    query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
+    query: Annotated[str, Field(pattern=r"\S", description="The query")]
     documents: Annotated[
         list[Either[str, NativeDocument]],
         Field(
             min_length=1,
             fail_fast=True,
-            description="Candidates: texts, or objects with `text` and anything",
+            description="Candidates: texts, or objects with `text` and other fields",
         ),
     ]
     top_n: Annotated[int, Field(ge=0), WHOLE] | None = Field(
-        None, description="How many results; none or 0: all"
+        None, description="Maximum number of results; null or 0: all"
     )
-    return_documents: bool | None = Field(None, description="Echo each document, untouched")
+    return_documents: bool | None = Field(None, description="Echo each document unchanged")
     score: ScoreKind | None = Field(
         None,
-        description="`probability` (the default) lies between 0 and 1; `calibrated`, where one "
-        "is loaded, is a probability fitted on labelled data",
+        description="`probability` (the default) is between 0 and 1; `calibrated` is a probability "
+        "fitted on labelled data, available if a calibration is loaded",
     )
-    min_score: float | None = Field(None, description="Leave out results that score less")
+    min_score: float | None = Field(None, description="Omit results that score less than this")
     truncate: bool | None = Field(
-        None, description="Cut what is too long (the default), or refuse it"
+        None, description="Cut documents that are too long (the default), or refuse the request"
     )
     truncation_direction: Literal["left", "right"] | None = Field(
         None, description="The side of the document that is cut; `right` by default"
     )
     long_documents: LongDocuments | None = Field(
         None,
-        description="What is too long is cut, or read in overlapping windows whose best score "
-        "counts; by default as the server is set",
+        description="Whether long documents are cut or read in overlapping windows, of which the "
+        "best score counts; by default the setting of the service",
     )
-    instruction: str | None = Field(None, description="For models that take one")
+    instruction: str | None = Field(None, description="Instruction, for models that support one")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
-        None, description="Answer within, or 504"
+        None, description="Time limit of the request; after it, the status is 504"
     )
-    priority: Priority | None = Field(None, description="0, the default, goes first")
-    diagnostics: bool | None = Field(None, description="Tell ranks before and after, and times")
+    priority: Priority | None = Field(None, description="0, the default, is the most urgent")
+    diagnostics: bool | None = Field(
+        None, description="Add the ranks before and after, and the times"
+    )
 
 
 class Rank(BaseModel):
     before: int
     after: int
-    change: int = Field(description="Places won")
+    change: int = Field(description="Ranks gained")
 
 
 class NativeResult(BaseModel):
-    index: int = Field(description="Place in the request's `documents`, from 0")
+    index: int = Field(description="Index in `documents` of the request, from 0")
     relevance_score: float
-    id: str | int | None = Field(None, description="The document's own, if it had one")
+    id: str | int | None = Field(None, description="The id of the document, if the request has one")
     document: dict[str, Any] | None = None
     rank: Rank | None = None
 
@@ -138,7 +140,9 @@ class NativeUsage(BaseModel):
     total_tokens: int
     documents: int
     truncated: int
-    truncated_documents: list[int] | None = Field(None, description="Indices, when any")
+    truncated_documents: list[int] | None = Field(
+        None, description="Indices of documents that were cut, if any"
+    )
     failed_documents: list[int] | None = Field(
         None, description="Indices of documents that could not be scored; they come last"
     )
@@ -149,8 +153,8 @@ class Diagnostics(BaseModel):
     queue_ms: float
     compute_ms: float
     total_ms: float
-    duplicates: int = Field(description="Documents that equal an earlier one")
-    cached: int = Field(description="Texts whose score was known")
+    duplicates: int = Field(description="Number of documents that equal an earlier one")
+    cached: int = Field(description="Number of texts whose score was in the cache")
 
 
 class NativeAnswer(BaseModel):
@@ -158,8 +162,8 @@ class NativeAnswer(BaseModel):
 
     id: str
     model: str
-    reranked_by: str | None = Field(None, description="Another service that scored, if one did")
-    score: ScoreKind = Field(description="What `relevance_score` means")
+    reranked_by: str | None = Field(None, description="The other service that scored, if one did")
+    score: ScoreKind = Field(description="The kind of `relevance_score`")
     results: list[NativeResult]
     usage: NativeUsage
     warnings: list[str] | None = None

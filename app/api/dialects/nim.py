@@ -46,7 +46,8 @@ class NimAnswer(BaseModel):
 
 
 def parse(body: Body) -> Query:
-    """Cut unless NONE is sent, where NIM refuses unless END is: no request fails for its length."""
+    """Cut long passages unless `truncate` is NONE. NIM cuts only if it is END; here the default
+    is to cut, so that no request fails because of its length."""
     request = NimRequest.model_validate(body)
     return Query(
         text=request.query.text,

@@ -1,4 +1,4 @@
-"""Which dialect a request is in: by its path, its headers and the keys of its body."""
+"""Finds the dialect of a request by its path, its headers and the keys of its body."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Registry:
         self._by_path = {path: dialect for dialect in dialects for path in dialect.paths}
 
     def choose(self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Dialect:
-        """Under a prefix the path decides; elsewhere the first dialect that recognises it."""
+        """The dialect of the path prefix, or else the first that recognises the request."""
         prefix = path.removeprefix("/").partition("/")[0]
         if prefix in self.prefixes:
             return self._by_path.get(path, self.prefixes[prefix])

@@ -1,4 +1,4 @@
-"""vLLM's `/score`: one text against many, or many against as many; scores in request order."""
+"""`/score` of vLLM: pairs one text with many, or two lists of equal length, item by item."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Contents = Annotated[
     Discriminator(_kind),
 ]
 
-# What the two sides may be called.
+# The names that the two lists may have.
 SIDES = (
     ("text_1", "text_2"),
     ("data_1", "data_2"),
@@ -38,7 +38,7 @@ SIDES = (
 
 
 def both(first: str, second: str) -> JsonDict:
-    """The schema of a body that has both."""
+    """The schema of a body that has both fields."""
     there: JsonDict = {"not": {"type": "null"}}
     names: list[JsonValue] = [first, second]
     return {"required": names, "properties": {first: there, second: there}}
@@ -81,14 +81,14 @@ class ScoreAnswer(BaseModel):
 
 
 def parse(body: Body) -> list[Query]:
-    """A query for each first text; the id of a document is the index of its pair."""
+    """Make a query for each first text; the id of a document is the index of its pair."""
     request = ScoreRequest.model_validate(body)
     first, second = sides_of(request)
     if len(first) == 1:
         first = first * len(second)
     if len(first) != len(second):
         raise InvalidRequest(
-            f"{len(first)} texts cannot be paired with {len(second)}: send one, or as many",
+            f"{len(first)} texts cannot be paired with {len(second)}: send one or the same number",
             field="text_1",
         )
     paired: dict[str, list[Document]] = {}

@@ -1,4 +1,4 @@
-"""SGLang: a bare list. No key of a request is its own, so it is served only under its prefix."""
+"""SGLang: answers with a list. No request key identifies it, so it has only paths with a prefix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/rerank` without a sign of one dialect: an answer that clients of many can read."""
+"""`/v1/rerank` for requests of unknown dialect: an answer that clients of many can read."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class SharedAnswer(jina.JinaAnswer):
 
 
 def parse(body: Body) -> Query:
-    """As Jina does, but documents are echoed only if the body says so."""
+    """Parse like Jina, but echo documents only if the body requests it."""
     return replace(jina.parse(body), return_documents=body.get("return_documents") is True)
 
 
 def render(ranking: Ranking, label: Label) -> Body:
-    """Voyage's clients look for `data`, Cohere's for `meta`, all the others for `results`."""
+    """Clients of Voyage read `data`, those of Cohere read `meta`, all others `results`."""
     answer = jina.render(ranking, label)
     return answer | {
         "id": label.id,
@@ -35,7 +35,7 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def refuse(refusal: Refusal) -> Body:
-    """`error` is a sentence here: an object there makes older Voyage clients fail as they raise."""
+    """`error` is a string, because older clients of Voyage cannot handle an object."""
     return universal_body(refusal) | {"error": refusal.detail}
 
 

@@ -68,7 +68,7 @@ def parse(body: Body) -> Query:
 
 
 def render(ranking: Ranking, _: Label) -> list[Body]:
-    """A bare list; among equal scores the last document comes first."""
+    """A list without an object around it; of equal scores, the last document comes first."""
     results = ranked(ranking, as_text, score="score", document="text")
     return sorted(results, key=lambda result: (-result["score"], -result["index"]))
 

@@ -1,4 +1,4 @@
-"""vLLM: `/rerank`, where documents are always echoed, and `/score`."""
+"""vLLM: `/rerank`, which always echoes documents, and the options that `/score` shares."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.api.dialects.fields import (
 from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
 
 MAX_PARTS_PER_TEXT = 1_000
-# `/score` is a verb of its own: app.api.dialects.score.
+# app.api.dialects.score implements these.
 SCORE_PATHS = ("/score", "/v1/score", "/vllm/score", "/vllm/v1/score")
 
 
@@ -45,7 +45,7 @@ class VllmOptions(Lenient):
     model: str | None = None
     truncation_side: Side | None = None
     use_activation: bool | None = None
-    # The name of the same in older versions.
+    # The name of `use_activation` in older versions.
     activation: bool | None = None
     priority: Whole | None = None
 
@@ -55,7 +55,7 @@ class VllmOptions(Lenient):
 
     @property
     def urgency(self) -> int:
-        """Its own priorities have no bounds."""
+        """The priority, limited to the range of this service; vLLM has no limits."""
         return min(max(self.priority or 0, 0), LEAST_URGENT)
 
 

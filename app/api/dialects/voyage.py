@@ -57,7 +57,7 @@ def parse(body: Body) -> Query:
 
 
 def render(ranking: Ranking, label: Label) -> Body:
-    """Without empty strings: for the Python client any of them is a broken answer."""
+    """Omit empty strings, because the Python client rejects an answer that contains one."""
     data = ranked(ranking, as_text)
     return {
         "object": "list",
@@ -68,7 +68,7 @@ def render(ranking: Ranking, label: Label) -> Body:
 
 
 def refuse(refusal: Refusal) -> Body:
-    """Only `detail`: an `error` makes older Python clients fail while they raise."""
+    """Only `detail`: older Python clients cannot handle `error`."""
     return {"detail": refusal.detail}
 
 

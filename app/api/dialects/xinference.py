@@ -21,7 +21,7 @@ from app.rerank.query import Query, Ranking
 
 
 def _spelled(value: object) -> object:
-    """Some of its clients write "true"."""
+    """Accept "true" and "false", which some clients send as strings."""
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
