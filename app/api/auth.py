@@ -16,7 +16,9 @@ from app.api.context import context_of
 from app.errors import ServiceError
 
 bearer = HTTPBearer(auto_error=False, description="One of the configured API keys")
-header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same, as a header")
+header = APIKeyHeader(
+    name="X-API-Key", auto_error=False, description="One of the configured API keys, in a header"
+)
 
 
 class Unauthorized(ServiceError):

@@ -37,11 +37,11 @@ EXAMPLE_ANSWER: JsonDict = {
 # For `/docs`.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "texts": {
-        "summary": "The least: a query and some texts",
+        "summary": "Only a query and texts",
         "value": {"query": QUERY, "documents": DOCUMENTS},
     },
     "objects": {
-        "summary": "Objects with ids and metadata, the best one echoed",
+        "summary": "Objects with ids and metadata; the best one is returned",
         "value": {
             "query": QUERY,
             "documents": [
@@ -53,7 +53,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "threshold": {
-        "summary": "Only what is probably relevant, long documents refused",
+        "summary": "Only documents that are probably relevant; long documents are refused",
         "value": {
             "query": QUERY,
             "documents": ["Books are lent for four weeks.", "Bananas are rich in potassium."],
@@ -62,7 +62,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "diagnostics": {
-        "summary": "Where each document came from, and where the time went",
+        "summary": "Ranks before and after, and the time of each stage",
         "value": {
             "query": QUERY,
             "documents": DOCUMENTS,
@@ -82,54 +82,58 @@ class NativeDocument(Lenient):
 
 
 class NativeRequest(Lenient):
-    query: Annotated[str, Field(pattern=r"\S", description="What is asked")]
+    query: Annotated[str, Field(pattern=r"\S", description="Query or question")]
     documents: Annotated[
         list[Either[str, NativeDocument]],
         Field(
             min_length=1,
             fail_fast=True,
-            description="Candidates: texts, or objects with `text` and anything",
+            description="Candidates: texts, or objects with `text` and any other fields",
         ),
     ]
     top_n: Annotated[int, Field(ge=0), WHOLE] | None = Field(
-        None, description="How many results; none or 0: all"
+        None, description="Maximum results; 0 or absent: all"
     )
-    return_documents: bool | None = Field(None, description="Echo each document, untouched")
+    return_documents: bool | None = Field(None, description="Return each document unchanged")
     score: ScoreKind | None = Field(
         None,
-        description="`probability` (the default) lies between 0 and 1; `calibrated`, where one "
-        "is loaded, is a probability fitted on labelled data",
+        description="Kind of score: `probability` (the default) is between 0 and 1; `calibrated` "
+        "is a probability fitted on labelled data, if a calibration is loaded",
     )
-    min_score: float | None = Field(None, description="Leave out results that score less")
+    min_score: float | None = Field(None, description="Minimum score of a result")
     truncate: bool | None = Field(
-        None, description="Cut what is too long (the default), or refuse it"
+        None, description="Cut documents that are too long (the default), or refuse the request"
     )
     truncation_direction: Literal["left", "right"] | None = Field(
-        None, description="The side of the document that is cut; `right` by default"
+        None, description="Side of the document that is cut; `right` by default"
     )
     long_documents: LongDocuments | None = Field(
         None,
-        description="What is too long is cut, or read in overlapping windows whose best score "
-        "counts; by default as the server is set",
+        description="Treatment of a document that is too long: cut, or read in overlapping windows "
+        "of which the best score counts; by default the setting of the service",
     )
-    instruction: str | None = Field(None, description="For models that take one")
+    instruction: str | None = Field(None, description="Instruction, for models that accept one")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
-        None, description="Answer within, or 504"
+        None, description="Time limit in milliseconds; above it: 504"
     )
-    priority: Priority | None = Field(None, description="0, the default, goes first")
-    diagnostics: bool | None = Field(None, description="Tell ranks before and after, and times")
+    priority: Priority | None = Field(
+        None, description="Priority in the queue; 0 (the default) is the highest"
+    )
+    diagnostics: bool | None = Field(
+        None, description="Return the ranks before and after, and the times"
+    )
 
 
 class Rank(BaseModel):
     before: int
     after: int
-    change: int = Field(description="Places won")
+    change: int = Field(description="Ranks gained; negative: ranks lost")
 
 
 class NativeResult(BaseModel):
-    index: int = Field(description="Place in the request's `documents`, from 0")
+    index: int = Field(description="Position in `documents` of the request, from 0")
     relevance_score: float
-    id: str | int | None = Field(None, description="The document's own, if it had one")
+    id: str | int | None = Field(None, description="Id of the document, if it had one")
     document: dict[str, Any] | None = None
     rank: Rank | None = None
 
@@ -138,9 +142,11 @@ class NativeUsage(BaseModel):
     total_tokens: int
     documents: int
     truncated: int
-    truncated_documents: list[int] | None = Field(None, description="Indices, when any")
+    truncated_documents: list[int] | None = Field(
+        None, description="Indices of documents that were cut, if any"
+    )
     failed_documents: list[int] | None = Field(
-        None, description="Indices of documents that could not be scored; they come last"
+        None, description="Indices of documents that could not be scored; they rank last"
     )
 
 
@@ -149,8 +155,8 @@ class Diagnostics(BaseModel):
     queue_ms: float
     compute_ms: float
     total_ms: float
-    duplicates: int = Field(description="Documents that equal an earlier one")
-    cached: int = Field(description="Texts whose score was known")
+    duplicates: int = Field(description="Number of documents equal to an earlier one")
+    cached: int = Field(description="Number of texts whose score was in the cache")
 
 
 class NativeAnswer(BaseModel):
@@ -158,8 +164,8 @@ class NativeAnswer(BaseModel):
 
     id: str
     model: str
-    reranked_by: str | None = Field(None, description="Another service that scored, if one did")
-    score: ScoreKind = Field(description="What `relevance_score` means")
+    reranked_by: str | None = Field(None, description="Remote service that scored, if any")
+    score: ScoreKind = Field(description="Kind of `relevance_score`")
     results: list[NativeResult]
     usage: NativeUsage
     warnings: list[str] | None = None
