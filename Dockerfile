@@ -1,25 +1,25 @@
 # docker build .                             for CPU
 # docker build --build-arg VARIANT=gpu .     for NVIDIA GPUs
-# docker build --build-arg MODEL=owner/name . with a hub model baked in, instead of the bundled one
+# docker build --build-arg MODEL=owner/name . with a hub model in the image, instead of the bundled one
 
-# By digest, so that a build tomorrow starts from the same bytes; `make pin-images` looks it up.
+# Pinned by digest, so that later builds start from the same bytes; `make pin-images` updates it.
 ARG PYTHON=3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM python:${PYTHON} AS build
 ARG VARIANT=cpu
-# An index that serves torch, where its makers' own cannot be reached.
+# A package index for torch, if its official index cannot be reached.
 ARG TORCH_INDEX_URL=
 ENV VIRTUAL_ENV=/venv UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-# Each file of each package by its hash; `make lock` writes these lists.
+# These lists pin each file of each package by its hash; `make lock` writes them.
 COPY requirements-build.lock requirements.lock requirements-cuda.lock constraints.txt ./
 RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements-build.lock \
     && uv venv --python "$(command -v python)" /venv
 
-# Apart from the code, so that a change to it does not fetch torch again. All that torch needs of
-# others is there by then. Its CPU build comes from its makers' own index (uv knows where), with
-# other files than the lock knows, or from a mirror: there the version holds, and TLS.
+# Separate from the code, so that a change in the code does not download torch again. The packages
+# that torch needs are installed first. The CPU build of torch comes from its official index, which
+# uv knows, or from a mirror. Its files are not in the lock: the version and TLS protect them.
 RUN uv pip install --require-hashes --no-deps -r requirements.lock \
     && case "$VARIANT:$TORCH_INDEX_URL" in \
         cpu:) uv pip install --torch-backend=cpu -c constraints.txt torch ;; \
@@ -32,7 +32,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app app
 RUN python -m hatchling build -t wheel -d /dist && uv pip install --no-deps --offline /dist/*.whl
 
-# Ranking once fetches the very files that serving needs, and proves that the model ranks.
+# One ranking downloads the files that serving needs, and proves that the model works.
 ARG MODEL=
 ARG REVISION=
 ENV HF_HUB_CACHE=/models
@@ -40,9 +40,9 @@ RUN mkdir /models && if [ -n "$MODEL" ]; then \
         echo "a document" | /venv/bin/rerankd rerank "a query" --model "$MODEL" --revision "$REVISION" --engine torch; \
     fi
 
-# Converted here, so that a container starts in seconds. Another kind of processor than the one
-# that builds holds the contest anew at each start: there, set RERANKD_ENGINE and RERANKD_DTYPE,
-# or mount a volume on /engines.
+# The conversion is part of the build, so that a container starts in seconds. A processor of another
+# kind than that of the build measures the engines again at each start: set RERANKD_ENGINE and
+# RERANKD_DTYPE there, or mount a volume on /engines.
 ENV RERANKD_ENGINES=/engines
 RUN mkdir /engines && if [ "$VARIANT" = cpu ]; then \
         /venv/bin/rerankd optimize "${MODEL:-bundled}" --revision "$REVISION" || [ -n "$MODEL" ]; \
@@ -61,7 +61,7 @@ COPY --from=build /venv /venv
 COPY --from=build /models /models
 COPY --from=build /engines /engines
 
-# Nothing is written but to HOME, and by `rerankd ingest` to /data: the root file system can be
+# The service writes only to HOME, and `rerankd ingest` only to /data: the root file system can be
 # read-only, with a tmpfs on /tmp and a volume on /data.
 ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
@@ -79,8 +79,8 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 
-# Readiness, not liveness: what waits for a healthy container wants to be served, and a container
-# whose engine fails every batch should be replaced. Without urllib, which would obey http_proxy.
+# Readiness, not liveness: dependents wait until requests are served, and a container whose engine
+# fails on every batch should be replaced. It does not use urllib, which would apply http_proxy.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('RERANKD_PORT', 8000)), timeout=2); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 

@@ -11,10 +11,10 @@ TOOLS_STAMP := $(TOOLS)/.installed
 .PHONY: help install serve test test-fast check coverage reliability format docs docs-site dist publish
 .PHONY: lock audit sbom pin-images clean
 
-help: ## show the targets
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-install: $(DEVELOPING) ## create .venv and install everything for development
+install: $(DEVELOPING) ## create .venv and install all packages for development
 
 $(SERVING): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -25,28 +25,28 @@ $(DEVELOPING): $(SERVING)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(DEVELOPING)
 
-serve: $(SERVING) ## start the service on 127.0.0.1:8000; installs only what serving needs
+serve: $(SERVING) ## start the service on 127.0.0.1:8000; installs only the packages that serving needs
 	$(BIN)/rerankd serve
 
-test: check ## everything that CI requires
+test: check ## run all checks that CI runs
 
-test-fast: install ## the tests without network, other processes, servers and models
+test-fast: install ## run the tests that need no network, other processes, servers or models
 	$(BIN)/pytest --quiet -p tests.fast -p no:schemathesis
 
-check: install ## format, lint, types and tests
+check: install ## check format, lint, types and tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# The service runs in other processes there, or the clock decides, which measuring slows.
+# These tests run the service in other processes, or depend on time, which measuring slows down.
 UNMEASURED := clients deploy live loadtest reliability servers
-coverage: install ## coverage of the tests in this process; fails below the floor in pyproject.toml
+coverage: install ## measure the coverage of the tests in this process; fails below the minimum in pyproject.toml
 	$(BIN)/coverage run -m pytest $(UNMEASURED:%=--ignore=tests/%)
 	$(BIN)/coverage report
 
 SEED ?= 1
-reliability: install ## the long checks, some hours: docs/explanation/reliability.md
+reliability: install ## run the long checks (some hours): docs/explanation/reliability.md
 	$(BIN)/python -m tests.reliability.simulate --seed $(SEED) --count 10000000
 	$(BIN)/python -m tests.reliability.mutation
 	$(BIN)/python -m tests.reliability.mutants
@@ -58,11 +58,11 @@ reliability: install ## the long checks, some hours: docs/explanation/reliabilit
 	$(BIN)/python -m loadtest.overload
 	$(BIN)/python -m tests.reliability.soak --seed $(SEED)
 
-format: install ## correct format and lint
+format: install ## fix format and lint
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: install ## write the generated parts of docs/reference again from the code
+docs: install ## generate the parts of docs/reference that come from the code
 	$(BIN)/python -m tests.docs.reference
 
 docs-site: install ## build the site into .cache/site; a broken link is an error
@@ -81,10 +81,10 @@ $(BUILD_STAMP): requirements-build.lock
 dist: $(BUILD_STAMP) ## build the wheel and the source distribution into dist/
 	$(BUILD)/bin/python -m hatchling build
 
-publish: $(BUILD_STAMP) ## publish what is in dist/, as a trusted publisher
+publish: $(BUILD_STAMP) ## publish the files in dist/, as a trusted publisher
 	$(BUILD)/bin/uv publish --trusted-publishing always dist/*.whl dist/*.tar.gz
 
-lock: $(TOOLS_STAMP) ## write constraints.txt and requirements*.lock; UPGRADE=1 takes the newest versions
+lock: $(TOOLS_STAMP) ## write constraints.txt and requirements*.lock; UPGRADE=1 selects the newest versions
 	$(TOOLS)/bin/python deploy/lock.py $(if $(UPGRADE),--upgrade)
 
 audit: $(TOOLS_STAMP) ## check the locked packages for known vulnerabilities
@@ -93,7 +93,7 @@ audit: $(TOOLS_STAMP) ## check the locked packages for known vulnerabilities
 sbom: $(TOOLS_STAMP) ## write dist/rerankd.cdx.json, the bill of materials of a release
 	$(TOOLS)/bin/python deploy/sbom.py
 
-pin-images: ## write the digests of the images that others make
+pin-images: ## update the digests of third-party images
 	$(PYTHON) deploy/pin_images.py
 
 clean: ## remove the environment and all caches

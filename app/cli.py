@@ -1,4 +1,4 @@
-"""The `rerankd` command. Each subcommand is imported when it is used, so that help is instant."""
+"""The `rerankd` command. A subcommand is imported only when it is used: help stays fast."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("app.commands.serve", "start the HTTP service"),
-    "rerank": Command("app.commands.rerank", "rank candidates here, without a service"),
-    "optimize": Command("app.commands.optimize", "convert a model for this CPU ahead of time"),
-    "ingest": Command("app.commands.ingest", "put files into a store, and keep it in step"),
+    "rerank": Command("app.commands.rerank", "rank candidates in the terminal, without a service"),
+    "optimize": Command("app.commands.optimize", "convert a model for this CPU in advance"),
+    "ingest": Command("app.commands.ingest", "write files to a store, and keep it up to date"),
     "eval": Command("app.commands.eval", "measure whether reranking helps on your data"),
     "sweep": Command("app.commands.sweep", "compare models, initial_k and final_k on your data"),
     "finetune": Command("app.commands.finetune", "train a model further on your labelled pairs"),
-    "calibrate": Command("app.commands.calibrate", "make scores mean probabilities"),
+    "calibrate": Command(
+        "app.commands.calibrate", "fit calibrated probabilities on your labelled data"
+    ),
 }
 
 

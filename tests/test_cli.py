@@ -55,7 +55,7 @@ def test_candidates_come_from_standard_input_and_go_out_as_json(
     ("content", "says"),
     [
         (b"good\n{not json\n", "line 2: not valid JSON"),
-        (b"\n\n", "holds no candidate"),
+        (b"\n\n", "contains no candidate"),
         (b"\xff\xfe", "cannot be read as text"),
         (b'{"id": 1}\n', "documents[0].text"),
     ],
@@ -97,7 +97,8 @@ def test_a_key_as_a_flag_is_refused_and_not_repeated(
         main(["serve", *f"{flag}{glue}hunter2".split(" ")])
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        f"rerankd: {flag} would show a key in the list of processes: set RERANKD_{name.upper()}\n"
+        f"rerankd: {flag} would show a key in the process list: "
+        f"set RERANKD_{name.upper()} instead\n"
     )
 
 

@@ -37,7 +37,7 @@ def test_a_key_that_is_set_and_empty_is_refused_and_does_not_open_the_service(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"RERANKD_{name.upper()}", value)
-    with pytest.raises(ValidationError, match="it is set and holds no key"):
+    with pytest.raises(ValidationError, match="it is set but contains no key"):
         load({})
 
 
@@ -63,15 +63,15 @@ def test_what_could_never_be_admitted_is_refused_at_start(name: str) -> None:
         ({"fallback": "cohere:"}, "fallback cohere: is neither"),
         ({"model": "other:m"}, "model other:m is neither .*, cohere:MODEL, jina:MODEL, voyage:M"),
         ({"model": "cohere:"}, "model cohere: is neither a folder, a model hub name"),
-        ({"model": "cohere:m", "fallback": "jina:m"}, "fallback stands behind a local model"),
+        ({"model": "cohere:m", "fallback": "jina:m"}, "fallback needs a local model"),
         ({"model": "cohere:m"}, "upstream_api_key is needed for cohere:m"),
         ({"fallback": "voyage:m"}, "upstream_api_key is needed for voyage:m"),
-        ({"upstream_url": "http://proxy"}, "upstream_url is of use only with"),
-        ({"model": "http://[there"}, r"http://\[there names no host, or a wrong port"),
-        ({"model": "http://there:99999"}, "http://there:99999 names no host, or a wrong port"),
-        ({"model": "jina:m", "upstream_api_key": "a\nb"}, "characters that a header cannot"),
+        ({"upstream_url": "http://proxy"}, "upstream_url works only with"),
+        ({"model": "http://[there"}, r"http://\[there contains no host or a wrong port"),
+        ({"model": "http://there:99999"}, "http://there:99999 contains no host or a wrong port"),
+        ({"model": "jina:m", "upstream_api_key": "a\nb"}, "characters that an HTTP header cannot"),
         ({"upstream_url": "proxy"}, "String should match pattern"),
-        ({"model": "http://there", "calibration": "c.json"}, "calibration is for a local model"),
+        ({"model": "http://there", "calibration": "c.json"}, "calibration needs a local model"),
     ],
 )
 def test_another_service_is_named_without_contradiction(
@@ -139,7 +139,10 @@ def test_an_unknown_format_is_refused_and_the_known_ones_are_listed() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"llm": "http://a#m,http://b#m", "llm_keys": "one"}, "llm_keys holds 1 keys for 2 of llm"),
+        (
+            {"llm": "http://a#m,http://b#m", "llm_keys": "one"},
+            "llm_keys holds 1 keys, but llm names 2 language models",
+        ),
         ({"llm_max_tokens": 9000}, "leaves no room for a prompt"),
         ({"llm_daily_tokens": 10}, "llm_daily_tokens needs llm_budget_file"),
         ({"llm_listwise": True}, "llm_listwise needs llm"),
@@ -159,7 +162,7 @@ def test_a_temperature_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_body_of_the_largest_size_must_fit_among_those_in_progress() -> None:
-    with pytest.raises(ValidationError, match="could never be admitted"):
+    with pytest.raises(ValidationError, match="could never accept such a"):
         load({}, max_body_bytes=2**20 + 1, max_inflight_mb=1)
     assert load({}, max_body_bytes=2**20, max_inflight_mb=1).max_inflight_mb == 1
 

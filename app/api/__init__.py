@@ -23,7 +23,7 @@ from app.events import Observe
 from app.metrics import Metrics
 from app.service import Service
 
-DESCRIPTION = "Give it a query and candidate documents; it gives them back in order of relevance."
+DESCRIPTION = "Ranks candidate documents by their relevance to a query."
 
 
 def build_api(

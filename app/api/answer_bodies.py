@@ -17,9 +17,9 @@ from app.retrieval.store import COLLECTION, MAX_FILTER_NAME, MAX_FILTER_TEXT, MA
 MAX_FINAL_K = 100
 MAX_TURNS = 50
 EXAMPLES: dict[str, JsonDict] = {
-    "question": {"summary": "Only the required field", "value": {"query": QUERY}},
+    "question": {"summary": "Only a question", "value": {"query": QUERY}},
     "strict": {
-        "summary": "The 3 best of 20 candidates, with a minimum score and with texts",
+        "summary": "The best 3 of 20 candidates, with a minimum score and with their texts",
         "value": {
             "query": QUERY,
             "initial_k": 20,
@@ -29,7 +29,7 @@ EXAMPLES: dict[str, JsonDict] = {
         },
     },
     "conversation": {
-        "summary": "A question that refers to the previous one",
+        "summary": "A question that depends on an earlier turn",
         "value": {
             "query": "and a film?",
             "conversation": [
@@ -118,32 +118,31 @@ class TurnBody(Lenient):
 class AnswerRequest(Lenient):
     query: Annotated[str, Field(pattern=r"\S", description="The question")]
     initial_k: Annotated[int, Field(ge=2), WHOLE] = Field(
-        50, description="Number of candidates to retrieve in the first stage"
+        50, description="Number of candidates from the first stage"
     )
     final_k: Annotated[int, Field(ge=1, le=MAX_FINAL_K), WHOLE] = Field(
-        5, description="Number of passages to use after reranking; less than `initial_k`"
+        5, description="Maximum passages in the answer, after reranking; less than `initial_k`"
     )
     min_score: float | None = Field(
-        None,
-        description="Use only passages that score at least this; by default the service decides",
+        None, description="Minimum score of a passage; by default the setting of the service"
     )
     filters: Filters | None = Field(
         None,
-        description="Metadata that a passage must have, by name",
+        description="Metadata values that a passage must have, by name",
         json_schema_extra={"maxProperties": MAX_FILTERS, "propertyNames": FILTER_NAMES},
     )
     collection: Annotated[str, Field(pattern=COLLECTION)] | None = Field(
-        None, description="Collection to search instead of the default"
+        None, description="Collection to search; by default the setting of the service"
     )
     conversation: Annotated[list[TurnBody], Field(max_length=MAX_TURNS, fail_fast=True)] = Field(
         default_factory=list, description="Earlier turns, oldest first"
     )
-    stream: bool = Field(False, description="Send events while the answer is written")
-    return_documents: bool = Field(False, description="Include the text of each source")
+    stream: bool = Field(False, description="Send events while the answer is generated")
+    return_documents: bool = Field(False, description="Return the text of each source")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
-        None, description="Time limit of the request; after it, the status is 504"
+        None, description="Time limit in milliseconds; above it: 504"
     )
-    diagnostics: bool = Field(False, description="Add the queries and the ids of all candidates")
+    diagnostics: bool = Field(False, description="Return the queries and the ids of all candidates")
 
     def question(self) -> Question:
         return Question(
@@ -163,20 +162,20 @@ class AnswerRequest(Lenient):
 class FeedbackRequest(Lenient):
     useful: Literal["up", "down"]
     source: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="The id of the candidate that holds the right answer"
+        None, description="Id of the candidate that contains the right answer"
     )
     comment: Annotated[str, Field(max_length=2000)] | None = None
 
 
 class CitationBody(BaseModel):
-    start: int = Field(description="In code points of `answer`")
+    start: int = Field(description="Position in `answer`, in code points")
     end: int
     text: str = Field(description="The part of the answer that these sources support")
-    sources: list[int] = Field(description="`number` of each")
+    sources: list[int] = Field(description="`number` of each source")
 
 
 class SourceBody(BaseModel):
-    number: int = Field(description="The number that cites this source in the answer, as in `[1]`")
+    number: int = Field(description="Number of the source, as in `[1]` in the answer")
     id: str
     metadata: dict[str, Any]
     text: str | None = None
@@ -195,7 +194,7 @@ class AnswerUsage(BaseModel):
 
 class AnswerDiagnostics(BaseModel):
     queries: list[str]
-    candidates: list[str] = Field(description="Ids, in the first stage's order")
+    candidates: list[str] = Field(description="Ids in the order of the first stage")
 
 
 class AnswerBody(BaseModel):
@@ -206,13 +205,14 @@ class AnswerBody(BaseModel):
     answer: str
     citations: list[CitationBody]
     invented_citations: list[int] = Field(
-        description="Cited numbers of sources that do not exist; removed from `answer`"
+        description="Numbers of sources that the language model cited but that do not exist; "
+        "`answer` does not contain them"
     )
     sources: list[SourceBody]
     retrieved_count: int
-    used_count: int = Field(description="Number of sources that were used for the answer")
+    used_count: int = Field(description="Number of sources that the answer is based on")
     llm: str | None = None
-    reranked_by: str | None = Field(None, description="The other service that scored, if one did")
+    reranked_by: str | None = Field(None, description="Remote service that scored, if any")
     cached: bool
     usage: AnswerUsage
     times_ms: dict[str, float]

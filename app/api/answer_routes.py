@@ -65,7 +65,7 @@ EVENT: JsonDict = {
         "event": {"enum": ["sources", "text", "answer", "error"]},
         "data": {
             "type": "string",
-            "description": "JSON; for `answer`, the same body as without stream",
+            "description": "JSON; that of `answer` is the body without `stream`",
         },
     },
     "required": ["event", "data"],
@@ -85,7 +85,7 @@ def takes(request: type[BaseModel], examples: dict[str, JsonDict]) -> JsonDict:
 
 @router.post(
     "/answer",
-    summary="Answer a question from what is stored, with citations",
+    summary="Answer a question from stored documents, with citations",
     response_model=AnswerBody,
     responses={
         200: {"content": {"text/event-stream": {"schema": EVENT}}},
@@ -106,7 +106,7 @@ async def answer(request: Request, service: DepService, body: DepQuestion) -> Re
 
 @router.post(
     "/answer/{answer_id}/feedback",
-    summary="Say whether an answer was good, and which source was the right one",
+    summary="Send feedback: whether an answer was useful, and which source was right",
     status_code=204,
     responses=documented(400, 401, 404, 409, 413, 415, 422, 500, 503, 507),
     openapi_extra=takes(FeedbackRequest, {"up": {"value": {"useful": "up"}}}),
@@ -115,7 +115,7 @@ async def feedback(
     request: Request, answer_id: str, service: DepService, verdict: DepVerdict
 ) -> Response:
     if service.feedback is None:
-        raise NoFeedback("feedback is not kept here: feedback_file is not set")
+        raise NoFeedback("feedback is not stored: feedback_file is not set")
     if await service.feedback.take(answer_id, verdict):
         observe: Observe = request.app.state.observe
         observe(FeedbackGiven(verdict.useful))

@@ -17,7 +17,7 @@ from app.errors import ServiceError
 
 bearer = HTTPBearer(auto_error=False, description="One of the configured API keys")
 header = APIKeyHeader(
-    name="X-API-Key", auto_error=False, description="One of the configured API keys, in this header"
+    name="X-API-Key", auto_error=False, description="One of the configured API keys, in a header"
 )
 
 

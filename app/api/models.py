@@ -117,7 +117,7 @@ def add_prefix(router: APIRouter, prefix: str) -> None:
         router.add_api_route(
             prefix + path,
             models,
-            summary="The model that answers here",
+            summary="List the model of this service",
             dependencies=LOCKED,
             responses=documented(401, 503, problem=False),
             include_in_schema=not prefix and path == MODELS[0],

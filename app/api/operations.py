@@ -36,19 +36,19 @@ class Info(BaseModel):
 
     version: str
     state: StateName
-    status: str = Field(description="`ready`, or the reason why it is not")
+    status: str = Field(description="`ready`, or the reason why requests cannot be served")
     model: str | None = None
     limits: dict[str, int]
 
 
-@router.get("/healthz", summary="Whether the process is alive", response_model=Health)
+@router.get("/healthz", summary="Check that the process is alive", response_model=Health)
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
 @router.get(
     "/readyz",
-    summary="Whether requests can be served; if not, the reason",
+    summary="Check that requests can be served",
     response_model=Health,
     responses=documented(503),
 )
@@ -83,7 +83,7 @@ def behind(service: Service) -> dict[str, Any]:
 
 @router.get(
     "/info",
-    summary="The model, the engine and the limits",
+    summary="Show the model, the engine and the limits",
     response_model=Info,
     responses=documented(401),
     dependencies=[Depends(require_key)],

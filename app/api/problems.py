@@ -60,32 +60,32 @@ KINDS: dict[type[ServiceError], Kind] = {
     Empty: Kind(400, "empty", "There is nothing to rank"),
     MalformedRequest: Kind(400, "malformed", "The body is not JSON"),
     Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
-    NoStore: Kind(404, "no_store", "There is nothing to answer from"),
-    NoFeedback: Kind(404, "no_feedback", "Feedback is not kept here"),
-    UnknownAnswer: Kind(404, "unknown_answer", "There is no such answer"),
+    NoStore: Kind(404, "no_store", "No store to answer from"),
+    NoFeedback: Kind(404, "no_feedback", "The service does not store feedback"),
+    UnknownAnswer: Kind(404, "unknown_answer", "No answer has this id"),
     FeedbackFinal: Kind(409, "feedback_final", "The verdict on this answer is final"),
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
     WrongHost: Kind(421, "wrong_host", "The request is for another host"),
     InvalidRequest: Kind(422, "invalid", "The request is not valid"),
-    TooLong: Kind(422, "too_long", "Too long for the model"),
-    QueueFull: Kind(429, "overloaded", "Too much work is waiting"),
+    TooLong: Kind(422, "too_long", "A text is too long for the model"),
+    QueueFull: Kind(429, "overloaded", "The queue is full"),
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
-    FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be kept"),
+    FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be stored"),
     Loading: Kind(503, "loading", "The model is not ready"),
     EngineFailed: Kind(503, "engine_failed", "The model cannot score now"),
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
-    UpstreamBusy: Kind(429, "upstream_busy", "Another service takes no more requests for now"),
+    UpstreamBusy: Kind(429, "upstream_busy", "Another service accepts no requests for now"),
     UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
-    FeedbackFull: Kind(507, "feedback_full", "No more feedback can be kept"),
-    LoopDetected: Kind(508, "loop", "Services ask each other in a circle"),
+    FeedbackFull: Kind(507, "feedback_full", "The feedback file is full"),
+    LoopDetected: Kind(508, "loop", "Services call each other in a loop"),
 }
-INTERNAL = Kind(500, "internal", "Something went wrong here")
+INTERNAL = Kind(500, "internal", "The service failed unexpectedly")
 BY_STATUS = {
-    404: Kind(404, "not_found", "There is nothing here"),
-    405: Kind(405, "method_not_allowed", "This path takes another method"),
+    404: Kind(404, "not_found", "Nothing exists at this path"),
+    405: Kind(405, "method_not_allowed", "This path does not accept this method"),
 }
 TYPES = frozenset(
     [kind.type for kind in (*KINDS.values(), *BY_STATUS.values(), INTERNAL)]
@@ -94,7 +94,7 @@ TYPES = frozenset(
 
 
 class Problem(BaseModel):
-    """An error: a fixed type, and one sentence that describes what went wrong."""
+    """An error: one sentence, and a type that does not change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -102,9 +102,9 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = Field(description="One sentence that names the field and the limit")
-    message: str = Field(description="The same as detail; clients of Cohere read this field")
+    message: str = Field(description="The same text as `detail`, for Cohere's clients")
     request_id: str
-    field: str | None = Field(None, description="The part of the request that is at fault")
+    field: str | None = Field(None, description="The field of the request that caused the error")
     limit: int | None = Field(None, description="The limit that was exceeded")
 
 
@@ -215,9 +215,13 @@ def documented(*statuses: int, problem: bool = True) -> dict[int | str, dict[str
     `problem`: whether the body is a Problem; other dialects get no schema.
     """
     titles = {kind.status: kind.title for kind in (INTERNAL, *BY_STATUS.values(), *KINDS.values())}
+    waits = {
+        "Retry-After": "Seconds to wait before a retry",
+        "retry-after-ms": "Milliseconds to wait before a retry",
+    }
     headers = {
         name: {"description": text, "schema": {"type": "integer", "minimum": 1}}
-        for name, text in (("Retry-After", "Seconds"), ("retry-after-ms", "Milliseconds"))
+        for name, text in waits.items()
     }
     schema = {"$ref": "#/components/schemas/Problem"}
     return {

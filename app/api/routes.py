@@ -127,7 +127,9 @@ def add_rerank(router: APIRouter, path: str, dialect: Dialect, *, shown: bool) -
         path,
         rerank,
         methods=["POST"],
-        summary="Rank documents by relevance to a query" if own else f"As {dialect.name} does",
+        summary="Rank documents by relevance to a query"
+        if own
+        else f"Rank documents, in the format of {dialect.name}",
         response_model=dialect.answer,
         responses=documented(*ERRORS, problem=own),
         openapi_extra=takes(dialect.request),
@@ -142,7 +144,7 @@ def add_score(router: APIRouter, path: str, *, shown: bool) -> None:
         path,
         score_pairs,
         methods=["POST"],
-        summary="Score pairs of texts, as vLLM does",
+        summary="Score pairs of texts, in the format of vLLM",
         response_model=score.ScoreAnswer,
         responses=documented(*ERRORS, problem=False),
         openapi_extra=takes(score.ScoreRequest),

@@ -1,4 +1,4 @@
-"""`rerankd calibrate`: scores that mean probabilities."""
+"""`rerankd calibrate`: fit calibrated probabilities on labelled data."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=50,
         metavar="N",
-        help="candidates a query, as many as will be reranked in earnest [50]",
+        help="candidates per query, as many as in production [50]",
     )
     parser.add_argument(
         "--method",
         choices=("auto", "platt", "isotonic"),
         default="auto",
-        help="the shape of the curve; auto takes what does better on unseen queries",
+        help="method of the fit; auto: the better one on unseen queries",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("calibration.json"),
         metavar="FILE",
-        help="the file for RERANKD_CALIBRATION; a picture is put beside it [calibration.json]",
+        help="output file for RERANKD_CALIBRATION; a chart is written next to it "
+        "[calibration.json]",
     )
     add_scorer_flags(parser)
 
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(to_json({**facts, "file": arguments.out, "picture": picture}, indent=2).decode())
         else:
             print(as_text(fitted))
-            print(f"\nTo use it: RERANKD_CALIBRATION={arguments.out}\nThe picture: {picture}")
+            print(f"\nTo use it: RERANKD_CALIBRATION={arguments.out}\nThe chart: {picture}")
     return 0
 
 

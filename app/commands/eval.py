@@ -28,17 +28,25 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_data_flags(parser)
     parser.add_argument(
-        "--initial-k", type=positive, default=100, metavar="N", help="candidates to rerank [100]"
+        "--initial-k",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="candidates per query to rerank [100]",
     )
     parser.add_argument(
-        "--k", type=positive, default=10, metavar="N", help="results that count [10]"
+        "--k",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="results per query that are measured [10]",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("rerankd-eval"),
         metavar="FOLDER",
-        help="where report.json, worse.md and the ranks are written [rerankd-eval]",
+        help="output folder for report.json, worse.md and the ranks [rerankd-eval]",
     )
     add_scorer_flags(parser)
 
@@ -55,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(to_json(report.as_json(study), indent=2).decode())
         else:
             print(report.as_text(study))
-            print(f"\nTo read what got worse: {arguments.out / 'worse.md'}")
+            print(f"\nQueries that became worse: {arguments.out / 'worse.md'}")
     return 0
 
 

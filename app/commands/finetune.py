@@ -1,4 +1,4 @@
-"""`rerankd finetune`: train a model further on labelled pairs, and measure what it brought."""
+"""`rerankd finetune`: train a model further on labelled pairs, and measure the effect."""
 
 from __future__ import annotations
 
@@ -26,37 +26,57 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         type=Path,
-        help="JSON lines of query and positive (and negative), of query, document and label, or of "
-        "query, documents and relevant; or a BEIR folder",
+        help="JSON lines with query and positive (and negative), with query, document and label, "
+        "or with query, documents and relevant; or a BEIR folder",
     )
-    parser.add_argument("--out", type=Path, required=True, help="a new folder, for RERANKD_MODEL")
-    parser.add_argument("--split", default="train", help="which qrels of a BEIR folder [train]")
-    parser.add_argument("--epochs", type=float, default=2.0, help="rounds through the data [2]")
-    parser.add_argument("--batch", type=positive, default=8, help="queries a step [8]")
-    parser.add_argument("--learning-rate", type=float, default=2e-5, help="at its height [2e-5]")
-    parser.add_argument("--negatives", type=positive, default=7, help="for each positive [7]")
     parser.add_argument(
-        "--initial-k", type=positive, default=30, help="BM25's best, mined and reranked [30]"
+        "--out", type=Path, required=True, help="new output folder, for RERANKD_MODEL"
+    )
+    parser.add_argument(
+        "--split", default="train", help="name of the qrels in a BEIR folder [train]"
+    )
+    parser.add_argument("--epochs", type=float, default=2.0, help="passes over the data [2]")
+    parser.add_argument("--batch", type=positive, default=8, help="queries per step [8]")
+    parser.add_argument(
+        "--learning-rate", type=float, default=2e-5, help="highest learning rate [2e-5]"
+    )
+    parser.add_argument("--negatives", type=positive, default=7, help="negatives per positive [7]")
+    parser.add_argument(
+        "--initial-k",
+        type=positive,
+        default=30,
+        help="BM25 candidates per query, for mining and reranking [30]",
     )
     parser.add_argument(
         "--guard",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="leave out mined negatives that the model ranks above every positive [yes]",
+        help="exclude mined negatives that the model ranks above all positives [yes]",
     )
-    parser.add_argument("--patience", type=positive, default=3, help="checks without gain [3]")
-    parser.add_argument("--validation", type=share, default=0.15, help="share of queries [0.15]")
-    parser.add_argument("--test", type=share, default=0.15, help="share of queries [0.15]")
-    parser.add_argument("--language", default="english", help="whose word endings BM25 cuts")
-    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn [0]")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    parser.add_argument(
+        "--patience",
+        type=positive,
+        default=3,
+        help="validation runs without a gain before training stops [3]",
+    )
+    parser.add_argument(
+        "--validation", type=share, default=0.15, help="share of queries for validation [0.15]"
+    )
+    parser.add_argument(
+        "--test", type=share, default=0.15, help="share of queries for the test [0.15]"
+    )
+    parser.add_argument(
+        "--language", default="english", help="language of the BM25 stemmer [english]"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices [0]")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     add_flags(parser, [name for name in MODEL_SETTINGS if not name.startswith("engine")])
 
 
 def share(text: str) -> float:
     number = float(text)
     if not 0 < number < 1:
-        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
     return number
 
 
@@ -84,9 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
 def tune_and_measure(
     arguments: argparse.Namespace, settings: Settings, parts: Split
 ) -> tuple[Study, Study, list[float]]:
-    """Both measurements go through the service's own engine: the result is known to be served.
+    """Both measurements use the engine of the service, so the service can load the result.
 
-    The second looks at a model that is whole and in its place, and stays there if that fails.
+    The second one uses the complete model in `--out`, which stays there if the measurement fails.
     """
     from app.evaluation.first_stage import candidates  # noqa: PLC0415
     from app.evaluation.writing import new_folder  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Settings as command line flags, made from the settings themselves."""
+"""Settings as command line flags, generated from the settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.settings import PREFIX, Settings, UnknownSetting, load
 
 
 class RefuseSecret(argparse.Action):
-    """A flag that is there to be refused: left out, argparse would take it for a longer one."""
+    """A flag that is always refused; without it, argparse would match a longer flag."""
 
     def __call__(
         self,
@@ -25,7 +25,7 @@ class RefuseSecret(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         variable = f"{PREFIX}{self.dest.removeprefix('setting_').upper()}"
-        stop(f"{option_string} would show a key in the list of processes: set {variable}", 2)
+        stop(f"{option_string} would show a key in the process list: set {variable} instead", 2)
 
 
 def is_secret(name: str) -> bool:

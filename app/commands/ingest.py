@@ -1,4 +1,4 @@
-"""`rerankd ingest`: files into a store, and kept in step with it."""
+"""`rerankd ingest`: write files to a store, and keep it up to date."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STORE_SETTINGS = (
     "embedder_api_key",
     "embedder_timeout_ms",
 )
-# Kept free beside a chunk; a quarter of what a small model takes.
+# Reserved for the query next to a chunk; at most a quarter of the model's limit.
 QUERY_TOKENS = 64
 
 
@@ -49,37 +49,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help=f"files and folders of {', '.join(suffixes)}; what has gone from a folder goes from "
-        "the store",
+        help=f"files and folders of {', '.join(suffixes)}; files removed from a folder are removed "
+        "from the store",
     )
     parser.add_argument(
-        "--chunk-tokens", type=positive, default=256, metavar="N", help="of a chunk, at most [256]"
+        "--chunk-tokens",
+        type=positive,
+        default=256,
+        metavar="N",
+        help="maximum tokens of a chunk [256]",
     )
     parser.add_argument(
         "--overlap",
         type=count,
         default=32,
         metavar="N",
-        help="tokens that a chunk repeats from the one before, at most [32]",
+        help="maximum tokens that a chunk repeats from the previous one [32]",
     )
     add_limits(parser)
-    parser.add_argument("--json", action="store_true", help="the report as JSON")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_flags(parser, STORE_SETTINGS)
     add_flags(parser, [name for name in MODEL_SETTINGS if name != "calibration"])
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     for unit, default, subject in (
-        ("mb", MAX_MB, "megabytes of a file"),
-        ("seconds", FileLimits().seconds, "seconds that reading a file takes"),
-        ("chunks", MAX_CHUNKS, "chunks of a file"),
+        ("mb", MAX_MB, "maximum size of a file, in megabytes"),
+        ("seconds", FileLimits().seconds, "maximum time to read a file, in seconds"),
+        ("chunks", MAX_CHUNKS, "maximum chunks of a file"),
     ):
         parser.add_argument(
             f"--max-file-{unit}",
             type=positive,
             default=default,
             metavar="N",
-            help=f"{subject}, at most; a file of more is reported and not read [{default}]",
+            help=f"{subject}; a file above it is reported and skipped [{default}]",
         )
 
 
@@ -101,11 +105,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def make_chunking(settings: Settings, tokens: int, overlap: int) -> Chunking:
-    """By the tokens of the model that will read the chunks."""
+    """Counts the tokens of the model that will read the chunks."""
     encoder = load_encoder(settings)
     most = encoder.max_tokens - min(QUERY_TOKENS, encoder.max_tokens // 4)
     if tokens > most:
-        stop(f"--chunk-tokens {tokens}: with a question beside it the model takes {most}", 2)
+        stop(f"--chunk-tokens {tokens}: next to a query, the model accepts at most {most}", 2)
     return Chunking(lambda texts: lengths(encoder, texts), tokens, overlap)
 
 
@@ -137,9 +141,12 @@ def plainly() -> Iterator[None]:
     except LoadFailed as error:
         stop(str(error), 1)
     except ServiceError as error:
-        stop(f"{error}; what is written stays, and the same command goes on from there", 1)
+        stop(
+            f"{error}; written files stay in the store, and the same command continues from there",
+            1,
+        )
     except KeyboardInterrupt:
-        stop("interrupted; the same command goes on from there", 130)
+        stop("interrupted; the same command continues from there", 130)
 
 
 def as_text(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""What `eval`, `sweep` and `calibrate` have in common: the data, the first stage, the scorer."""
+"""Shared parts of `eval`, `sweep` and `calibrate`: the data, the first stage, the scorer."""
 
 from __future__ import annotations
 
@@ -42,36 +42,48 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         type=Path,
-        help="a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv or qrels.tsv), or a file "
-        "of JSON lines with query, documents and relevant; also .xz and .gz",
+        help="BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv or qrels.tsv), or file of "
+        "JSON lines with query, documents and relevant; also .xz and .gz",
     )
-    parser.add_argument("--split", default="test", help="which qrels of a BEIR folder [test]")
+    parser.add_argument("--split", default="test", help="name of the qrels in a BEIR folder [test]")
     parser.add_argument(
         "--first-stage",
         choices=("auto", "bm25", "given"),
         default="auto",
-        help="who ranks the candidates first: BM25, or the order given in the JSON lines; "
-        "auto is given where there is such an order",
-    )
-    parser.add_argument("--run", type=Path, metavar="FILE", help="your own ranks, as a TREC run")
-    parser.add_argument(
-        "--language", default="english", help="whose word endings BM25 cuts; none: nobody's"
+        help="first ranking of the candidates: bm25, or given, the order in the JSON lines; "
+        "auto: given if the data contains an order, otherwise bm25",
     )
     parser.add_argument(
-        "--sample", type=count, default=0, metavar="N", help="measure N queries, drawn by the seed"
+        "--run", type=Path, metavar="FILE", help="your own first ranking, as a TREC run"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn [0]")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+    parser.add_argument(
+        "--language",
+        default="english",
+        help="language of the BM25 stemmer; none: no stemming [english]",
+    )
+    parser.add_argument(
+        "--sample",
+        type=count,
+        default=0,
+        metavar="N",
+        help="number of random queries to measure; 0: all [0]",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices [0]")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def add_scorer_flags(parser: argparse.ArgumentParser, *, without: str = "") -> None:
     parser.add_argument(
         "--url",
-        help="a running rerankd to ask, instead of loading a model here; its key is the first of "
-        "RERANKD_API_KEYS",
+        help="URL of a running rerankd to use instead of a local model; its API key is the first "
+        "of RERANKD_API_KEYS",
     )
     parser.add_argument(
-        "--concurrency", type=positive, default=1, metavar="N", help="queries asked at a time [1]"
+        "--concurrency",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="queries sent at the same time [1]",
     )
     add_flags(parser, [name for name in MODEL_SETTINGS if name != without])
 
@@ -105,7 +117,7 @@ def read_task(arguments: argparse.Namespace, depth: int) -> Task:
 
 @asynccontextmanager
 async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scorer]:
-    """The service by URL, or the engine here with nothing that would flatter its latency."""
+    """The service at the URL, or the local engine without the cache, which would hide latency."""
     from app.evaluation.local import LocalScorer  # noqa: PLC0415
     from app.evaluation.remote import open_remote  # noqa: PLC0415
 
@@ -121,7 +133,7 @@ async def open_scorer(settings: Settings, url: str | None) -> AsyncIterator[Scor
 
 @contextmanager
 def plainly(settings: Settings, extra: str = "eval") -> Iterator[None]:
-    """A failure that a user can correct is one sentence; `extra` installs what is missing."""
+    """Prints a failure that a user can correct as one sentence; `extra`: the missing packages."""
     logs.configure("warning", settings.log_format)
     try:
         yield

@@ -1,4 +1,4 @@
-"""`rerankd optimize`: convert a model ahead of time, and see which engine is the fastest."""
+"""`rerankd optimize`: convert a model in advance, and show which engine is the fastest."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ SETTINGS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "model", nargs="?", default=argparse.SUPPRESS, help="as in RERANKD_MODEL [bundled]"
+        "model", nargs="?", default=argparse.SUPPRESS, help="model, as in RERANKD_MODEL [bundled]"
     )
-    parser.add_argument("--again", action="store_true", help="even if it was done before")
-    parser.add_argument("--json", action="store_true", help="the table as JSON")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="convert and measure again, even if this was done before",
+    )
+    parser.add_argument("--json", action="store_true", help="print the table as JSON")
     add_flags(parser, SETTINGS)
 
 
@@ -52,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         stop(str(error), 1)
     if not results:
         stop(
-            f"{model.name} runs on {model.engine.name} as it is: "
-            "there was nothing to convert, or keep",
+            f"{model.name} runs on {model.engine.name} without a conversion: "
+            "there is nothing to convert or store",
             1,
         )
     if arguments.json:
@@ -63,12 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-# Of a model that every engine can run.
+# For a model that all engines can run.
 MAX_STEPS = 8
 
 
 class Progress:
-    """One line that is written over; nothing where there is no terminal."""
+    """One line that is overwritten; nothing without a terminal."""
 
     def __init__(self) -> None:
         self._done = 0

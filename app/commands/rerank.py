@@ -40,18 +40,20 @@ WIDTH = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("query", help="what is asked")
+    parser.add_argument("query", help="query or question")
     parser.add_argument(
         "candidates",
         nargs="?",
         default="-",
-        help="a file with one candidate a line, as text or as JSON; - for standard input",
+        help="file with one candidate per line, as text or as JSON; -: standard input",
     )
-    parser.add_argument("--top-n", type=int, metavar="N", help="show only the best N")
+    parser.add_argument("--top-n", type=int, metavar="N", help="maximum results")
     parser.add_argument(
         "--score", choices=("probability", "logit", "calibrated"), default="probability"
     )
-    parser.add_argument("--json", action="store_true", help="the answer as the service gives it")
+    parser.add_argument(
+        "--json", action="store_true", help="print the response of the service as JSON"
+    )
     add_flags(parser, MODEL_SETTINGS)
 
 
@@ -82,7 +84,7 @@ async def rank(settings: Settings, query: Query) -> Ranking:
 
 
 def read_candidates(source: str) -> list[Any]:
-    """One on each line; a line that opens with a brace is a JSON object."""
+    """One candidate per line; a line that starts with a brace is a JSON object."""
     try:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         lines = raw.decode().splitlines()
@@ -92,7 +94,7 @@ def read_candidates(source: str) -> list[Any]:
         read_line(source, number, line) for number, line in enumerate(lines, 1) if line.strip()
     ]
     if not candidates:
-        stop(f"{source} holds no candidate", 2)
+        stop(f"{source} contains no candidate", 2)
     return candidates
 
 

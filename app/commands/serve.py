@@ -51,18 +51,18 @@ def run(arguments: argparse.Namespace) -> int:
     bound = server.connections.limits.connections
     fields = {"descriptors": descriptors, "max_connections": bound}
     logger.debug("descriptor_limit", extra={"fields": fields})
-    with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C once more when it has shut down
+    with suppress(KeyboardInterrupt):  # uvicorn raises Ctrl-C again after the shutdown
         server.run(sockets=[listener])
     if failures:
         stop(str(failures[0]), 1)
-    if app.state.service.loading:  # its thread would keep the process until it is done
+    if app.state.service.loading:  # its thread would keep the process alive until it ends
         logging.shutdown()
         os._exit(0)
     return 0
 
 
 def warn_if_reachable(listener: socket.socket) -> None:
-    """Without keys everybody who reaches the port may ask, and read what the store holds."""
+    """Without keys, everybody who reaches the port can send queries and read the store."""
     address = listener.getsockname()[0]
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         hint = "set RERANKD_API_KEYS or RERANKD_API_KEYS_FILE, or RERANKD_HOST=127.0.0.1"

@@ -33,11 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=lambda text: [part.strip() for part in text.split(",") if part.strip()],
         default=[],
         metavar="A,B,…",
-        help="models to compare, each as RERANKD_MODEL takes it [that of RERANKD_MODEL]",
+        help="models to compare, each as in RERANKD_MODEL [the model of RERANKD_MODEL]",
     )
     for name, default, text in (
-        ("--initial-k", [10, 25, 50, 100], "candidates to rerank"),
-        ("--final-k", [3, 5, 10], "results that are used"),
+        ("--initial-k", [10, 25, 50, 100], "candidates per query to rerank"),
+        ("--final-k", [3, 5, 10], "results per query that are used"),
     ):
         shown = ",".join(str(number) for number in default)
         parser.add_argument(
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("rerankd-sweep"),
         metavar="FOLDER",
-        help="where sweep.json, sweep.png and sweep.html are written [rerankd-sweep]",
+        help="output folder for sweep.json, sweep.png and sweep.html [rerankd-sweep]",
     )
     add_scorer_flags(parser, without="model")
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(to_json(as_json(task, points, advice), indent=2).decode())
         else:
             print(table.as_text(points), *advice, sep="\n\n")
-            print(f"\nThe picture: {arguments.out / 'sweep.html'}")
+            print(f"\nThe chart: {arguments.out / 'sweep.html'}")
     return 0
 
 

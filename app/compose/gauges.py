@@ -1,4 +1,4 @@
-"""Gauges that are read at each scrape, also before the model is there."""
+"""Gauges that are read at each scrape, also before the model is loaded."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ T = TypeVar("T")
 
 CARD: Mapping[str, tuple[str, Callable[[ModelCard], float]]] = {
     "queue_tokens_limit": (
-        "Tokens that may wait; more is refused",
+        "Maximum tokens in the queue; above it, requests are refused",
         lambda card: card.max_queue_tokens,
     ),
     "batch_tokens_configured": (
-        "Tokens a batch might hold at start",
+        "Maximum tokens of a batch at the start of the service",
         lambda card: card.max_batch_tokens,
     ),
 }
 BATCHER: Mapping[str, tuple[str, Callable[[Batcher], float]]] = {
-    "queue_tokens": ("Tokens waiting", lambda batcher: batcher.waiting_tokens),
+    "queue_tokens": ("Tokens in the queue", lambda batcher: batcher.waiting_tokens),
     "batch_tokens_limit": (
-        "Tokens a batch may hold; falls when memory runs out",
+        "Maximum tokens of a batch; it falls when memory runs out",
         lambda batcher: batcher.budget,
     ),
     "tokens_per_second": (
-        "How fast the engine drains the queue",
+        "Tokens that the engine computes per second",
         lambda batcher: batcher.pace.tokens_per_second,
     ),
     "batch_age_seconds": (
-        "How long the engine has been at its oldest batch; 0 while it has none",
+        "Age of the oldest batch in the engine, in seconds; 0: no batch",
         lambda batcher: batcher.calls.age,
     ),
 }
 TOKENIZING: Mapping[str, tuple[str, Callable[[Tokenizing], float]]] = {
     "tokenizer_chars_waiting": (
-        "Characters waiting to be tokenized",
+        "Characters that wait for the tokenizer",
         lambda tokenizing: tokenizing.waiting_chars,
     ),
     "tokenizer_chars_per_second": (
-        "How fast texts are tokenized",
+        "Characters that are tokenized per second",
         lambda tokenizing: tokenizing.pace.tokens_per_second,
     ),
 }
@@ -57,22 +57,28 @@ TOKENIZING: Mapping[str, tuple[str, Callable[[Tokenizing], float]]] = {
 def watch(service: Service, metrics: Metrics, inflight: InflightBytes) -> None:
     metrics.watch("ready", "1 while requests can be served", lambda: service.state == READY)
     metrics.watch(
-        "inflight_bytes", "Bodies of requests being read or answered", lambda: inflight.held
+        "inflight_bytes", "Bytes of the bodies of requests in progress", lambda: inflight.held
     )
-    metrics.watch("inflight_bytes_limit", "Bytes that such bodies may take", lambda: inflight.limit)
+    metrics.watch(
+        "inflight_bytes_limit",
+        "Maximum bytes of the bodies of requests in progress",
+        lambda: inflight.limit,
+    )
     metrics.watch_total(
-        "log_lines_dropped", "Log lines that nobody read in time", log_queue.dropped_lines
+        "log_lines_dropped",
+        "Log lines lost because standard error was not read in time",
+        log_queue.dropped_lines,
     )
     metrics.watch(
         "device_memory_bytes",
-        "Memory held on a GPU; 0 on a CPU",
+        "GPU memory of the model, in bytes; 0: no GPU",
         lambda: service.served.memory() if service.served else 0,
     )
     watch_model(service, metrics)
 
 
 def watch_model(service: Service, metrics: Metrics) -> None:
-    """A part of a model that is not there, or that another service lacks, reads as 0."""
+    """The value is 0 while the model is not loaded, or where a remote model lacks the part."""
 
     def watch_part(
         gauges: Mapping[str, tuple[str, Callable[[T], float]]], part: Callable[[Served], T | None]

@@ -1,1 +1,1 @@
-"""Does reranking help here? Measuring, tuning and calibrating on labelled data."""
+"""Evaluation on labelled data: measuring, comparing settings and calibrating."""

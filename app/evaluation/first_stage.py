@@ -1,4 +1,4 @@
-"""Who finds the candidates: BM25 here, or ranks that the user brings."""
+"""The first ranking of candidates: by BM25, or the user's own."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def stemmer(language: str) -> Stemmer.Stemmer:
     algorithms = Stemmer.algorithms()
     if language not in algorithms:
         names = ", ".join([*algorithms, NO_STEMMING])
-        raise NotMeasurable(f"language {language} is none of: {names}")
+        raise NotMeasurable(f"unknown language {language}; known: {names}")
     return Stemmer.Stemmer(language)
 
 
 def candidates(judged: Judged, depth: int, language: str, *, own_ranks: bool) -> Orders:
-    """The first stage's best `depth` for each query; with `own_ranks`, those of the data."""
+    """The best `depth` candidates for each query; with `own_ranks`, in the order of the data."""
     if own_ranks:
         if not judged.ranked:
-            raise NotMeasurable(f"{judged.name} brings no ranks of a first stage: give --run")
+            raise NotMeasurable(f"{judged.name} contains no first ranking: use --run")
         return {query: judged.pools[query][:depth] for query in judged.queries}
     index = Bm25(judged.corpus, language)
     return {
@@ -89,7 +89,7 @@ def candidates(judged: Judged, depth: int, language: str, *, own_ranks: bool) ->
 
 
 def read_run(path: Path, judged: Judged, depth: int) -> Orders:
-    """TREC's run format: query, Q0, document, rank, score, tag; the score decides."""
+    """Reads TREC's run format: query, Q0, document, rank, score, tag; the score decides."""
     ranks: dict[str, list[tuple[float, str]]] = {query: [] for query in judged.queries}
     for number, fields in read_fields(path, None, (6,)):
         query, _, document, _, score, _ = fields
@@ -100,7 +100,7 @@ def read_run(path: Path, judged: Judged, depth: int) -> Orders:
         except ValueError as error:
             raise BadInput(path, number, f"score {score!r} is not a number") from error
     if not any(ranks[query] for query in judged.queries):
-        raise BadInput(path, None, f"holds no rank for any query of {judged.name}")
+        raise BadInput(path, None, f"contains no rank for any query of {judged.name}")
     return {
         query: [name for _, name in sorted(ranks[query], key=lambda rank: rank[0])][:depth]
         for query in judged.queries

@@ -1,4 +1,4 @@
-"""From logits and labels to a calibration, judged on queries that the fit has not seen."""
+"""Fits a calibration to logits and labels, and measures it on queries outside the fit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.rerank.calibration import Calibration, Isotonic, Platt
 from app.rerank.query import UNSCORED, probability
 
 FOLDS = 5
-# What is said of a fit on some of the folds, which goes into no file.
+# The facts of a fit on some of the folds, which is not written to a file.
 IN_PASSING = {
     "model": "none",
     "queries": 1,
@@ -36,7 +36,7 @@ Curve = Callable[[float], float]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Pairs of all queries; those of one owner belong to queries that ask the same."""
+    """Pairs of all queries; pairs with the same owner belong to queries with the same text."""
 
     logits: Values
     labels: Labels
@@ -53,13 +53,13 @@ class Labelled:
 @dataclass(frozen=True, slots=True)
 class Fit:
     calibration: Calibration
-    # Probabilities of every pair: as they were, and by a fit that had not seen their query.
+    # Probabilities of all pairs: without calibration, and by a fit without their query.
     before: Values
     after: Values
 
 
 def collect(judged: Judged, orders: Orders, answers: Mapping[str, Answer]) -> Labelled:
-    """Every candidate that has a score; what is not judged relevant counts as not relevant."""
+    """All candidates that have a score; a candidate without a judgement is not relevant."""
     logits, labels, owners = [], [], []
     for owner, query in zip(judged.alike(), judged.queries, strict=True):
         relevant = set(judged.relevant(query))
@@ -73,7 +73,7 @@ def collect(judged: Judged, orders: Orders, answers: Mapping[str, Answer]) -> La
 
 
 def fit(labelled: Labelled, method: Method | None, model: str, seed: int) -> Fit:
-    """None chooses the method that does better on unseen queries, by the Brier score."""
+    """`method` None: the method with the better Brier score on unseen queries."""
     check(labelled)
     unseen = {method: cross_fit(labelled, method, seed)} if method else try_both(labelled, seed)
     chosen = min(unseen, key=lambda name: brier(unseen[name], labelled.labels))
@@ -96,25 +96,27 @@ def check(labelled: Labelled) -> None:
     if relevant < FOLDS or relevant == len(labelled.labels):
         raise NotMeasurable(
             f"{relevant} of {len(labelled.labels)} candidates are relevant; "
-            f"at least {FOLDS}, and not all, must be"
+            f"at least {FOLDS} must be, but not all"
         )
     for kind, chosen in (("relevant", labelled.labels), ("not relevant", ~labelled.labels)):
         if labelled.only(chosen).queries < 2:
-            raise NotMeasurable(f"all candidates that are {kind} are of one query; two are needed")
+            raise NotMeasurable(
+                f"all candidates that are {kind} belong to one query; two queries are needed"
+            )
 
 
 def try_both(labelled: Labelled, seed: int) -> dict[Method, Values]:
-    fit_platt(labelled, IN_PASSING)  # ends it where the model ranks the wrong way round
+    fit_platt(labelled, IN_PASSING)  # fails if the model ranks in the wrong order
     unseen: dict[Method, Values] = {"isotonic": cross_fit(labelled, "isotonic", seed)}
-    with suppress(NotMeasurable):  # some folds may do so where the whole does not
+    with suppress(NotMeasurable):  # a fold can fail where the whole does not
         unseen["platt"] = cross_fit(labelled, "platt", seed)
     return unseen
 
 
 def cross_fit(labelled: Labelled, method: Method, seed: int) -> Values:
-    """Each query's probabilities, by a fit on the queries of the other folds.
+    """The probabilities of each query, by a fit on the queries of the other folds.
 
-    Dealt by their share of relevant candidates, so that those folds hold both kinds.
+    Queries are distributed by their share of relevant candidates: each fold gets both kinds.
     """
     owners, places = np.unique(labelled.owners, return_inverse=True)
     shares = np.bincount(places, labelled.labels) / np.bincount(places)
@@ -137,7 +139,7 @@ def fit_platt(labelled: Labelled, facts: Mapping[str, object]) -> Platt:
     regression = LogisticRegression(C=np.inf).fit(labelled.logits[:, None], labelled.labels)
     slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
     if slope <= 0:
-        raise NotMeasurable("the model scores what is relevant no higher than what is not")
+        raise NotMeasurable("the model does not score relevant candidates higher than the others")
     return Platt.model_validate({**facts, "slope": slope, "intercept": intercept})
 
 

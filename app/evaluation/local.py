@@ -1,4 +1,4 @@
-"""The bundled engine in this process, through the very Reranker that the service uses."""
+"""The local engine in this process, with the same Reranker as in the service."""
 
 from __future__ import annotations
 

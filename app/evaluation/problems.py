@@ -1,9 +1,9 @@
-"""What can go wrong while measuring; every message is one sentence for the user.
+"""Errors of an evaluation; each message is one sentence for the user.
 
 Problem
 ├── BadInput        a file that cannot be used: names the file and the line
-├── NotMeasurable   the data is well-formed, but says too little
-└── ServerFailed    the service by URL does not answer as it should
+├── NotMeasurable   the data is well-formed, but too small or one-sided
+└── ServerFailed    the service at the URL does not answer correctly
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Problem(Exception):
-    """Base of all that is told in one sentence, without a traceback."""
+    """Base of the errors that are shown as one sentence, without a traceback."""
 
 
 class BadInput(Problem):
@@ -28,4 +28,4 @@ class NotMeasurable(Problem):
 
 
 class ServerFailed(Problem):
-    """Not reachable, refuses for good, or gives an answer that cannot be read."""
+    """Not reachable, refuses after all retries, or sends a response that cannot be read."""

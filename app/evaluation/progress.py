@@ -1,4 +1,4 @@
-"""A bar for long work, on a terminal only."""
+"""A progress bar, only on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def track(items: Collection[T], what: str) -> Iterator[T]:
-    """The items, and how far we are through them."""
+    """Yields the items and shows the progress."""
     with bar(len(items), what) as step:
         for item in items:
             yield item

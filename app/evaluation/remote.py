@@ -1,4 +1,4 @@
-"""A running service, called over HTTP as by any client."""
+"""A scorer that calls a running service over HTTP, like any client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.evaluation.problems import ServerFailed
 from app.upstream.retry import RetryPolicy, retried
 
 TIMEOUT = httpx.Timeout(300, connect=10)
-# A measurement waits for a service that is busy, and for nothing else.
+# A measurement retries only if the service is busy.
 RETRIES = RetryPolicy(
     attempts=8,
     statuses=frozenset({429, 503}),
@@ -46,12 +46,14 @@ class RemoteScorer:
         self._max_documents = 1
 
     async def greet(self) -> None:
-        """Read which model it serves, and how many documents it takes at a time."""
+        """Read the model of the service and its limit of documents per request."""
         self.facts = await self._send("GET", "/info")
         limits = self.facts.get("limits")
         max_documents = limits.get("documents") if isinstance(limits, dict) else None
         if not isinstance(max_documents, int) or not isinstance(self.facts.get("model"), str):
-            raise ServerFailed(f"{self._client.base_url} is no rerankd, or has no model yet")
+            raise ServerFailed(
+                f"{self._client.base_url} is not a rerankd, or its model is not loaded yet"
+            )
         self.name, self._max_documents = self.facts["model"], max_documents
 
     async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
@@ -68,7 +70,9 @@ class RemoteScorer:
             scores = {result["index"]: float(result["relevance_score"]) for result in results}
             return [scores[index] for index in range(len(texts))]
         except (KeyError, TypeError, ValueError) as error:
-            raise ServerFailed(f"{self._client.base_url} gave no score for a document") from error
+            raise ServerFailed(
+                f"{self._client.base_url} returned no score for a document"
+            ) from error
 
     async def _send(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         async def attempt() -> httpx.Response:

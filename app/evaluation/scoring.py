@@ -1,4 +1,4 @@
-"""Having the candidates scored, with the time that each query took."""
+"""Scores the candidates, and measures the time of each query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.evaluation.progress import bar
 
 
 class Scorer(Protocol):
-    """Whatever gives texts a score for a query: the engine here, or a service elsewhere."""
+    """Gives texts a score for a query: the local engine, or a remote service."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds a query."""
+    """Milliseconds per query."""
 
     p50: float
     p95: float
@@ -44,7 +44,7 @@ class Latency:
 async def score_all(
     scorer: Scorer, judged: Judged, orders: Orders, concurrency: int = 1
 ) -> dict[str, Answer]:
-    """Every query that has candidates, at most `concurrency` at a time."""
+    """Scores all queries that have candidates, at most `concurrency` at the same time."""
     gate = asyncio.Semaphore(concurrency)
     answers: dict[str, Answer] = {}
     queries = [query for query in judged.queries if orders[query]]
@@ -67,7 +67,7 @@ async def score_all(
 
 
 def reorder(orders: Orders, answers: Mapping[str, Answer], depth: int | None = None) -> Orders:
-    """The best `depth` of the first stage in the order of their scores, ties as they were."""
+    """The best `depth` candidates by score; equal scores keep the order of the first stage."""
     return {query: reordered(orders[query], answers.get(query), depth) for query in orders}
 
 

@@ -1,4 +1,4 @@
-"""Before and after reranking, side by side."""
+"""Compares the rankings before and after reranking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.evaluation.scoring import Answer, Latency, reorder
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Where a relevant document stood, and where it stands; from 1."""
+    """The ranks of a relevant document before and after, from 1."""
 
     query: str
     document: str
@@ -24,7 +24,7 @@ class Move:
 
     @property
     def places(self) -> int:
-        """Places won."""
+        """Ranks gained; negative: ranks lost."""
         return self.before - self.after
 
 
@@ -44,7 +44,7 @@ class Study:
 
     @property
     def main(self) -> str:
-        """The measure that decides."""
+        """The deciding measure."""
         return f"nDCG@{self.k}"
 
     @property

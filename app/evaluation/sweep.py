@@ -1,4 +1,4 @@
-"""Every initial_k, final_k and model on the same queries: what each gives, and what it costs."""
+"""Compares all initial_k, final_k and models on the same queries: quality and latency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.evaluation.measures.measures import Measured, Values, measure
 from app.evaluation.reports.verdict import few
 from app.evaluation.scoring import Answer, Latency, Scorer, reorder, score_all
 
-# At each initial_k but the largest; there all queries are timed.
+# For each initial_k except the largest, where all queries are timed.
 TIMED_QUERIES = 50
 
 
@@ -29,7 +29,7 @@ class Point:
     setting: Setting
     measured: Measured
     latency: Latency
-    # Over the first stage.
+    # Compared with the first stage.
     gain: Difference
 
     @property
@@ -40,7 +40,7 @@ class Point:
 async def measure_model(
     scorer: Scorer, judged: Judged, orders: Orders, initial_ks: Sequence[int], concurrency: int
 ) -> tuple[Mapping[str, Answer], dict[int, Latency]]:
-    """Scores for the largest initial_k, which hold for the smaller too; times for each."""
+    """Scores for the largest initial_k, also valid for the smaller ones; times for each."""
     timed = judged.only(range(min(TIMED_QUERIES, len(judged.queries))))
     latencies: dict[int, Latency] = {}
     answers: Mapping[str, Answer] = {}
@@ -87,7 +87,7 @@ def model_points(
 def make_point(
     judged: Judged, setting: Setting, orders: Orders, order: Orders, latency: Latency, seed: int
 ) -> Point:
-    """Where final_k exceeds initial_k, only what was reranked counts."""
+    """If final_k exceeds initial_k, only reranked candidates count."""
     before, after = (measure(judged, ranking, setting.final_k) for ranking in (orders, order))
     name = f"nDCG@{setting.final_k}"
     gain = difference(before.values[name], after.values[name], before.alike, seed)
@@ -102,9 +102,9 @@ def advise(points: Sequence[Point], seed: int) -> str:
     final_k = best.setting.final_k
     advice = f"{describe(cheapest)} is not measurably worse"
     if best.setting.model is None:
-        advice = "reranking does not pay"
+        advice = "reranking is not worth its time"
     elif cheapest is best:
-        advice = "nothing cheaper comes near"
+        advice = "all cheaper settings are measurably worse"
     return f"For final_k {final_k}, {describe(best)} ranks best; {advice}{few(best.gain)}."
 
 
@@ -117,7 +117,7 @@ def describe(point: Point) -> str:
     quality = f"nDCG@{final_k} {point.quality.mean():.3f}"
     if model is None:
         return f"the first stage alone ({quality})"
-    return f"{model} with initial_k {initial_k} ({quality}, {point.latency.p50:.0f} ms a query)"
+    return f"{model} with initial_k {initial_k} ({quality}, {point.latency.p50:.0f} ms per query)"
 
 
 def by_final_k(points: Sequence[Point]) -> dict[int, list[Point]]:

@@ -1,4 +1,4 @@
-"""Nothing half-written: aside first, then renamed into its place."""
+"""Writes files and folders completely or not at all: to a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def write_json(path: Path, value: object) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its name once it is whole; an existing one is left alone."""
+    """A folder to fill; it gets its name when it is complete. An existing folder is an error."""
     if path.exists():
-        raise BadInput(path, None, "exists already; give a folder that does not")
+        raise BadInput(path, None, "already exists; choose a new folder")
     aside = path.with_name(f"{path.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:

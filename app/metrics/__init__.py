@@ -1,4 +1,4 @@
-"""Prometheus. Counts events, reads gauges at each scrape, and knows no other room."""
+"""Prometheus metrics: counts events and reads gauges at each scrape."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Metrics:
         self._family.gauge(name, help_text).set_function(read)
 
     def watch_total(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """A counter that is kept elsewhere, and read at each scrape."""
+        """A counter that another part keeps, and that is read at each scrape."""
         self.registry.register(WatchedTotal(f"rerankd_{name}", help_text, read))
 
     def watch_connections(self, opened: Callable[[], int], unread: Callable[[], int]) -> None:

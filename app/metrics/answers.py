@@ -1,4 +1,4 @@
-"""Answers: their stages, stores, language models and verdicts."""
+"""Metrics of answers: stages, stores, language models and feedback."""
 
 from __future__ import annotations
 
@@ -23,43 +23,47 @@ class AnswerMetrics:
     def __init__(self, family: Family) -> None:
         self._stages = family.histogram(
             "answer_stage_seconds",
-            "Time of a step to an answer",
+            "Time of one stage of an answer",
             LONG_SECONDS,
             ("stage", "outcome"),
         )
         self._searches = family.histogram(
-            "store_seconds", "Time of a search in a store", LONG_SECONDS, ("store", "outcome")
+            "store_seconds", "Time of one search in a store", LONG_SECONDS, ("store", "outcome")
         )
-        self._answers = family.counter("answers", "Answers given", ("outcome",), OUTCOMES)
-        self._repeated = family.counter("answers_repeated", "Answers given again from the cache")
-        self._invented = family.counter("citations_invented", "Citations of what is not there")
+        self._answers = family.counter("answers", "Answers to questions", ("outcome",), OUTCOMES)
+        self._repeated = family.counter("answers_repeated", "Answers from the cache")
+        self._invented = family.counter(
+            "citations_invented", "Citations of sources that do not exist"
+        )
         self._feedback = family.counter(
-            "feedback", "Verdicts on answers", ("useful",), ("up", "down")
+            "feedback", "Feedback on answers", ("useful",), ("up", "down")
         )
         self._make_llm_metrics(family)
 
     def _make_llm_metrics(self, family: Family) -> None:
         self._llm_seconds = family.histogram(
-            "llm_seconds", "Time of a call to a language model", LONG_SECONDS, ("llm", "outcome")
+            "llm_seconds", "Time of one call to a language model", LONG_SECONDS, ("llm", "outcome")
         )
         self._llm_tokens = family.counter(
-            "llm_tokens", "Tokens of language models: prompt, or completion", ("llm", "kind")
+            "llm_tokens", "Tokens of language models: prompt or completion", ("llm", "kind")
         )
         self._fallbacks = family.counter(
             "llm_fallbacks",
-            "Times that a language model did not answer, and the next was asked",
+            "Calls in which a language model did not answer and the next one was used",
             ("llm",),
         )
         self._crowded = family.counter(
-            "llm_crowded", "Calls to language models not made, for too many questions waited"
+            "llm_crowded", "Calls to language models not made because too many questions waited"
         )
         self.breakers = family.gauge(
             "llm_breaker_open",
-            "1 while a language model that keeps failing is left alone",
+            "1 while a language model is not called because its calls keep failing",
             ("llm",),
         )
         self.waiting = family.gauge("llm_waiting", "Questions that wait for a language model")
-        self.budget = family.gauge("llm_budget_tokens", "Tokens left today; 0 without a limit")
+        self.budget = family.gauge(
+            "llm_budget_tokens", "Tokens of language models left today; 0: no limit"
+        )
 
     @property
     def handlers(self) -> Mapping[type[Event], Callable[[Any], None]]:

@@ -1,4 +1,4 @@
-"""How metrics are made: one prefix, one registry, and what the client library lacks."""
+"""How metrics are created: one prefix, one registry, and two kinds that the library lacks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TENTHS = 10
 
 
 class ScoreHistogram(Collector):
-    """Every score given, in tenths of probability: a shift of its shape is drift.
+    """All scores in responses, in tenths of probability: a change of its shape is drift.
 
-    The library's histogram takes one value a call; a request brings a thousand.
+    The library's histogram takes one value per call, but a request can give a thousand.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,10 @@ class ScoreHistogram(Collector):
         edges = [f"{(tenth + 1) / TENTHS:.1f}" for tenth in range(TENTHS)]
         buckets = [*zip(edges, totals, strict=True), ("+Inf", totals[-1])]
         yield HistogramMetricFamily(
-            "rerankd_score", "Scores given, as probability", buckets=buckets, sum_value=self._sum
+            "rerankd_score",
+            "Scores in responses, as probabilities",
+            buckets=buckets,
+            sum_value=self._sum,
         )
 
 
@@ -60,7 +63,7 @@ class Family:
     def counter(
         self, name: str, text: str, labels: Sequence[str] = (), values: Iterable[str] = ()
     ) -> Counter:
-        """`values` of its label are there from the start, at 0, so that a rate is computed."""
+        """The `values` of its label start at 0, so that a rate can be computed."""
         counter = Counter(f"rerankd_{name}", text, labels, registry=self.registry)
         for value in values:
             counter.labels(value)

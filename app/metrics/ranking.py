@@ -1,4 +1,4 @@
-"""Rankings and the batches that they are computed in."""
+"""Metrics of rankings and of their batches."""
 
 from __future__ import annotations
 
@@ -11,22 +11,36 @@ from app.metrics.family import COUNTS, SECONDS, TOKENS, Family, ScoreHistogram
 
 class RankingMetrics:
     def __init__(self, family: Family) -> None:
-        self._documents = family.histogram("request_documents", "Documents a request", COUNTS)
-        self._tokenize = family.histogram("tokenize_seconds", "Time to tokenize a request", SECONDS)
-        self._queue = family.histogram("queue_seconds", "Time a request waited", SECONDS)
-        self._compute = family.histogram("compute_seconds", "Engine time of a request", SECONDS)
-        self._batch_seconds = family.histogram("batch_seconds", "Engine time of a batch", SECONDS)
-        self._batch_pairs = family.histogram("batch_pairs", "Pairs in a batch", COUNTS)
-        self._batch_tokens = family.histogram("batch_tokens", "Tokens in a batch", TOKENS)
-        self._tokens = family.counter(
-            "tokens", "Tokens computed: text, or padding", ("kind",), ("text", "padding")
+        self._documents = family.histogram("request_documents", "Documents in a request", COUNTS)
+        self._tokenize = family.histogram(
+            "tokenize_seconds", "Time to tokenize the texts of a request", SECONDS
         )
-        self._truncated = family.counter("documents_truncated", "Documents cut to fit the model")
+        self._queue = family.histogram(
+            "queue_seconds", "Time that a request waited in the queue", SECONDS
+        )
+        self._compute = family.histogram(
+            "compute_seconds", "Time that the engine computed for a request", SECONDS
+        )
+        self._batch_seconds = family.histogram(
+            "batch_seconds", "Time that the engine computed a batch", SECONDS
+        )
+        self._batch_pairs = family.histogram("batch_pairs", "Pairs in a batch", COUNTS)
+        self._batch_tokens = family.histogram(
+            "batch_tokens", "Tokens in a batch, without padding", TOKENS
+        )
+        self._tokens = family.counter(
+            "tokens", "Tokens computed: text or padding", ("kind",), ("text", "padding")
+        )
+        self._truncated = family.counter(
+            "documents_truncated", "Documents cut to the length limit of the model"
+        )
         self._failed = family.counter("pairs_failed", "Pairs that could not be scored")
-        self._withdrawn = family.counter("pairs_withdrawn", "Pairs given up before compute")
+        self._withdrawn = family.counter(
+            "pairs_withdrawn", "Pairs withdrawn before they were computed"
+        )
         self._reused = family.counter(
             "scores_reused",
-            "Scores not computed again: duplicate or cached",
+            "Scores reused: of a duplicate document, or from the cache",
             ("source",),
             ("duplicate", "cache"),
         )

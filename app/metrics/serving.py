@@ -1,4 +1,4 @@
-"""Requests, connections, the event loop, the model and the services behind it."""
+"""Metrics of requests, connections, the event loop, the model and remote services."""
 
 from __future__ import annotations
 
@@ -37,37 +37,46 @@ class ServingMetrics:
     def __init__(self, family: Family) -> None:
         self._family = family
         self._requests = family.histogram(
-            "request_seconds", "Time from request to answer", SECONDS, ("route", "outcome")
+            "request_seconds",
+            "Time from the first byte of a request to the last byte of its response",
+            SECONDS,
+            ("route", "outcome"),
         )
-        self._in_flight = family.gauge("requests_in_flight", "Requests being answered")
+        self._in_flight = family.gauge("requests_in_flight", "Requests in progress")
         self._refusals = family.counter("refusals", "Requests refused", ("reason",), REASONS)
         self._loop_lag = family.histogram(
-            "loop_lag_seconds", "How late a task wakes: how long the event loop was held", SECONDS
+            "loop_lag_seconds",
+            "Delay of a task that wakes up: how long the event loop was blocked",
+            SECONDS,
         )
-        self._load_seconds = family.gauge("model_load_seconds", "Time to load and warm the model")
+        self._load_seconds = family.gauge(
+            "model_load_seconds", "Time to load and warm up the model"
+        )
         self._upstream = family.histogram(
             "upstream_seconds",
-            "Time of a call to another service, tries and all",
+            "Time of a call to a remote service, all attempts included",
             UPSTREAM_SECONDS,
             ("upstream", "outcome"),
         )
         self._closed = family.counter(
             "connections_closed",
-            "Connections closed for exceeding a limit",
+            "Connections closed because they exceeded a limit",
             ("reason",),
             CLOSE_REASONS,
         )
         self._fallback = family.counter(
             "fallback_documents",
-            "Documents for the fallback: sent, or refused by the daily limit",
+            "Documents for the fallback: sent, or refused because of the daily limit",
             ("outcome",),
             ("sent", "refused"),
         )
-        self.connections = family.gauge("connections", "Connections open")
-        self.unread = family.gauge("unread_answer_bytes", "Answers that callers have not read yet")
+        self.connections = family.gauge("connections", "Open connections")
+        self.unread = family.gauge(
+            "unread_answer_bytes", "Bytes of responses that callers have not read yet"
+        )
         self.fallback_left = family.gauge(
             "fallback_documents_left",
-            "Documents that may go to the fallback today; 0 without a limit",
+            "Documents that may still be sent to the fallback today; 0: no limit",
         )
 
     @property
@@ -93,5 +102,5 @@ class ServingMetrics:
     def _on_model_loaded(self, event: ModelLoaded) -> None:
         self._load_seconds.set(event.seconds)
         labels = {name: str(getattr(event.card, name)) for name in BUILD}
-        build = self._family.info("build", "What is running")
+        build = self._family.info("build", "Version, model and engine of the service")
         build.info(labels | {"version": __version__})

@@ -1,4 +1,4 @@
-"""Every setting of the service, each once: environment, command line flag and README row."""
+"""All settings of the service. Each gives an environment variable, a flag and a row in the docs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSetti
         if self.max_documents > self.max_queue_tokens:
             raise ValueError(
                 f"max_documents ({self.max_documents}) exceeds max_queue_tokens "
-                f"({self.max_queue_tokens}): such a request could never be admitted"
+                f"({self.max_queue_tokens}): the queue could never accept such a request"
             )
         return self
 
@@ -39,7 +39,7 @@ class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSetti
         if self.max_body_bytes > self.max_inflight_mb * 2**20:
             raise ValueError(
                 f"max_body_bytes ({self.max_body_bytes}) exceeds max_inflight_mb "
-                f"({self.max_inflight_mb} MiB): such a body could never be admitted"
+                f"({self.max_inflight_mb} MiB): the service could never accept such a body"
             )
         return self
 
@@ -48,7 +48,7 @@ class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSetti
         if self.max_length > self.max_queue_tokens:
             raise ValueError(
                 f"max_length ({self.max_length}) exceeds max_queue_tokens "
-                f"({self.max_queue_tokens}): such a document could never be admitted"
+                f"({self.max_queue_tokens}): the queue could never accept such a document"
             )
         return self
 
@@ -56,16 +56,16 @@ class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSetti
     def _another_service_is_named_without_contradiction(self) -> Self:
         self.refuse_contradictions(self.model)
         if self.calibration is not None and is_remote(self.model):
-            raise ValueError("calibration is for a local model, and model names a remote one")
+            raise ValueError("calibration needs a local model, but model names a remote one")
         return self
 
 
 class UnknownSetting(ValueError):
-    """An environment variable of ours that means nothing: most likely misspelt."""
+    """An environment variable with our prefix that is no setting: most likely misspelt."""
 
 
 def load(environ: Mapping[str, str], **flags: Any) -> Settings:
-    """Settings from flags, then environment; a misspelt RERANKD_ variable is refused."""
+    """Settings from flags, then environment; an unknown RERANKD_ variable is an error."""
     names = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(environ):
         if name.upper().startswith(PREFIX) and name.upper() not in names:

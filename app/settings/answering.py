@@ -1,4 +1,4 @@
-"""Settings of `/answer`: the language model, and what is done with its words."""
+"""Settings of `/answer`: language models, answers, feedback and traces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NamedLLM(NamedTuple):
 
 
 def read_llm(text: str, number: int) -> NamedLLM:
-    """An error names its number and not its text, which may hold a password."""
+    """An error contains the number and not the text, which may contain a password."""
     match = NAMED.fullmatch(text)
     if match is None:
         raise ValueError(
@@ -42,57 +42,93 @@ def _none_if_empty(value: object) -> object:
 class Answering(BaseModel):
     llm: Names = Field(
         (),
-        description="Language models for `/answer`, first choice first, comma-separated, each as "
-        "`http://host/v1#model` or `anthropic:https://host/v1#model`; none: answers are extracted",
+        description="Language models for `/answer`, comma-separated, in order of preference, each "
+        "as `http://host/v1#model` or `anthropic:https://host/v1#model`; empty: answers are "
+        "extracts",
     )
     llm_keys: Secrets = Field(
         (),
-        description="Their API keys in the same order, comma-separated; `-` where none is needed",
+        description="API keys of the language models, comma-separated, in the same order; `-`: no "
+        "key",
     )
-    llm_connect_ms: int = Field(3_000, ge=1, description="Time limit to reach a language model")
+    llm_connect_ms: int = Field(
+        3_000, ge=1, description="Time limit for a connection to a language model, in milliseconds"
+    )
     llm_first_token_ms: int = Field(
-        20_000, ge=1, description="Time limit for its first word when streaming, retries included"
+        20_000,
+        ge=1,
+        description="Time limit for the first word of a streamed answer, retries included, in "
+        "milliseconds",
     )
-    llm_timeout_ms: int = Field(60_000, ge=1, description="Time limit for its whole answer")
-    llm_attempts: int = Field(3, ge=1, le=10, description="Tries before the next one is asked")
-    llm_concurrency: int = Field(8, ge=1, description="Questions at language models at once")
+    llm_timeout_ms: int = Field(
+        60_000,
+        ge=1,
+        description="Time limit for a whole answer of a language model, in milliseconds",
+    )
+    llm_attempts: int = Field(
+        3, ge=1, le=10, description="Attempts with a language model before the next one is used"
+    )
+    llm_concurrency: int = Field(
+        8, ge=1, description="Maximum questions that language models answer at the same time"
+    )
     llm_queue: int = Field(
-        16, ge=0, description="Questions that may wait for that; more are answered with extracts"
+        16,
+        ge=0,
+        description="Maximum questions that wait for a language model; above it, answers are "
+        "extracts",
     )
     llm_daily_tokens: int = Field(
-        0, ge=0, description="Tokens a day (UTC), then answers are extracted; 0: no limit"
+        0,
+        ge=0,
+        description="Maximum tokens of language models per day (UTC); above it, answers are "
+        "extracts; 0: no limit",
     )
     llm_budget_file: Path | None = Field(
-        None, description="Where the day's tokens are kept over restarts"
+        None,
+        description="File that stores the tokens used today, so that a restart keeps the count; "
+        "empty: none",
     )
     llm_context_tokens: int = Field(
-        8_192, ge=256, description="Tokens that prompt and answer may take together"
+        8_192, ge=256, description="Maximum tokens of prompt and answer together"
     )
-    llm_max_tokens: int = Field(1_024, ge=1, description="Tokens an answer may take")
+    llm_max_tokens: int = Field(1_024, ge=1, description="Maximum tokens of an answer")
     llm_temperature: Annotated[float | None, BeforeValidator(_none_if_empty)] = Field(
-        0.1, ge=0, le=2, description="Randomness; empty: not sent, for models that refuse it"
+        0.1,
+        ge=0,
+        le=2,
+        description="Temperature of the language models; empty: not sent, for models that refuse "
+        "it",
     )
     llm_listwise: bool = Field(
-        False, description="Let the language model order the best passages again"
+        False, description="Let a language model rank the best passages again"
     )
 
     answer_min_score: float = Field(
-        0.05, description="Passages that score less are not used; a caller may ask for another"
+        0.05, description="Minimum score of a passage in an answer; a request may set its own"
     )
     answer_cache_seconds: float = Field(
-        0, ge=0, description="How long an answer may be given again; 0 switches it off"
+        0, ge=0, description="Time that the cache keeps an answer, in seconds; 0: no cache"
     )
-    answer_cache_mb: int = Field(16, ge=1, description="Memory for answers that may be given again")
+    answer_cache_mb: int = Field(16, ge=1, description="Memory for cached answers, in MiB")
     feedback_file: Path | None = Field(
-        None, description="Where feedback on answers is appended, for `eval` and `finetune`"
+        None,
+        description="File to which feedback on answers is appended, for `eval` and `finetune`; "
+        "empty: none",
     )
     feedback_max_mb: int = Field(
-        1_024, ge=1, description="Size of that file at which feedback is refused with 507"
+        1_024,
+        ge=1,
+        description="Maximum size of the feedback file, in MiB; above it, feedback is refused with "
+        "507",
     )
     traces: bool = Field(
-        False, description="Send OpenTelemetry traces, by its own OTEL_ variables; needs `[otel]`"
+        False,
+        description="Send OpenTelemetry traces, configured by the OTEL_ variables; needs the extra "
+        "`[otel]`",
     )
-    trace_content: bool = Field(False, description="Put questions, passages and answers in them")
+    trace_content: bool = Field(
+        False, description="Include questions, passages and answers in traces"
+    )
 
     @property
     def named_llms(self) -> list[NamedLLM]:
@@ -103,8 +139,8 @@ class Answering(BaseModel):
         named = self.named_llms
         if self.llm_keys and len(self.llm_keys) != len(named):
             raise ValueError(
-                f"llm_keys holds {len(self.llm_keys)} keys for {len(named)} of llm: "
-                f"write {NO_KEY} where none is needed"
+                f"llm_keys holds {len(self.llm_keys)} keys, but llm names {len(named)} "
+                f"language models: write {NO_KEY} for a model without a key"
             )
         if self.llm_max_tokens >= self.llm_context_tokens:
             raise ValueError(
@@ -112,7 +148,9 @@ class Answering(BaseModel):
                 f"llm_context_tokens ({self.llm_context_tokens})"
             )
         if self.llm_daily_tokens and self.llm_budget_file is None:
-            raise ValueError("llm_daily_tokens needs llm_budget_file: a restart would forget it")
+            raise ValueError(
+                "llm_daily_tokens needs llm_budget_file: without it a restart resets the count"
+            )
         if self.llm_listwise and not named:
             raise ValueError("llm_listwise needs llm")
         if self.trace_content and not self.traces:

@@ -1,4 +1,4 @@
-"""Settings of rerankers elsewhere: in place of the local model, or behind it."""
+"""Settings of remote rerankers: instead of the local model, or as its fallback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, SecretStr
 from app.remote.providers import HOSTED, HOSTED_FORMS
 
 REMOTE = re.compile(rf"(?:{'|'.join(HOSTED)}):\S+|https?://\S+")
-# Two letters at least: `C:` is a drive.
+# At least two letters, because `C:` is a drive.
 PREFIXED = re.compile(r"[A-Za-z][\w-]+:.*")
 HOSTED_NAMES = ", ".join(f"`{form}`" for form in HOSTED_FORMS)
 
@@ -23,43 +23,44 @@ def is_remote(model: str) -> bool:
 class Delegating(BaseModel):
     fallback: str = Field(
         "",
-        description="Who ranks while the local model is not ready, has failed or has no room: "
-        f"{HOSTED_NAMES}, or the URL of another rerankd",
+        description="Service that ranks while the local model is not ready, has failed or has a "
+        f"full queue: {HOSTED_NAMES}, or the URL of another rerankd; empty: none",
     )
     fallback_daily_documents: int = Field(
         0,
         ge=0,
-        description="Documents a day (UTC) that the fallback may be sent, then the local refusal "
-        "stands; 0: no limit",
+        description="Maximum documents sent to the fallback per day (UTC); above it, the caller "
+        "gets the local error; 0: no limit",
     )
     fallback_budget_file: Path | None = Field(
         None,
-        description="Where the day's documents are counted, for all processes that name it; "
-        "without it a restart begins the day anew",
+        description="File that stores the documents sent to the fallback today; processes with the "
+        "same file share the count; empty: a restart resets the count",
     )
     upstream_api_key: SecretStr | None = Field(
-        None, description="API key for the service that `model` or `fallback` names"
+        None, description="API key of the service that `model` or `fallback` names"
     )
     upstream_url: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",
-        description="Where that service is, if not at its own address: a proxy, say",
+        description="URL of that service, for example of a proxy; empty: the address of the "
+        "provider",
     )
     upstream_timeout_ms: int = Field(
-        30_000, ge=1, description="Time limit of one try at another service"
+        30_000, ge=1, description="Time limit of one attempt at the remote service, in milliseconds"
     )
 
     def refuse_contradictions(self, model: str) -> None:
         remote = is_remote(model)
         self._refuse_unknown_provider(model)
         if self.fallback and remote:
-            raise ValueError("fallback stands behind a local model, and model names a remote one")
+            raise ValueError("fallback needs a local model, but model names a remote one")
         named = self.fallback or (model if remote else "")
         hosted = bool(named) and not named.startswith("http")
         if hosted and not (self.upstream_api_key or self.upstream_url):
             raise ValueError(f"upstream_api_key is needed for {named}")
         if self.upstream_url and not hosted:
-            raise ValueError(f"upstream_url is of use only with {', '.join(HOSTED_FORMS)}")
+            raise ValueError(f"upstream_url works only with {', '.join(HOSTED_FORMS)}")
         self._refuse_what_cannot_be_sent(self.upstream_url or ("" if hosted else named))
 
     def _refuse_unknown_provider(self, model: str) -> None:
@@ -76,7 +77,9 @@ class Delegating(BaseModel):
         except ValueError:
             right = False
         if not right:
-            raise ValueError(f"{url} names no host, or a wrong port")
+            raise ValueError(f"{url} contains no host or a wrong port")
         key = self.upstream_api_key.get_secret_value() if self.upstream_api_key else ""
         if not (key.isascii() and key.isprintable()):
-            raise ValueError("upstream_api_key holds characters that a header cannot")
+            raise ValueError(
+                "upstream_api_key contains characters that an HTTP header cannot contain"
+            )

@@ -1,4 +1,4 @@
-"""Settings of the first stage: where candidates come from."""
+"""Settings of the first stage: the stores of candidates, and the embedder."""
 
 from __future__ import annotations
 
@@ -21,23 +21,29 @@ def check_addresses(stores: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 class Retrieval(BaseModel):
     store: Annotated[Secrets, AfterValidator(check_addresses)] = Field(
         (),
-        description="Where candidates come from: one URL, or several, comma-separated, whose "
-        f"lists are fused; none: `{DEFAULT_STORE}`",
+        description="URLs of the stores that candidates come from, comma-separated; the lists of "
+        f"several stores are fused; empty: `{DEFAULT_STORE}`",
     )
-    store_api_key: SecretStr | None = Field(None, description="Key for stores over HTTP")
-    store_timeout_ms: int = Field(5000, ge=1, description="Time limit of one search in a store")
+    store_api_key: SecretStr | None = Field(None, description="API key of stores over HTTP")
+    store_timeout_ms: int = Field(
+        5000, ge=1, description="Time limit of one search in a store, in milliseconds"
+    )
     collection: str = Field(
         "rerankd",
         pattern=COLLECTION,
-        description="Collection, table or index that is searched, unless a caller names another",
+        description="Collection, table or index to search; a request may name another",
     )
     embedder: str = Field(
         "",
-        description="What turns queries into vectors: a sentence-transformers folder or hub "
-        "name, or an OpenAI-compatible URL that ends in /v1; none: words only",
+        description="Embedding model for queries: a sentence-transformers folder or hub name, or "
+        "an OpenAI-compatible URL that ends in /v1; empty: search by words only",
     )
-    embedder_model: str = Field("", description="Model of an embedder by URL")
-    embedder_api_key: SecretStr | None = Field(None, description="Key of an embedder by URL")
+    embedder_model: str = Field("", description="Model name that is sent to an embedder with a URL")
+    embedder_api_key: SecretStr | None = Field(
+        None, description="API key of an embedder with a URL"
+    )
     embedder_timeout_ms: int = Field(
-        10_000, ge=1, description="Time limit of one call to an embedder by URL"
+        10_000,
+        ge=1,
+        description="Time limit of one call to an embedder with a URL, in milliseconds",
     )

@@ -1,4 +1,4 @@
-"""Settings of the service itself: its address, its model, its limits."""
+"""Settings of the service itself: address, model, limits, keys and logs."""
 
 from __future__ import annotations
 
@@ -32,126 +32,147 @@ Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Serving(BaseModel):
-    host: str = Field("127.0.0.1", description="Address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one")
+    host: str = Field("127.0.0.1", description="IP address or host name to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free port")
 
     model: str = Field(
         BUNDLED,
         min_length=1,
-        description="`bundled`, a local folder, a model hub name, or another service: "
-        f"{HOSTED_NAMES}, or the URL of a rerankd",
+        description="Model: `bundled`, a local folder, a model hub name, or a remote service: "
+        f"{HOSTED_NAMES}, or the URL of another rerankd",
     )
-    model_name: str = Field("", description="Name shown to callers; by default the model's own")
-    revision: str = Field("", description="Branch, tag or commit of a hub model")
+    model_name: str = Field(
+        "", description="Model name that callers see; empty: the model's own name"
+    )
+    revision: str = Field(
+        "", description="Branch, tag or commit of a hub model; empty: its default branch"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
-        "auto", description="Where the model runs"
+        "auto", description="Device that the model runs on"
     )
     engine: str = Field(
         AUTO,
-        description=f"What runs the model: {_listed(engine_names())}. On a CPU, auto measures all "
-        f"of them at the first start and takes the fastest that ranks as {REFERENCE.name} float32 "
-        f"does; on a GPU it is {REFERENCE.name}",
+        description=f"Backend that runs the model: {_listed(engine_names())}. On a CPU, auto "
+        f"measures all of them at the first start and selects the fastest that ranks like "
+        f"{REFERENCE.name} float32; on a GPU, auto is {REFERENCE.name}",
     )
     dtype: str = Field(
         AUTO,
-        description=f"Precision: {_listed(dtype_names())}. On a CPU, auto is what was fastest; "
-        "on a GPU it is half precision",
+        description=f"Precision: {_listed(dtype_names())}. On a CPU, auto is the fastest "
+        "that was measured; on a GPU, auto is half precision",
     )
     engines: Path = Field(
         Path("~/.cache/rerankd"),
-        description="Folder of models converted for the CPU; what is there already starts in a "
-        "second",
+        description="Folder for models that are converted for the CPU; a model that is already "
+        "converted starts in a second",
     )
     max_length: int = Field(
         0,
         ge=0,
         le=131_072,
-        description="Tokens a query and document may take; 0: the model's own",
+        description="Maximum tokens of a query with a document; 0: the model's own limit",
     )
     long_documents: Literal["cut", "windows"] = Field(
         "cut",
-        description="What is longer than the model takes is cut, or read in overlapping windows "
-        "whose best score counts",
+        description="Treatment of a document that is too long for the model: cut, or read in "
+        "overlapping windows of which the best score counts",
     )
     threads: int = Field(
         0,
         ge=0,
         le=1024,
-        description="CPU threads of the engine; 0: as many as the machine or its container has",
+        description="CPU threads of the engine; 0: the number of cores of the machine or container",
     )
     offline: bool = Field(False, description="Never contact a model hub")
-    trust_remote_code: bool = Field(False, description="Run code that ships with a hub model")
+    trust_remote_code: bool = Field(False, description="Run the code that is part of a hub model")
     calibration: Path | None = Field(
-        None, description="File from `rerankd calibrate`, for scores that mean probabilities"
+        None,
+        description="File from `rerankd calibrate` that turns scores into calibrated "
+        "probabilities; empty: none",
     )
 
     max_batch_tokens: int = Field(
         0,
         ge=0,
-        description="Tokens of a batch, padding included; two batches may be under way; "
-        "0: by device",
+        description="Maximum tokens of a batch, padding included; two batches may run at the same "
+        "time; 0: a default for the device",
     )
     max_queue_tokens: int = Field(
-        1_000_000, ge=1, description="Tokens that may wait; more is refused with 429"
+        1_000_000,
+        ge=1,
+        description="Maximum tokens in the queue; above it, requests are refused with 429",
     )
     max_wait_ms: float = Field(
         0,
         ge=0,
         le=1000,
-        description="How long a batch that is not full may be held back",
+        description="Maximum time that a batch waits for more pairs, in milliseconds; 0: no wait",
     )
     timeout_ms: int = Field(
-        120_000, ge=1, description="Time limit of a request; a caller may ask for less"
+        120_000,
+        ge=1,
+        description="Time limit of a request, in milliseconds; a request may set a lower one",
     )
     drain_seconds: float = Field(
         30,
         ge=0,
-        description="After SIGTERM, how long accepted requests may take to finish; the process "
-        "ends 10 seconds later in any case",
+        description="Time limit for accepted requests after SIGTERM, in seconds; the process ends "
+        "at most 10 seconds later",
     )
-    cache_mb: int = Field(64, ge=0, description="Memory for known scores; 0 switches it off")
-    cache_ttl_seconds: float = Field(3600, gt=0, description="How long a known score stays valid")
+    cache_mb: int = Field(64, ge=0, description="Memory for cached scores, in MiB; 0: no cache")
+    cache_ttl_seconds: float = Field(
+        3600, gt=0, description="Time that the cache keeps a score, in seconds"
+    )
 
     share_cache: bool = Field(
         False,
-        description="Let callers with different API keys share known scores and answers: how fast "
-        "one comes tells what another has asked",
+        description="Let callers with different API keys share cached scores and answers; a caller "
+        "can then infer from a fast response what another caller has sent",
     )
 
-    max_body_bytes: int = Field(8_388_608, ge=1024, description="Size of a request body")
+    max_body_bytes: int = Field(
+        8_388_608, ge=1024, description="Maximum size of a request body, in bytes"
+    )
     max_json_values: int = Field(
         0,
         ge=0,
-        description="JSON values in a request body; 0: 50 for each of "
-        "`max_documents`, and no less than 50,000",
+        description="Maximum JSON values in a request body; 0: 50 for each of `max_documents`, at "
+        "least 50,000",
     )
     max_inflight_mb: int = Field(
         64,
         ge=1,
-        description="Bodies of all requests being read or answered; more is refused with 429",
+        description="Maximum memory for the bodies of all requests in progress, in MiB; above it, "
+        "requests are refused with 429",
     )
-    max_documents: int = Field(1000, ge=1, description="Documents a request")
-    max_document_chars: int = Field(200_000, ge=1, description="Characters a document")
-    max_query_chars: int = Field(20_000, ge=1, description="Characters a query or instruction")
+    max_documents: int = Field(1000, ge=1, description="Maximum documents in a request")
+    max_document_chars: int = Field(200_000, ge=1, description="Maximum characters of a document")
+    max_query_chars: int = Field(
+        20_000, ge=1, description="Maximum characters of a query or an instruction"
+    )
 
-    api_keys: Secrets = Field((), description="Accepted API keys, comma-separated; not set: open")
-    api_keys_file: Path | None = Field(None, description="File of accepted API keys, one a line")
+    api_keys: Secrets = Field(
+        (), description="Accepted API keys, comma-separated; not set: no key is needed"
+    )
+    api_keys_file: Path | None = Field(None, description="File of accepted API keys, one per line")
     metrics_key: SecretStr | None = Field(
-        None, description="Key that `/metrics` asks for, and nothing else does; not set: open"
+        None, description="Key for `/metrics` alone; not set: no key is needed"
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
     allowed_hosts: Names = Field(
         (),
-        description="Names, without a port, that requests may have in `Host`, comma-separated; "
-        "`*.example.org` for all below it; not set: any. Probes are not asked",
+        description="Accepted names in the `Host` header, without a port, comma-separated; "
+        "`*.example.org`: all its subdomains; empty: any. Probes are always accepted",
     )
-    cors_origins: Names = Field((), description="Origins that browsers may call from")
+    cors_origins: Names = Field(
+        (), description="Origins that browsers may call from, comma-separated; empty: none"
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line written"
+        "info", description="Lowest level of log lines that are written"
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto is console on a terminal, else json"
+        "auto", description="Format of log lines; auto: console on a terminal, otherwise json"
     )
 
     @property
@@ -176,7 +197,10 @@ class Serving(BaseModel):
     @field_validator("api_keys", "metrics_key", mode="before")
     @classmethod
     def _a_key_that_is_set_is_not_empty(cls, value: object) -> object:
-        """An empty secret is a mistake of whoever deploys, and would open the service."""
+        """An empty secret is a mistake in the deployment, and would open the service to "
+        "everybody."""
         if isinstance(value, str) and not value.replace(",", "").strip():
-            raise ValueError("it is set and holds no key: name one, or unset it to serve everybody")
+            raise ValueError(
+                "it is set but contains no key: add a key, or unset it to serve everybody"
+            )
         return value

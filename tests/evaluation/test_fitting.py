@@ -84,8 +84,8 @@ def test_the_same_seed_gives_the_same_file() -> None:
         (made_up(3), "3 queries have candidates; 5 are needed"),
         (Labelled(np.zeros(9), np.zeros(9, dtype=bool), np.arange(9)), "0 of 9 candidates"),
         (Labelled(np.zeros(9), np.ones(9, dtype=bool), np.arange(9)), "9 of 9 candidates"),
-        (lopsided(1), "candidates that are relevant are of one query; two are needed"),
-        (turned(lopsided(1)), "candidates that are not relevant are of one query"),
+        (lopsided(1), "candidates that are relevant belong to one query; two queries are needed"),
+        (turned(lopsided(1)), "candidates that are not relevant belong to one query"),
     ],
 )
 def test_data_that_says_too_little_is_refused(labelled: Labelled, says: str) -> None:
@@ -97,7 +97,7 @@ def test_data_that_says_too_little_is_refused(labelled: Labelled, says: str) -> 
 def test_a_model_that_ranks_the_wrong_way_round_cannot_be_calibrated(method: Method | None) -> None:
     data = made_up()
     backwards = replace(data, logits=-data.logits)
-    with pytest.raises(NotMeasurable, match="no higher than what is not"):
+    with pytest.raises(NotMeasurable, match="not score relevant candidates higher"):
         fit(backwards, method, "m", seed=0)
 
 
@@ -116,10 +116,10 @@ def test_a_curve_that_some_folds_cannot_bear_is_left_out() -> None:
     labels = np.arange(200) % 2 == 0
     logits = np.where(labels, 1.0, -1.0) * np.where(owners == 0, 5, -0.1)
     labelled = Labelled(logits, labels, owners)
-    with pytest.raises(NotMeasurable, match="no higher than what is not"):
+    with pytest.raises(NotMeasurable, match="not score relevant candidates higher"):
         fit(labelled, "platt", "m", seed=0)
     assert isinstance(fit(labelled, None, "m", seed=0).calibration, Isotonic)
-    with pytest.raises(NotMeasurable, match="no higher than what is not"):
+    with pytest.raises(NotMeasurable, match="not score relevant candidates higher"):
         fit(replace(labelled, logits=-logits), None, "m", seed=0)
 
 

@@ -67,12 +67,12 @@ def test_a_query_without_anything_relevant_is_not_measured(write_lines: WriteLin
     [
         ("{", "not valid JSON"),
         ("[]", "must be a JSON object"),
-        ({**GOOD, "query": " "}, "query must be a text"),
+        ({**GOOD, "query": " "}, "query must be a string"),
         ({**GOOD, "documents": "one"}, "documents must be a list"),
-        ({**GOOD, "documents": [""]}, r"documents\[0\] must be a text, or an object"),
-        ({**GOOD, "documents": [{"id": 1}]}, "text must be a text"),
-        ({**GOOD, "relevant": [2]}, "2 is not a place in documents"),
-        ({**GOOD, "relevant": ["x"]}, "'x' is not a place in documents"),
+        ({**GOOD, "documents": [""]}, r"documents\[0\] must be a string, or an object"),
+        ({**GOOD, "documents": [{"id": 1}]}, "text must be a string"),
+        ({**GOOD, "relevant": [2]}, "2 is not an index in documents"),
+        ({**GOOD, "relevant": ["x"]}, "'x' is not an index in documents"),
         ({**GOOD, "relevant": "0"}, "relevant must be a list"),
         ({**GOOD, "relevant": {"1#0": "yes"}}, "the grade of 1#0 is not a whole number"),
         ({**GOOD, "id": "1"}, "query id 1 occurs twice"),
@@ -90,10 +90,10 @@ def test_a_bad_line_is_named_with_its_file(
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("corpus.jsonl", '{"_id": "a", "text": 3}', "corpus.jsonl, line 1: text must be a text"),
+        ("corpus.jsonl", '{"_id": "a", "text": 3}', "corpus.jsonl, line 1: text must be a string"),
         ("corpus.jsonl", '{"text": "x"}', "corpus.jsonl, line 1: _id must be an id"),
-        ("corpus.jsonl", "", "corpus.jsonl: holds no document"),
-        ("queries.jsonl", '{"_id": "q01"}', "queries.jsonl, line 1: text must be a text"),
+        ("corpus.jsonl", "", "corpus.jsonl: contains no document"),
+        ("queries.jsonl", '{"_id": "q01"}', "queries.jsonl, line 1: text must be a string"),
         ("qrels.tsv", "q01 h01 1", "qrels.tsv, line 1: has 1 tab-separated fields, not 3 or 4"),
         ("qrels.tsv", "a\tb\tc\nq01\th01\tx", "qrels.tsv, line 2: grade 'x' is not a whole"),
         ("qrels.tsv", "q99\th01\t1", "qrels.tsv, line 1: query q99 is not among"),
@@ -115,7 +115,7 @@ def test_a_bad_file_of_a_folder_is_named(
         ("bad.jsonl.xz", b"no archive", "bad.jsonl.xz, line 1: cannot be decompressed"),
         ("bad.jsonl.gz", b"no archive", "bad.jsonl.gz, line 1: cannot be decompressed"),
         ("bad.jsonl", b'{"query": "\xff"}', "bad.jsonl, line 1: not UTF-8 text"),
-        ("bad.jsonl", b"", "bad.jsonl: holds no query"),
+        ("bad.jsonl", b"", "bad.jsonl: contains no query"),
     ],
 )
 def test_a_file_that_is_no_text_is_named(
@@ -127,7 +127,7 @@ def test_a_file_that_is_no_text_is_named(
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"there is no corpus\.jsonl"):
+    with pytest.raises(BadInput, match=r"contains no corpus\.jsonl"):
         read_judged(tmp_path)
     with pytest.raises(BadInput, match=r"nowhere: does not exist"):
         read_judged(tmp_path / "nowhere")
@@ -158,7 +158,7 @@ def test_pairs_triples_and_labels_are_read_alike(write_lines: WriteLines) -> Non
     [
         ({"query": "a"}, "needs positive"),
         ({"query": "a", "positive": 3}, "positive must be a list"),
-        ({"query": "a", "positive": [""]}, "positive must be a text that is not empty"),
+        ({"query": "a", "positive": [""]}, "positive must be a string that is not empty"),
         ({"query": "a", "document": "x", "label": 2}, "label must be 0 or 1"),
         ({"query": "a", "negative": "yes"}, "both relevant and not relevant"),
     ],

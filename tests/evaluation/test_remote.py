@@ -129,7 +129,7 @@ async def test_a_refusal_is_told_in_the_servers_words(server: Server) -> None:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (httpx.Response(200, json={"results": []}), "gave no score for a document"),
+        (httpx.Response(200, json={"results": []}), "returned no score for a document"),
         (httpx.Response(200, text="hello"), "did not answer with a JSON object"),
     ],
 )
@@ -143,7 +143,7 @@ async def test_an_answer_without_scores_is_refused(
 
 async def test_another_kind_of_server_is_refused(server: Server) -> None:
     server.info = {"name": "something else"}
-    with pytest.raises(ServerFailed, match="is no rerankd, or has no model yet"):
+    with pytest.raises(ServerFailed, match="is not a rerankd, or its model is not loaded yet"):
         await ask(server)
 
 

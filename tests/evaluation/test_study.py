@@ -82,7 +82,7 @@ async def test_moves_tell_where_each_relevant_document_went(handbook: Judged, st
 
 async def test_the_queries_that_got_worse_can_be_read(handbook: Judged, study: Study) -> None:
     text = worse(handbook, study)
-    assert text.startswith(f"# {len(study.worse)} of 44 queries got worse by nDCG@10")
+    assert text.startswith(f"# {len(study.worse)} of 44 queries became worse by nDCG@10")
     assert text.count("\n## ") == len(study.worse) > 3
     lost = study.worse[0]
     assert text.index(handbook.queries[lost]) < text.index(handbook.queries[study.worse[-1]])

@@ -102,8 +102,8 @@ async def test_advice_names_the_best_and_what_is_cheaper_and_as_good(
 ) -> None:
     first, small, large = by_final_k(points)[3]
     assert "For final_k 3, " in advise([first, small, large], seed=0)
-    assert advise([first], seed=0).endswith("reranking does not pay.")
-    assert advise([small], seed=0).endswith("nothing cheaper comes near.")
+    assert advise([first], seed=0).endswith("reranking is not worth its time.")
+    assert advise([small], seed=0).endswith("all cheaper settings are measurably worse.")
     assert "few" not in advise([first], seed=0)
     same = advise([small, Point(small.setting, small.measured, Latency(1, 1, 1), small.gain)], 0)
-    assert "1 ms a query) is not measurably worse" in same
+    assert "1 ms per query) is not measurably worse" in same

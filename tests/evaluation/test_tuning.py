@@ -44,7 +44,9 @@ def test_a_question_that_was_asked_often_is_on_one_side_only(handbook: Judged) -
 
 
 def test_too_few_queries_cannot_be_split(handbook: Judged) -> None:
-    with pytest.raises(NotMeasurable, match="9 different queries are too few; 10 are needed"):
+    with pytest.raises(
+        NotMeasurable, match="9 different queries are too few; at least 10 are needed"
+    ):
         split(handbook.only(range(9)), 0.2, 0.2, seed=0)
     with pytest.raises(NotMeasurable, match="leave no query to train on"):
         split(handbook, 0.5, 0.5, seed=0)
@@ -130,7 +132,7 @@ def test_a_folder_takes_its_name_once_it_is_whole(tmp_path: Path) -> None:
         (aside / "file").write_text(json.dumps(1))
         assert not (tmp_path / "out").exists()
     assert (tmp_path / "out/file").exists()
-    with pytest.raises(BadInput, match="exists already"), new_folder(tmp_path / "out"):
+    with pytest.raises(BadInput, match="already exists"), new_folder(tmp_path / "out"):
         pass
 
 

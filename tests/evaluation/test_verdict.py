@@ -54,7 +54,7 @@ def test_better_data_is_called_a_help() -> None:
     assert 0 < change.low < change.mean < change.high
     assert verdict(made).startswith("Reranking with m helps on made: nDCG@10 goes from 0.")
     assert "80 queries" in verdict(made)
-    assert verdict(made).endswith("and it costs 20 ms a query (p95 20 ms).")
+    assert verdict(made).endswith("and it costs 20 ms per query (p95 20 ms).")
 
 
 def test_worse_data_is_called_a_hurt() -> None:

@@ -168,7 +168,7 @@ sys.exit(main(["rerank", "q", sys.argv[1], "--engine", "torch"]))
         ({"RERANKD_MAX_DOCUMENTS": "0"}, "setting max_documents: Input should be greater than"),
         ({"RERANKD_DEVICE": "tpu"}, "setting device: Input should be 'auto', 'cpu', 'cuda' or"),
         ({"RERANKD_API_KEYS_FILE": "/nowhere"}, "api_keys_file /nowhere cannot be read"),
-        ({"RERANKD_API_KEYS": " , "}, "setting api_keys: it is set and holds no key"),
+        ({"RERANKD_API_KEYS": " , "}, "setting api_keys: it is set but contains no key"),
         ({"RERANKD_API_KEYS": "one,schlüssel"}, "api_keys: key 2 holds characters that a header"),
     ],
 )

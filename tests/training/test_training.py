@@ -138,7 +138,7 @@ def test_the_whole_recipe_ends_in_a_folder_that_loads(
     sources = [tiny.source(name, queries=24) for name in names]
     with caplog.at_level("INFO"):
         make(tmp_path, sources, RECIPE, tmp_path, "cpu")
-    assert "kept apart: start 1.0000, trained 1.0000" in caplog.text
+    assert "held-out sources: start 1.0000, trained 1.0000" in caplog.text
     model, tokenizer = load(tmp_path / "model")
     logits, _ = judge(model, tokenizer, held_out(sources, RECIPE))
     assert logits.isfinite().all()

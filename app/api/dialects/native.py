@@ -37,11 +37,11 @@ EXAMPLE_ANSWER: JsonDict = {
 # Shown in `/docs`.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "texts": {
-        "summary": "Only the required fields: a query and texts",
+        "summary": "Only a query and texts",
         "value": {"query": QUERY, "documents": DOCUMENTS},
     },
     "objects": {
-        "summary": "Objects with ids and metadata; the best one is echoed",
+        "summary": "Objects with ids and metadata; the best one is returned",
         "value": {
             "query": QUERY,
             "documents": [
@@ -53,7 +53,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "threshold": {
-        "summary": "Only probably relevant documents; long documents are refused",
+        "summary": "Only documents that are probably relevant; long documents are refused",
         "value": {
             "query": QUERY,
             "documents": ["Books are lent for four weeks.", "Bananas are rich in potassium."],
@@ -62,7 +62,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "diagnostics": {
-        "summary": "The original rank of each document, and the time of each stage",
+        "summary": "Ranks before and after, and the time of each stage",
         "value": {
             "query": QUERY,
             "documents": DOCUMENTS,
@@ -82,56 +82,58 @@ class NativeDocument(Lenient):
 
 
 class NativeRequest(Lenient):
-    query: Annotated[str, Field(pattern=r"\S", description="The query")]
+    query: Annotated[str, Field(pattern=r"\S", description="Query or question")]
     documents: Annotated[
         list[Either[str, NativeDocument]],
         Field(
             min_length=1,
             fail_fast=True,
-            description="Candidates: texts, or objects with `text` and other fields",
+            description="Candidates: texts, or objects with `text` and any other fields",
         ),
     ]
     top_n: Annotated[int, Field(ge=0), WHOLE] | None = Field(
-        None, description="Maximum number of results; null or 0: all"
+        None, description="Maximum results; 0 or absent: all"
     )
-    return_documents: bool | None = Field(None, description="Echo each document unchanged")
+    return_documents: bool | None = Field(None, description="Return each document unchanged")
     score: ScoreKind | None = Field(
         None,
-        description="`probability` (the default) is between 0 and 1; `calibrated` is a probability "
-        "fitted on labelled data, available if a calibration is loaded",
+        description="Kind of score: `probability` (the default) is between 0 and 1; `calibrated` "
+        "is a probability fitted on labelled data, if a calibration is loaded",
     )
-    min_score: float | None = Field(None, description="Omit results that score less than this")
+    min_score: float | None = Field(None, description="Minimum score of a result")
     truncate: bool | None = Field(
         None, description="Cut documents that are too long (the default), or refuse the request"
     )
     truncation_direction: Literal["left", "right"] | None = Field(
-        None, description="The side of the document that is cut; `right` by default"
+        None, description="Side of the document that is cut; `right` by default"
     )
     long_documents: LongDocuments | None = Field(
         None,
-        description="Whether long documents are cut or read in overlapping windows, of which the "
-        "best score counts; by default the setting of the service",
+        description="Treatment of a document that is too long: cut, or read in overlapping windows "
+        "of which the best score counts; by default the setting of the service",
     )
-    instruction: str | None = Field(None, description="Instruction, for models that support one")
+    instruction: str | None = Field(None, description="Instruction, for models that accept one")
     timeout_ms: Annotated[int, Field(ge=1), WHOLE] | None = Field(
-        None, description="Time limit of the request; after it, the status is 504"
+        None, description="Time limit in milliseconds; above it: 504"
     )
-    priority: Priority | None = Field(None, description="0, the default, is the most urgent")
+    priority: Priority | None = Field(
+        None, description="Priority in the queue; 0 (the default) is the highest"
+    )
     diagnostics: bool | None = Field(
-        None, description="Add the ranks before and after, and the times"
+        None, description="Return the ranks before and after, and the times"
     )
 
 
 class Rank(BaseModel):
     before: int
     after: int
-    change: int = Field(description="Ranks gained")
+    change: int = Field(description="Ranks gained; negative: ranks lost")
 
 
 class NativeResult(BaseModel):
-    index: int = Field(description="Index in `documents` of the request, from 0")
+    index: int = Field(description="Position in `documents` of the request, from 0")
     relevance_score: float
-    id: str | int | None = Field(None, description="The id of the document, if the request has one")
+    id: str | int | None = Field(None, description="Id of the document, if it had one")
     document: dict[str, Any] | None = None
     rank: Rank | None = None
 
@@ -144,7 +146,7 @@ class NativeUsage(BaseModel):
         None, description="Indices of documents that were cut, if any"
     )
     failed_documents: list[int] | None = Field(
-        None, description="Indices of documents that could not be scored; they come last"
+        None, description="Indices of documents that could not be scored; they rank last"
     )
 
 
@@ -153,7 +155,7 @@ class Diagnostics(BaseModel):
     queue_ms: float
     compute_ms: float
     total_ms: float
-    duplicates: int = Field(description="Number of documents that equal an earlier one")
+    duplicates: int = Field(description="Number of documents equal to an earlier one")
     cached: int = Field(description="Number of texts whose score was in the cache")
 
 
@@ -162,8 +164,8 @@ class NativeAnswer(BaseModel):
 
     id: str
     model: str
-    reranked_by: str | None = Field(None, description="The other service that scored, if one did")
-    score: ScoreKind = Field(description="The kind of `relevance_score`")
+    reranked_by: str | None = Field(None, description="Remote service that scored, if any")
+    score: ScoreKind = Field(description="Kind of `relevance_score`")
     results: list[NativeResult]
     usage: NativeUsage
     warnings: list[str] | None = None

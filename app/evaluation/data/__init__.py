@@ -1,1 +1,1 @@
-"""Judged data, in whichever form it comes."""
+"""Judged data in its different formats."""

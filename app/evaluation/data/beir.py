@@ -31,10 +31,10 @@ def read_corpus(path: Path) -> dict[str, str]:
             raise row.bad(f"document {name} occurs twice")
         text = f"{row.fields.get('title') or ''} {row.fields.get('text') or ''}".strip()
         if not isinstance(row.fields.get("text"), str):
-            raise row.bad("text must be a text")
+            raise row.bad("text must be a string")
         corpus[name] = text
     if not corpus:
-        raise BadInput(path, None, "holds no document")
+        raise BadInput(path, None, "contains no document")
     return corpus
 
 
@@ -51,7 +51,7 @@ def read_queries(path: Path) -> dict[str, str]:
 def read_qrels(
     path: Path, queries: dict[str, str], corpus: dict[str, str]
 ) -> dict[str, dict[str, int]]:
-    """Query, document, grade; or TREC's four fields. A header is left out."""
+    """Reads query, document and grade, or TREC's four fields. A header is skipped."""
     grades: dict[str, dict[str, int]] = {}
     for number, fields in read_fields(path, "\t", (3, 4)):
         query, document, grade = fields[0], fields[-2], fields[-1]
@@ -68,7 +68,7 @@ def read_qrels(
 
 
 def read_pools(path: Path, corpus: dict[str, str]) -> dict[str, list[str]]:
-    """What may be ranked for each query, in no order."""
+    """The candidates of each query, without an order."""
     pools: dict[str, list[str]] = {}
     for row in read_rows(path):
         pool = [str(document) for document in row.items("candidates")]

@@ -18,9 +18,9 @@ class Judged:
     name: str
     queries: Mapping[str, str]
     corpus: Mapping[str, str]
-    # 0 and below: judged, and not relevant.
+    # 0 or less: judged as not relevant.
     grades: Mapping[str, Mapping[str, int]]
-    # The candidates that came with the data, `ranked` if the user's own first stage ordered them.
+    # The candidates in the data; `ranked`: in the order of the user's first stage.
     pools: Orders = field(default_factory=dict)
     ranked: bool = False
 
@@ -35,20 +35,20 @@ class Judged:
         return [self.corpus[document] for document in documents]
 
     def alike(self) -> list[int]:
-        """For each query a number, from 0; queries with the same text share it."""
+        """A number for each query, from 0; queries with the same text have the same number."""
         numbers: dict[str, int] = {}
         questions = (" ".join(text.casefold().split()) for text in self.queries.values())
         return [numbers.setdefault(text, len(numbers)) for text in questions]
 
     def measurable(self) -> Judged:
-        """Only the queries for which something is relevant; the others say nothing."""
+        """Only the queries with a relevant document; the others cannot be measured."""
         kept = {query: text for query, text in self.queries.items() if self.relevant(query)}
         if not kept:
             raise NotMeasurable(f"{self.name}: no query has a relevant document")
         return replace(self, queries=kept)
 
     def sample(self, count: int, seed: int) -> Judged:
-        """At most `count` queries, drawn by the seed, in the order of the data."""
+        """At most `count` random queries, in the order of the data; 0: all."""
         if not count or count >= len(self.queries):
             return self
         return self.only(sorted(permuted(len(self.queries), seed)[:count]))

@@ -1,4 +1,4 @@
-"""JSON lines of a query, its candidates in the order found, and which of them are relevant."""
+"""JSON lines with a query, its candidates in their first order, and the relevant ones."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def read_lists(path: Path) -> Judged:
             raise row.bad("a document id occurs twice in documents")
         pools[name], grades[name] = pool, read_relevant(row, pool)
     if not queries:
-        raise BadInput(path, None, "holds no query")
+        raise BadInput(path, None, "contains no query")
     return Judged(path.stem.removesuffix(".jsonl"), queries, corpus, grades, pools, ranked=True)
 
 
 def last_verdicts(path: Path) -> Iterator[Row]:
-    """Of the feedback on one answer only the last: it takes the candidates from the first.
+    """Only the last feedback on each answer, with the candidates from the first one.
 
-    A line of feedback that a process did not end is left out; in other data it is a mistake.
+    An incomplete line of feedback is skipped; in other data it is an error.
     """
     verdicts: dict[str, Row] = {}
     torn: list[BadInput] = []
@@ -54,12 +54,12 @@ def last_verdicts(path: Path) -> Iterator[Row]:
     if torn and not verdicts:
         raise torn[0]
     for problem in torn:
-        logger.warning("%s: the line is left out", problem)
+        logger.warning("%s: the line is skipped", problem)
     yield from verdicts.values()
 
 
 def read_document(row: Row, index: int, corpus: dict[str, str]) -> str:
-    """Its id, or a made-up one for a plain text; the text goes into the corpus."""
+    """Returns the id, generated for a plain text, and adds the text to the corpus."""
     document = row.fields["documents"][index]
     if isinstance(document, dict):
         fields = Row(row.path, row.line, document)
@@ -67,16 +67,16 @@ def read_document(row: Row, index: int, corpus: dict[str, str]) -> str:
     elif isinstance(document, str) and document.strip():
         name, text = f"{row.line}#{index}", document
     else:
-        raise row.bad(f"documents[{index}] must be a text, or an object with id and text")
+        raise row.bad(f"documents[{index}] must be a string, or an object with id and text")
     if corpus.setdefault(name, text) != text:
-        raise row.bad(f"document {name} has another text than on an earlier line")
+        raise row.bad(f"document {name} has a different text on an earlier line")
     return name
 
 
 def read_relevant(row: Row, pool: Sequence[str]) -> dict[str, int]:
-    """A list of ids or of places from 0, or ids with grades. Ids outside the pool count as missed.
+    """A list of ids or of indexes from 0, or ids with grades. Ids outside the pool are missed.
 
-    Numbers are ids where documents have ids, and places where they are plain texts.
+    Numbers are ids if the documents have ids, and indexes if they are plain texts.
     """
     relevant = row.fields.get("relevant")
     if isinstance(relevant, Mapping):
@@ -84,7 +84,7 @@ def read_relevant(row: Row, pool: Sequence[str]) -> dict[str, int]:
             raise row.bad(f"relevant: the grade of {bad[0]} is not a whole number")
         return {str(reference): grade for reference, grade in relevant.items()}
     if not isinstance(relevant, list):
-        raise row.bad("relevant must be a list of ids or places, or ids with grades")
+        raise row.bad("relevant must be a list of ids or indexes, or an object of ids with grades")
     return {read_reference(row, reference, pool): 1 for reference in relevant}
 
 
@@ -92,7 +92,7 @@ def read_reference(row: Row, reference: Any, pool: Sequence[str]) -> str:
     plain = not isinstance(row.fields["documents"][0], dict) if pool else False
     if plain:
         if type(reference) is not int or not 0 <= reference < len(pool):
-            raise row.bad(f"relevant: {reference!r} is not a place in documents, counted from 0")
+            raise row.bad(f"relevant: {reference!r} is not an index in documents, counted from 0")
         return pool[reference]
     if isinstance(reference, bool) or not isinstance(reference, str | int):
         raise row.bad(f"relevant: {reference!r} is not an id")

@@ -1,4 +1,4 @@
-"""Files of JSON lines or tabs, compressed or not; what is wrong is named by file and line."""
+"""Reads files of JSON lines or tabs, also compressed; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Row:
     def text(self, name: str) -> str:
         value = self.fields.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise self.bad(f"{name} must be a text that is not empty")
+            raise self.bad(f"{name} must be a string that is not empty")
         return value
 
     def label(self, name: str) -> str:
         """An id: a text or a whole number."""
         value = self.fields.get(name)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise self.bad(f"{name} must be an id, as text or as a number")
+            raise self.bad(f"{name} must be an id: a string or a whole number")
         return str(value)
 
     def items(self, name: str) -> list[Any]:
@@ -48,7 +48,7 @@ class Row:
 
 
 def find(folder: Path, *names: str) -> Path | None:
-    """The first of these files that is there, plain or compressed."""
+    """The first of these files that exists, plain or compressed."""
     paths = (folder / f"{name}{suffix}" for name in names for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
 
@@ -56,18 +56,18 @@ def find(folder: Path, *names: str) -> Path | None:
 def require(folder: Path, *names: str) -> Path:
     path = find(folder, *names)
     if path is None:
-        raise BadInput(folder, None, f"there is no {' or '.join(names)} (or .xz, or .gz) in it")
+        raise BadInput(folder, None, f"contains no {' or '.join(names)} (or .xz, or .gz)")
     return path
 
 
 def read_lines(path: Path, *, torn: bool = False) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers from 1; `torn`: also those cut in a letter."""
+    """Lines that are not blank, with numbers from 1; `torn` accepts one cut inside a character."""
     number = 0
     try:
         with open_bytes(path) as stream:
             for number, raw in enumerate(stream, 1):
                 content = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-                # Not final: a decoder that expects more leaves out the letter that was cut.
+                # Not final: the decoder then ignores an incomplete character at the end.
                 line, _ = codecs.utf_8_decode(content.rstrip(b"\r\n"), "strict", not torn)
                 if line.strip():
                     yield number, line
@@ -88,7 +88,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
 
 def read_rows(path: Path, torn: list[BadInput] | None = None) -> Iterator[Row]:
-    """`torn` takes lines that end too early, as a process that is killed leaves them."""
+    """`torn` collects incomplete lines, which a killed process leaves."""
     lines = read_lines(path, torn=torn is not None)
 
     def keep(error: NotJson) -> None:
@@ -107,7 +107,7 @@ def read_rows(path: Path, torn: list[BadInput] | None = None) -> Iterator[Row]:
 def read_fields(
     path: Path, separator: str | None, counts: tuple[int, ...]
 ) -> Iterator[tuple[int, list[str]]]:
-    """Lines of separated fields; None separates by any white space."""
+    """Lines of separated fields; `separator` None: any white space."""
     for number, line in read_lines(path):
         fields = [field.strip() for field in line.split(separator)]
         if len(fields) not in counts:

@@ -1,4 +1,4 @@
-"""The user's data, in whichever of the two forms it comes."""
+"""The user's data, in either of the two formats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.evaluation.problems import BadInput
 
 
 def read_judged(path: Path, split: str = "test") -> Judged:
-    """A BEIR folder or a file of JSON lines; only queries for which something is relevant."""
+    """Reads a BEIR folder or a file of JSON lines; only queries with a relevant document."""
     if not path.exists():
         raise BadInput(path, None, "does not exist")
     judged = read_beir(path, split) if path.is_dir() else read_lists(path)

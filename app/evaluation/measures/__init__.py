@@ -1,1 +1,1 @@
-"""How good an order is, and how sure that is."""
+"""Measures of a ranking, and their uncertainty."""

@@ -1,4 +1,4 @@
-"""Is a difference more than the luck of which queries were asked? Paired, over questions."""
+"""Tests if a difference is more than chance in the choice of queries: a paired bootstrap."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from app.evaluation.measures.measures import Values
 ROUNDS = 10_000
 AT_ONCE = 250
 LEVEL = 95
-# With fewer, a gain in all of them may be luck: in 1 of 16 cases, 5 coins fall alike.
+# With 5, a gain in all of them may be chance: 5 coins fall the same way in 1 of 16 cases.
 MIN_QUESTIONS = 6
 
 
 class Difference(NamedTuple):
-    """The mean difference, and where it lies in 95 of 100 draws of as many questions."""
+    """The mean difference, and its 95% interval over random draws of the questions."""
 
     mean: float
     low: float
     high: float
-    # Different queries: each counts once for chance, however often it occurs.
+    # Number of different queries: a repeated query counts once.
     questions: int
 
     @property
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 def difference(
     before: Values, after: Values, alike: Sequence[int], seed: int, rounds: int = ROUNDS
 ) -> Difference:
-    """Queries that are `alike` ask the same, and are drawn together."""
+    """Queries with the same number in `alike` have the same text and are drawn together."""
     gains, times = np.bincount(alike, after - before), np.bincount(alike)
     count = len(gains)
     generator = np.random.default_rng(seed)

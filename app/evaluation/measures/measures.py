@@ -1,4 +1,4 @@
-"""How good an order is, query by query. The arithmetic is trec_eval's, by ir-measures."""
+"""Measures of a ranking for each query, computed as in trec_eval by ir-measures."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure_names(k: int) -> dict[str, ir_measures.Measure]:
 
 
 def measure(judged: Judged, orders: Orders, k: int) -> Measured:
-    """A query without candidates counts, as 0."""
+    """A query without candidates counts as 0."""
     queries = list(judged.queries)
     places = {query: index for index, query in enumerate(queries)}
     measures = measure_names(k)
@@ -57,5 +57,5 @@ def measure(judged: Judged, orders: Orders, k: int) -> Measured:
 
 
 def descending(order: Sequence[str]) -> dict[str, float]:
-    """Scores without ties, so that no library breaks them in its own way."""
+    """Scores without ties, so that the order does not depend on the library."""
     return {name: float(len(order) - index) for index, name in enumerate(order)}

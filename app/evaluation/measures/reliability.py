@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say?"""
+"""Measures if probabilities are calibrated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Labels = NDArray[np.bool_]
 
 
 class Bin(NamedTuple):
-    """The mean probability, the share that is relevant, and how many pairs they are of."""
+    """The mean probability, the share of relevant pairs, and the number of pairs."""
 
     predicted: float
     observed: float
@@ -23,7 +23,7 @@ class Bin(NamedTuple):
 
 
 def bins_of(probabilities: Values, labels: Labels, bins: int = BINS) -> list[Bin]:
-    """Bins of equal width, the empty ones too."""
+    """Bins of equal width, empty bins included."""
     indexes = np.minimum((probabilities * bins).astype(int), bins - 1)
     counted = []
     for index in range(bins):
@@ -36,7 +36,7 @@ def bins_of(probabilities: Values, labels: Labels, bins: int = BINS) -> list[Bin
 
 
 def calibration_error(probabilities: Values, labels: Labels, bins: int = BINS) -> float:
-    """The expected calibration error: how far off a probability is, averaged over pairs."""
+    """The expected calibration error: the mean error of a probability over all pairs."""
     counted = bins_of(probabilities, labels, bins)
     return sum(abs(bin_.predicted - bin_.observed) * bin_.pairs for bin_ in counted) / len(labels)
 

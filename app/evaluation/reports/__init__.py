@@ -1,1 +1,1 @@
-"""What was measured, for people and for programs."""
+"""Reports of the results, for people and for programs."""

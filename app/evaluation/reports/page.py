@@ -1,4 +1,4 @@
-"""A report in one HTML file that needs nothing else."""
+"""A report in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sweep_page(
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n<h1>{title}</h1>\n"
         f"<p>{queries} queries.</p>\n{sentences}"
-        f'<img src="{source}" alt="nDCG against milliseconds a query; the table has the figures">\n'
+        f'<img src="{source}" alt="nDCG by milliseconds per query; the table has the values">\n'
         f"{table(points)}</html>\n"
     )
 

@@ -1,4 +1,4 @@
-"""Pictures as PNG, drawn without a screen."""
+"""Charts as PNG, drawn without a screen."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def draw_panel(panel: Axes, points: Sequence[Point]) -> None:
                 xytext=(4, -12),
                 fontsize=8,
             )
-    panel.set_xlabel("milliseconds a query (p50); the numbers are initial_k")
+    panel.set_xlabel("milliseconds per query (p50); the numbers are initial_k")
     panel.margins(0.1)
     panel.set_xlim(left=0)
     panel.grid(alpha=0.3)
@@ -62,7 +62,7 @@ def draw_panel(panel: Axes, points: Sequence[Point]) -> None:
 
 
 def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> bytes:
-    """Predicted against observed shares; below, how many pairs have each probability."""
+    """Predicted against observed shares; below, the number of pairs at each probability."""
     figure = Figure(figsize=(6.0, 6.4), dpi=DOTS_PER_INCH, layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     above.plot([0, 1], [0, 1], color="gray", linestyle="--", label="perfect")
@@ -71,7 +71,7 @@ def draw_reliability(curves: Mapping[str, Sequence[Bin]]) -> bytes:
         predicted, observed = [bin_.predicted for bin_ in shown], [bin_.observed for bin_ in shown]
         above.plot(predicted, observed, marker="o", label=label)
         below.step(predicted, [bin_.pairs for bin_ in shown], where="mid", label=label)
-    above.set_ylabel("share that is relevant")
+    above.set_ylabel("share of relevant pairs")
     above.grid(alpha=0.3)
     above.legend()
     below.set_yscale("log")

@@ -1,4 +1,4 @@
-"""A study for people to read, and for programs."""
+"""The report of a study, for people and for programs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def as_json(study: Study) -> dict[str, Any]:
 
 
 def summary(study: Study) -> dict[str, Any]:
-    """What became of the relevant documents that the first stage had found."""
+    """How the ranks of the relevant candidates changed."""
     moves = study.moves
     return {
         "found": len(moves),
@@ -70,8 +70,8 @@ def as_text(study: Study) -> str:
     lines += [
         "",
         fate,
-        f"queries: {study.queries}; {study.better} got better, {len(study.worse)} worse",
-        f"milliseconds a query: p50 {time.p50:.1f}, p95 {time.p95:.1f}, p99 {time.p99:.1f}",
+        f"queries: {study.queries}; {study.better} became better, {len(study.worse)} worse",
+        f"milliseconds per query: p50 {time.p50:.1f}, p95 {time.p95:.1f}, p99 {time.p99:.1f}",
         "",
         verdict(study),
     ]

@@ -1,4 +1,4 @@
-"""The answer in one sentence."""
+"""The result in one sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def verdict(study: Study) -> str:
         f"({change.mean:+.3f}, 95% interval {change.low:+.3f} to {change.high:+.3f}, "
         f"{counted(study.queries)})"
     )
-    cost = f"{study.latency.p50:.0f} ms a query (p95 {study.latency.p95:.0f} ms)"
+    cost = f"{study.latency.p50:.0f} ms per query (p95 {study.latency.p95:.0f} ms)"
     return f"{opening(study)}: {figures}, and it costs {cost}{few(change)}."
 
 
@@ -28,7 +28,7 @@ def opening(study: Study) -> str:
 
 
 def few(change: Difference) -> str:
-    """A sentence's end where there is little to go by."""
+    """The end of a sentence, if there are few questions."""
     if change.questions >= FEW_QUESTIONS:
         return ""
     count = change.questions

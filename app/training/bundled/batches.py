@@ -1,4 +1,4 @@
-"""Which pairs a step sees: a pure function of the recipe, the sources and the step's number."""
+"""The pairs of a step: a pure function of the recipe, the sources and the step number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def draw_group(source: Source, recipe: Recipe, rng: np.random.Generator) -> Grou
 
 
 def draw_step(sources: Sequence[Source], recipe: Recipe, step: int) -> tuple[list[Group], int]:
-    """The groups of a step, shortest first, and the length to cut their pairs to."""
+    """The groups of a step, shortest first, and the maximum length of their pairs."""
     rng = np.random.default_rng([recipe.seed, step])
     shares = np.array([recipe.weights.get(source.name, 1.0) for source in sources])
     groups: list[Group] = []

@@ -1,8 +1,8 @@
-"""A training run in one file for a machine that has a GPU and nothing else, and back in parts.
+"""Packs a training run in one file for an isolated GPU machine; the result returns in parts.
 
 python -m app.training.bundled.bundle pack --data DIR --cache DIR --model DIR --out run.tar
 
-and there, as often as it takes, for a checkpoint is picked up where it lies:
+and on that machine, repeatedly if needed, because it continues from its checkpoint:
 
 tar xf run.tar
 python -m app.training.bundled --data data --cache cache --out out \\
@@ -44,7 +44,7 @@ def add_bytes(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def shrink(path: Path) -> bytes:
-    """Candidates, fewer and packed."""
+    """Fewer candidates, compressed."""
     numbers = np.load(path)[:, :CANDIDATES_PER_QUERY].astype(np.int16)
     packed = io.BytesIO()
     np.save(packed, numbers)
@@ -64,7 +64,7 @@ def pack(data: Path, cache: Path, model: Path, out: Path) -> None:
 
 
 def split(folder: Path, out: Path, size: int = PART) -> list[Path]:
-    """The folder as one archive, cut into parts, with the archive's checksum beside them."""
+    """Writes the folder as one archive in parts, with the checksum of the archive."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path in sorted(folder.iterdir()):
@@ -82,7 +82,9 @@ def split(folder: Path, out: Path, size: int = PART) -> list[Path]:
 def join(parts: Path, out: Path) -> None:
     whole = b"".join(path.read_bytes() for path in sorted(parts.glob("part-*")))
     if hashlib.sha256(whole).hexdigest() != (parts / SUMS).read_text().strip():
-        raise SystemExit(f"the parts in {parts} are not what was cut: one is missing or changed")
+        raise SystemExit(
+            f"the parts in {parts} do not match their checksum: one is missing or changed"
+        )
     out.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
         tar.extractall(out, filter="data")

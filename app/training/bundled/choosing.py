@@ -1,4 +1,4 @@
-"""How much of what was trained is kept: judged on sources that were not trained on."""
+"""Chooses how much of the training is kept, by sources outside the training data."""
 
 import copy
 import logging
@@ -17,20 +17,20 @@ log = logging.getLogger(__name__)
 def judge(
     model: Duet, tokenizer: PreTrainedTokenizerFast, rows: Rows, *, length: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Logits [query, document], and where there is one."""
+    """Logits [query, document], and a mask of the pairs that exist."""
     logits = torch.tensor(score(model, tokenizer, texts_of(rows), length=length))
     return by_query(logits.float(), rows)
 
 
 def quality(model: Duet, tokenizer: PreTrainedTokenizerFast, rows: Rows) -> float:
-    """Mean over the sources, so that none outvotes another."""
+    """The mean over the sources, so that each has the same weight."""
     names = {name for name, _ in rows}
     own = [[row for row in rows if row[0] == name] for name in sorted(names)]
     return sum(first_places(*judge(model, tokenizer, each)) for each in own) / len(own)
 
 
 def part_way(start: Duet, trained: Duet, share: float) -> Duet:
-    """Between the two: what was learned, and more of what was known of other subjects."""
+    """A mean of both models: it keeps the training, and more of the general knowledge."""
     model = copy.deepcopy(start)
     with torch.no_grad():
         for kept, new in zip(model.parameters(), trained.parameters(), strict=True):
@@ -41,8 +41,8 @@ def part_way(start: Duet, trained: Duet, share: float) -> Duet:
 def choose(
     start: Duet, trained: Duet, share: float, tokenizer: PreTrainedTokenizerFast, rows: Rows
 ) -> Duet:
-    """What was trained, part of the way, if it helps where nothing was trained."""
+    """The partly trained model, if it is better on sources outside the training data."""
     moved = part_way(start, trained, share)
     before, after = (quality(model, tokenizer, rows) for model in (start, moved))
-    log.info("nDCG@10 on queries kept apart: start %.4f, trained %.4f", before, after)
+    log.info("nDCG@10 on held-out sources: start %.4f, trained %.4f", before, after)
     return moved if after > before else start

@@ -16,7 +16,7 @@ Indices = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Source:
-    """One collection; row i of `candidates`: passages for query i, best first, gold left out."""
+    """One collection; row i of `candidates`: passages for query i, best first, without gold."""
 
     name: str
     passages: list[str]
@@ -32,7 +32,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Passages:
-    """Distinct texts, numbered in the order they come."""
+    """Distinct texts, numbered in order of appearance."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -63,8 +63,8 @@ def read_source(folder: Path, name: str) -> tuple[list[str], list[str], list[lis
 def mine(
     passages: list[str], queries: list[str], positives: list[list[int]], depth: int
 ) -> Indices:
-    """BM25's best `depth` passages a query that neither are nor look like a positive one."""
-    import bm25s  # noqa: PLC0415 (a machine that is given the candidates needs neither)
+    """The best `depth` BM25 passages per query, without positives and texts similar to them."""
+    import bm25s  # noqa: PLC0415 (not needed if the candidates are already mined)
     import Stemmer  # noqa: PLC0415
 
     stemmer = Stemmer.Stemmer("english")

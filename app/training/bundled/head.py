@@ -1,4 +1,4 @@
-"""The last line of the model, fitted on held-out rows: what each kind of evidence weighs."""
+"""The last layer of the model: weights of the kinds of evidence, fitted on held-out rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.training.bundled.data import Source
 from app.training.bundled.recipe import Recipe
 from app.training.bundled.scoring import evidence_of
 
-# Training passages are long and well embedded: alone they undervalue words and short documents.
+# Training passages are long and well embedded: a fit on them undervalues words.
 FLOORS = {"stems": 0.4, "phrases": 0.3, "kin": 0.6}
 PRIOR, PULL = 0.3, 0.006
 
@@ -25,9 +25,9 @@ Rows = Sequence[tuple[str, Group]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Evidence [query, document, feature], the positive first; `there` is 0 where none is.
+    """Evidence [query, document, feature], the positive first; `there` is 0 for padding.
 
-    There is a weight for each query.
+    Each query has a weight.
     """
 
     evidence: Tensor
@@ -38,7 +38,7 @@ class Examples:
 def held_out(
     sources: Sequence[Source], recipe: Recipe, *, per: int = 80
 ) -> list[tuple[str, Group]]:
-    """Queries no step trains on, each with a positive and BM25's best and a few of its others."""
+    """Held-out queries, each with a positive, the best BM25 candidates and a few others."""
     rng = np.random.default_rng([recipe.seed, 1])
     groups = []
     for source in sources:
@@ -58,7 +58,7 @@ def texts_of(groups: Rows) -> list[tuple[str, str]]:
 
 
 def by_query(values: Tensor, groups: Rows) -> tuple[Tensor, Tensor]:
-    """The values of each pair as [query, document, …], and 1 where there is a pair."""
+    """The values of each pair as [query, document, …], and a mask of the pairs that exist."""
     sizes = [len(group.documents) for _, group in groups]
     padded = nn.utils.rnn.pad_sequence(list(torch.split(values, sizes)), batch_first=True)
     return padded, (torch.arange(padded.shape[1]) < torch.tensor(sizes)[:, None]).float()
@@ -73,8 +73,8 @@ def gather(
 
 
 def retrievable(examples: Examples) -> Examples:
-    """Leave out queries whose positive shares fewer words than nearly all others: no word search
-    would have brought it here."""
+    """Exclude queries whose positive shares fewer words than nearly all other documents: a word
+    search would not return it."""
     stems = examples.evidence[..., FEATURES.index("stems")]
     beaten = ((stems < stems[:, :1]) * examples.there).sum(1) / examples.there.sum(1)
     kept = beaten > 0.05
@@ -84,7 +84,7 @@ def retrievable(examples: Examples) -> Examples:
 def fit_line(
     features: Tensor, examples: Examples, *, steps: int = 300, rate: float = 0.03
 ) -> Tensor:
-    """Weights, none negative, under which positives come first; `features` are standardised."""
+    """Non-negative weights that rank positives first; `features` are standardised."""
     floors = torch.tensor([FLOORS.get(name, 0.0) for name in FEATURES])
     weights = torch.full((len(FEATURES),), PRIOR, requires_grad=True)
     optimizer = torch.optim.Adam([weights], lr=rate)
@@ -103,7 +103,7 @@ def fit_line(
 
 
 def calibrate(scores: Tensor, there: Tensor) -> tuple[float, float]:
-    """Slope and offset that make a logit: positives and the rest weighing the same in sum."""
+    """Slope and offset of a logit; positives and negatives have the same total weight."""
     wanted = torch.zeros_like(scores)
     wanted[:, 0] = 1
     mass = there * torch.where(wanted > 0, there.sum(1, keepdim=True) - 1, torch.ones(1))
@@ -124,7 +124,7 @@ def calibrate(scores: Tensor, there: Tensor) -> tuple[float, float]:
 
 
 def set_scale(model: Duet, logits: Tensor, there: Tensor) -> None:
-    """Stretch and move the logits, so that their sigmoid is a probability."""
+    """Scale and shift the logits, so that their sigmoid is a probability."""
     slope, offset = calibrate(logits, there)
     head = model.head
     with torch.no_grad():
@@ -134,13 +134,13 @@ def set_scale(model: Duet, logits: Tensor, there: Tensor) -> None:
 
 
 def first_places(logits: Tensor, there: Tensor) -> float:
-    """Mean nDCG@10 where the first document of each query is the one that is wanted."""
+    """Mean nDCG@10, where the first document of each query is the relevant one."""
     above = ((logits[:, 1:] >= logits[:, :1]) * there[:, 1:]).sum(1)
     return float(((above < 10) / torch.log2(above + 2)).mean())
 
 
 def fit_head(model: Duet, examples: Examples) -> None:
-    """Set the head's line; what `[CLS]` adds starts at 0."""
+    """Set the linear layer of the head; the weight of `[CLS]` starts at 0."""
     rows = examples.evidence[examples.there > 0]
     shift, scale = rows.mean(0), 1 / (rows.std(0) + 1e-6)
     features = (examples.evidence - shift) * scale

@@ -1,8 +1,8 @@
-"""What a reranker has to beat on judged collections: BM25, the bi-encoder, and the two fused.
+"""Baselines for a reranker on judged collections: BM25, the bi-encoder, and both fused.
 
 python -m app.training.bundled.rivals COLLECTION... [--sample 60]
 
-The candidates are those of `rerankd eval`, so that its figures stand beside these.
+The candidates are those of `rerankd eval`, so that the results can be compared.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def fuse_ranks(*lists: Scores) -> Scores:
 
 
 def windows(text: str) -> list[str]:
-    """A long document in overlapping pieces; a short one whole."""
+    """Overlapping windows of a long document; a short document as a whole."""
     words = text.split()
     if len(words) <= WINDOW_WORDS:
         return [text]
@@ -49,7 +49,7 @@ def windows(text: str) -> list[str]:
 
 
 def cosines(encoder: SentenceTransformer, judged: Judged, orders: Orders) -> ScoresByQuery:
-    """A document's is that of its best window."""
+    """The score of a document is that of its best window."""
     names = sorted({name for order in orders.values() for name in order})
     pieces = [windows(judged.corpus[name]) for name in names]
     starts = dict(zip(names, np.cumsum([0, *map(len, pieces)])[:-1], strict=True))
@@ -79,7 +79,7 @@ def words_of(judged: Judged, orders: Orders) -> ScoresByQuery:
 
 
 def rivals(encoder: SentenceTransformer, judged: Judged, depth: int) -> dict[str, float]:
-    """Mean nDCG@10 of each."""
+    """Mean nDCG@10 of each baseline."""
     orders = candidates(judged, depth, "english", own_ranks=False)
     filled = {query: order for query, order in orders.items() if order}
     words, alike = words_of(judged, filled), cosines(encoder, judged, filled)
@@ -107,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m app.training.bundled.rivals", description=__doc__
     )
     parser.add_argument("collections", type=Path, nargs="+")
-    parser.add_argument("--sample", type=int, default=0, help="queries of each; 0 for all")
-    parser.add_argument("--depth", type=int, default=100, help="candidates a query")
+    parser.add_argument("--sample", type=int, default=0, help="queries per collection; 0: all [0]")
+    parser.add_argument("--depth", type=int, default=100, help="candidates per query [100]")
     options = parser.parse_args(arguments)
     encoder = SentenceTransformer(str(official_base()), local_files_only=True)
     for folder in options.collections:

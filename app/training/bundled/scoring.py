@@ -1,4 +1,4 @@
-"""Many pairs through the model: alike lengths together, in half precision."""
+"""Scores many pairs: batches of similar lengths, in half precision."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ def batches(
     length: int,
     tokens: int = 8192,
 ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-    """Padded batches of about `tokens` tokens, longest first, with the places of their pairs."""
+    """Padded batches of about `tokens` tokens, longest first, with the indexes of their pairs."""
     queries, documents = [query for query, _ in pairs], [text for _, text in pairs]
     encoded = tokenizer(queries, documents, truncation="longest_first", max_length=length)
     sizes = [len(ids) for ids in encoded["input_ids"]]
@@ -52,7 +52,8 @@ def evidence_of(
 def mean_state(
     model: Duet, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Texts], *, length: int = 224
 ) -> Tensor:
-    """What the last layer says of a token, on average: common to all, so it tells nothing."""
+    """The mean state of a token in the last layer: it is common to all and carries no "
+    "information."""
     total, count = torch.zeros(model.config.hidden_size), 0.0
     for _, batch in batches(model, tokenizer, pairs, length=length):
         parts = Parts(batch["attention_mask"], batch["token_type_ids"])

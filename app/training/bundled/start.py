@@ -1,4 +1,4 @@
-"""The model before any training: all-MiniLM-L6-v2's layers, word weights by counting."""
+"""The model before training: the layers of all-MiniLM-L6-v2, and word weights from counts."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def rename(name: str) -> str:
 
 
 def from_bert(base: Path) -> Duet:
-    """A model whose shut gates make it the bi-encoder in `base`; its head is still blank."""
+    """A model with closed gates, equal to the bi-encoder in `base`; its head is not set yet."""
     config = json.loads((base / "config.json").read_text())
     model = Duet(DuetConfig(**{name: config[name] for name in SHAPE}))
     states = load_file(base / "model.safetensors")
@@ -59,7 +59,7 @@ def from_bert(base: Path) -> Duet:
 
 
 def pair_tokenizer(base: Path) -> PreTrainedTokenizerFast:
-    """The base's tokenizer, giving a pair as two `[CLS] … [SEP]` parts."""
+    """The tokenizer of the base, which encodes a pair as two `[CLS] … [SEP]` parts."""
     rules = json.loads((base / "tokenizer.json").read_text())
     rules["truncation"] = rules["padding"] = None
     single = rules["post_processor"]["single"]
@@ -77,7 +77,7 @@ def pair_tokenizer(base: Path) -> PreTrainedTokenizerFast:
 
 
 def shares(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> Tensor:
-    """The share of the texts that hold each token."""
+    """The share of the texts that contain each token."""
     counts = torch.zeros(tokenizer.vocab_size, dtype=torch.float64)
     for row in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]:
         counts[list(set(row))] += 1
@@ -88,9 +88,9 @@ def word_weights(
     collections: Sequence[tuple[Sequence[str], Sequence[str]]],
     tokenizer: PreTrainedTokenizerFast,
 ) -> Tensor:
-    """Inverse frequency of each token among passages or queries, whichever holds it more often.
+    """Inverse frequency of each token in passages or in queries, by the more frequent of the two.
 
-    Words of asking ("what", "how") are rare in passages and say nothing for all that.
+    Question words ("what", "how") are rare in passages but carry no information.
     """
     passages = [shares(texts, tokenizer) for texts, _ in collections]
     queries = [shares(texts, tokenizer) for _, texts in collections]

@@ -1,4 +1,4 @@
-"""The training loop: distil from the start, learn from the labels, keep a running mean."""
+"""The training loop: distillation, learning from labels, and a running mean of the weights."""
 
 import copy
 import logging
@@ -97,7 +97,7 @@ class Trainer:
         return nn.functional.cross_entropy(logits, taught.softmax(1), reduction="sum")
 
     def advance(self) -> float:
-        """One step; the loss it saw."""
+        """Run one step and return its loss."""
         self.model.train()
         groups, length = draw_step(self.sources, self.recipe, self.step)
         total = 0.0
@@ -120,7 +120,7 @@ class Trainer:
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Move the running mean towards the weights, faster while it is young."""
+        """Move the running mean towards the weights, faster in the first steps."""
         keep = min(self.recipe.average, self.step / (self.step + 9))
         for kept, new in zip(self.mean.parameters(), self.model.parameters(), strict=True):
             if new.requires_grad:

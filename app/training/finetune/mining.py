@@ -1,4 +1,4 @@
-"""Groups to learn from: a relevant document among others that look relevant."""
+"""Training groups: a relevant document with others that look relevant."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.evaluation.data.judged import Judged, Orders, permuted
 from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import track
 
-# No query may outweigh the others.
+# So that no query outweighs the others.
 MAX_POSITIVES_PER_QUERY = 5
-# With fewer, a split shows nothing.
+# With fewer, a split is not meaningful.
 MIN_QUERIES = 10
 
 Score = Callable[[str, Sequence[str]], Sequence[float]]
@@ -21,7 +21,7 @@ Score = Callable[[str, Sequence[str]], Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Validation decides when to stop; the test set is used only at the end."""
+    """The validation set decides when to stop; the test set is used only at the end."""
 
     train: Judged
     validation: Judged
@@ -41,7 +41,8 @@ def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
     count = len(set(alike))
     if count < MIN_QUERIES:
         raise NotMeasurable(
-            f"{judged.name}: {count} different queries are too few; {MIN_QUERIES} are needed"
+            f"{judged.name}: {count} different queries are too few; at least {MIN_QUERIES} are "
+            "needed"
         )
     order = permuted(count, seed)
     tested = max(1, round(count * test))
@@ -63,10 +64,10 @@ def split(judged: Judged, validation: float, test: float, seed: int) -> Split:
 def mine(
     judged: Judged, orders: Orders, negatives: int, seed: int, score: Score | None = None
 ) -> list[Group]:
-    """Negatives that the data names first, then a draw from the first stage's candidates.
+    """First the negatives in the data, then random candidates of the first stage.
 
-    With `score`, candidates that the model puts above every relevant document are left out: most
-    of them are relevant and were never judged.
+    With `score`, candidates that the model ranks above all relevant documents are excluded: most
+    of them are relevant but not judged.
     """
     draw = random.Random(seed)  # noqa: S311 (nothing secret)
     answers = answers_by_query(judged)
@@ -89,12 +90,14 @@ def mine(
             if chosen:
                 groups.append(Group(text, judged.corpus[name], judged.texts(chosen)))
     if not groups:
-        raise NotMeasurable(f"{judged.name}: no negatives were given, and none could be mined")
+        raise NotMeasurable(
+            f"{judged.name}: the data contains no negatives, and none could be mined"
+        )
     return groups
 
 
 def answers_by_query(judged: Judged) -> dict[str, set[str]]:
-    """The texts that are relevant to a query, or to another query with the same text."""
+    """The texts that are relevant to each query or to a query with the same text."""
     together: dict[int, set[str]] = defaultdict(set)
     questions = dict(zip(judged.queries, judged.alike(), strict=True))
     for query, number in questions.items():

@@ -16,20 +16,20 @@ FORMS = "positive (and negative), or document and label, or documents and releva
 
 
 def read_labelled(path: Path, split: str = "train") -> Judged:
-    """A BEIR folder, or JSON lines of any of the forms; only queries with something relevant."""
+    """Reads a BEIR folder, or JSON lines in any format; only queries with a relevant document."""
     if not path.exists():
         raise BadInput(path, None, "does not exist")
     if path.is_dir():
         return read_beir(path, split).measurable()
     first = next(read_rows(path, torn=[]), None)
     if first is None:
-        raise BadInput(path, None, "holds no line")
+        raise BadInput(path, None, "contains no line")
     lists = "documents" in first.fields or "useful" in first.fields
     return (read_lists(path) if lists else read_pairs(path)).measurable()
 
 
 def read_pairs(path: Path) -> Judged:
-    """Lines with the same query, or the same document, speak of the same."""
+    """Lines with the same query text, or the same document text, share one id."""
     queries: dict[str, str] = {}
     documents: dict[str, str] = {}
     grades: dict[str, dict[str, int]] = {}
@@ -60,5 +60,7 @@ def labelled_texts(row: Row) -> Iterator[tuple[str, int]]:
         texts = row.fields.get(side, [])
         for text in [texts] if isinstance(texts, str) else row.items(side) if texts else []:
             if not isinstance(text, str) or not text.strip():
-                raise row.bad(f"{side} must be a text that is not empty, or a list of them")
+                raise row.bad(
+                    f"{side} must be a string that is not empty, or a list of such strings"
+                )
             yield text, grade

@@ -1,4 +1,4 @@
-"""What fine-tuning brought, on queries that it has not seen."""
+"""The effect of fine-tuning, on queries outside the training data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sentence(before: Study, after: Study, change: Difference) -> str:
     name = before.main
     effect = "makes no measurable difference"
     if change.certain:
-        effect = "helps" if change.mean > 0 else "hurts: keep the model as it was"
+        effect = "helps" if change.mean > 0 else "hurts: keep the original model"
     return (
         f"Fine-tuning {effect} on {before.data}: {name} goes from {before.after.mean(name):.3f} "
         f"to {after.after.mean(name):.3f} ({change.mean:+.3f}, 95% interval {change.low:+.3f} to "

@@ -25,12 +25,12 @@ from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import Step, bar
 from app.training.finetune.mining import Group
 
-# In a softmax it takes nearly all of the share.
+# In a softmax it gets nearly the whole share.
 RELEVANT_LABEL = 10.0
 DECIDING = "eval_validation_ndcg@10"
-# Times that the validation queries are ranked while training.
+# Number of validation runs during the training.
 VALIDATION_RUNS = 8
-# Longer pairs only cost time.
+# Longer pairs cost time and bring no gain.
 MAX_TRAINING_TOKENS = 256
 
 logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
@@ -39,10 +39,10 @@ logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
 @dataclass(frozen=True, slots=True)
 class Recipe:
     epochs: float = 2.0
-    # Groups a step.
+    # Groups per step.
     batch: int = 8
     rate: float = 2e-5
-    # Validation runs without a gain, after which training ends.
+    # Validation runs without a gain before training stops.
     patience: int = 3
     length: int = 0
     seed: int = 0
@@ -79,7 +79,7 @@ class Tuner:
     def tune(
         self, groups: Sequence[Group], validation: Judged, orders: Orders, folder: Path
     ) -> list[float]:
-        """Train, keep the best by the validation queries, save into `folder`; their nDCG."""
+        """Train, save the best model by validation into `folder`, return the nDCG of each run."""
         checkpoints = folder / "checkpoints"
         arguments = self._arguments(checkpoints, len(groups))
         with bar(arguments.max_steps, "training") as step:
