@@ -53,6 +53,12 @@ ONLY_IN = {
     | {"settings.retrieval"},
     "app.retrieval.stores": {"retrieval.address", "retrieval.opening", "retrieval.stores"}
     | {"compose.answer", "settings.retrieval"},
+    # The encoders of engines use one type of a query.
+    "app.rerank": {"compose", "commands", "api", "service", "answer", "remote", "rerank"}
+    | {"engines", "evaluation"},
+    "app.engines": {"compose", "commands", "rerank", "engines", "training", "settings.serving"},
+    "app.evaluation": {"commands", "evaluation", "training"},
+    "app.training": {"commands", "training"},
     "app.ingest": {"ingest", "commands"},
     "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"},
     "app.text": {"text", "rerank", "answer", "ingest"},

@@ -149,7 +149,8 @@ def load_encoder(settings: Settings) -> Encoder:
             converted_model.verify(kept, card, [converted_model.TOKENIZER])
             return converted_model.encoder_of(kept, card, spec.max_length)
     except converted_model.Damaged as error:
-        logger.warning("the converted model in %s is damaged (%s): opening all of it", kept, error)
+        fields = {"folder": str(kept), "reason": str(error)}
+        logger.warning("converted_model_damaged", extra={"fields": fields})
     return loading.load(spec).encoder
 
 

@@ -77,7 +77,8 @@ def convert_and_open(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel
         reason = error.strerror or str(error)
         if spec.engine != AUTO or spec.dtype not in (AUTO, *REFERENCE.all_dtypes):
             raise LoadFailed(f"model {spec.label} cannot be converted: {reason}") from error
-        logger.warning("the model cannot be converted: %s", reason)
+        fields = {"model": spec.label, "reason": reason}
+        logger.warning("model_not_converted", extra={"fields": fields})
         return open_reference(spec)
 
 
@@ -89,7 +90,8 @@ def home(folder: Path | None) -> Iterator[Path]:
             yield aside
         return
     if folder is not None:
-        logger.warning("%s cannot be written: what is converted now is not kept", folder.parent)
+        fields = {"folder": str(folder.parent)}
+        logger.warning("converted_model_not_kept", extra={"fields": fields})
     with tempfile.TemporaryDirectory(prefix="rerankd-") as temporary:
         yield Path(temporary)
 
@@ -139,9 +141,8 @@ def convert_all(
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
-            logger.warning(
-                "the model cannot be converted for %s: %s", backend.name, reason_of(error)
-            )
+            fields = {"backend": backend.name, "reason": reason_of(error)}
+            logger.warning("conversion_failed", extra={"fields": fields})
             shutil.rmtree(folder / backend.name)
 
 

@@ -28,7 +28,11 @@ from app.engines.spec import ModelSpec
 logger = logging.getLogger(__name__)
 
 
-def load(spec: ModelSpec, step: Step = logger.info, *, again: bool = False) -> LoadedModel:
+def log_step(text: str) -> None:
+    logger.info("preparing_model", extra={"fields": {"step": text}})
+
+
+def load(spec: ModelSpec, step: Step = log_step, *, again: bool = False) -> LoadedModel:
     """`step` is called with what is being done where that takes a while.
 
     A model that was converted before is used, unless it is to be converted `again`.
@@ -52,7 +56,8 @@ def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:
             return None
         return open_result(spec, folder, card, choose(spec, results))
     except Damaged as error:
-        logger.warning("the converted model in %s is damaged (%s): converting again", folder, error)
+        fields = {"folder": str(folder), "reason": str(error)}
+        logger.warning("converted_model_damaged", extra={"fields": fields})
         return None
 
 

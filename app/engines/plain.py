@@ -55,8 +55,8 @@ def plain_copy(tokenizer: Tokenizer, control: Control) -> Tokenizer:
         hide(content, names - {content["model"].get("unk_token")})
         copy = rebuilt(content)
         if still := leaks(copy, control):
-            shown = ", ".join(sorted(control[number] for number in still))
-            logger.warning("the tokenizer reads %s in a text as control tokens", shown)
+            fields = {"tokens": sorted(control[number] for number in still)}
+            logger.warning("control_tokens_not_plain", extra={"fields": fields})
     return copy
 
 

@@ -21,12 +21,12 @@ from app.llm import ledger
 from app.llm.ledger import EMPTY, Page
 
 TORN = (
-    "the budget file has lost its content: today's tokens count as spent, and answers are "
-    "extracted until midnight (UTC); to restart the day, delete the file and restart the service"
+    "today's tokens count as spent, and answers are extracted until midnight (UTC); to restart "
+    "the day, delete the file and restart the service"
 )
 AHEAD = (
-    "the clock is behind the day of the budget file: tokens count for that day until it has "
-    "passed; to restart the count, delete the file and restart the service"
+    "tokens count for the day of the file until it has passed; to restart the count, delete the "
+    "file and restart the service"
 )
 
 Result = TypeVar("Result")
@@ -139,7 +139,7 @@ class Budget:
         if not self._failing:
             reason = error.strerror if isinstance(error, OSError) else "it holds something else"
             fields = {"file": str(file), "reason": reason}
-            logger.error("the budget could not be written", extra={"fields": fields})
+            logger.error("budget_file_not_written", extra={"fields": fields})
         self._failing = True
 
 
@@ -154,11 +154,12 @@ def opened(file: Path, limit: int, today: date) -> Page:
         page = ledger.read(file)
     except ledger.Torn:
         page = Page(today, limit)
-        logger.error(TORN, extra={"fields": fields})
+        logger.error("budget_file_torn", extra={"fields": fields | {"hint": TORN}})
         with suppress(OSError), ledger.locked(file):
             ledger.write(file, page)
     except (OSError, ledger.Foreign) as error:
         raise LoadFailed(f"llm_budget_file {file} cannot be read as a budget") from error
     if page is not None and page.day > today:
-        logger.warning(AHEAD, extra={"fields": fields | {"day": page.day.isoformat()}})
+        fields |= {"day": page.day.isoformat(), "hint": AHEAD}
+        logger.warning("clock_behind_budget_file", extra={"fields": fields})
     return page or EMPTY

@@ -33,7 +33,7 @@ class Allowance:
         self._file = file
         self._today = today
         self._day, self._used = opened(file) if limit and file else (date.min, 0)
-        self._reported_day = date.min
+        self._warned_day = date.min
         self._lock = asyncio.Lock()
 
     @property
@@ -52,8 +52,8 @@ class Allowance:
                 taken = self._take(documents)
             else:
                 taken = await asyncio.to_thread(self._take_in_file, self._file, documents)
-        if not taken and self._reported_day != self._day:
-            self._reported_day = self._day
+        if not taken and self._warned_day != self._day:
+            self._warned_day = self._day
             fields = {"limit": self._limit, "used": self._used}
             logger.warning("fallback_documents_spent", extra={"fields": fields})
         return taken

@@ -28,6 +28,7 @@ from app.evaluation.data.sources import read_judged
 from app.evaluation.problems import BadInput
 from app.retrieval.store import Candidate
 from app.training.finetune.pairs import read_labelled
+from tests.logged import fields_logged
 
 pytestmark = pytest.mark.anyio
 
@@ -255,7 +256,7 @@ async def test_a_line_that_ends_too_early_costs_that_line_and_is_named(
     await feedback.take("a2", Verdict("up"))
     await feedback.take("a1", Verdict("up", "film"))
     assert len(read(file).queries) == (2 if cut == 1 else 1)
-    named = [each for each in caplog.messages if "the line is skipped" in each]
+    named = [fields["reason"] for fields in fields_logged(caplog, "feedback_line_left_out")]
     lines = [each.partition("feedback.jsonl, ")[2].partition(":")[0] for each in named]
     assert lines == ([] if cut == 1 else ["line 1", "line 3"])
 

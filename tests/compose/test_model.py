@@ -15,6 +15,7 @@ from app.engines import Encoder
 from app.errors import LoadFailed
 from app.settings import Settings, load
 from tests import models
+from tests.logged import fields_logged
 
 TEXTS = ["", "book", "Books are lent for four weeks.", "книга", "book " * 500]
 OPENS_LITTLE = """
@@ -84,7 +85,8 @@ def test_a_tokenizer_that_was_damaged_is_not_trusted(
         patch.setattr("app.engines.loading.load", no_model)
         with pytest.raises(AssertionError, match="the model was opened"):
             load_encoder(settings(own))
-    assert "is damaged (tokenizer.json is missing or changed)" in caplog.text
+    (fields,) = fields_logged(caplog, "converted_model_damaged")
+    assert fields["reason"] == "tokenizer.json is missing or changed"
 
 
 def test_a_length_that_the_model_cannot_take_is_refused_all_the_same(converted: Path) -> None:

@@ -54,6 +54,14 @@ def test_the_glossary_is_in_alphabetical_order_and_explains_each_term_once() -> 
     assert terms == sorted(set(terms))
 
 
+def test_every_class_that_the_glossary_names_exists() -> None:
+    rows = re.findall(r"^\|.*\| ([^|]*)\|$", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    code = "\n".join(path.read_text() for path in (ROOT / "app").rglob("*.py"))
+    defined = re.findall(r"^(?:class (\w+)|(Event) = )", code, re.MULTILINE)
+    assert named - {name for names in defined for name in names} == set()
+
+
 def test_the_changelog_has_a_section_for_this_version_below_the_unreleased_one() -> None:
     sections = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert sections[:2] == ["Unreleased", __version__]

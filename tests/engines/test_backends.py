@@ -23,6 +23,7 @@ from app.settings import Settings
 from tests import models
 from tests.engines.numpy_backend import NumpyBackend
 from tests.engines.ranking import scores
+from tests.logged import fields_logged
 
 
 def numpy_is_fastest(engine: Engine, lists: Lists) -> float:
@@ -100,7 +101,8 @@ def test_the_fastest_backend_that_agrees_is_chosen_converted_and_opened_again(
     assert folder
     (folder / "numpy" / "weights.npz").write_bytes(b"")
     assert load(spec).engine.name == "numpy"
-    assert "numpy/weights.npz is missing or changed" in caplog.text
+    (fields,) = fields_logged(caplog, "converted_model_damaged")
+    assert "numpy/weights.npz is missing or changed" in fields["reason"]
     assert backend.conversions == 2
 
 

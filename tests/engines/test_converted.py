@@ -20,6 +20,7 @@ from app.engines.spec import ModelSpec
 from app.errors import InvalidSetting
 from tests import models
 from tests.engines.ranking import scores
+from tests.logged import fields_logged
 
 FAMILIES = ("bert", "xlm-roberta", "modernbert")
 WITHOUT_TORCH = """
@@ -126,7 +127,8 @@ def test_a_model_that_cannot_be_converted_runs_on_torch(
     monkeypatch.setattr("app.engines.openvino.conversion.convert", fail)
     model = load(replace(fresh, engine="auto"))
     assert model.engine.name == "torch"
-    assert "cannot be converted for openvino: no such operator" in caplog.text
+    fields = {"backend": "openvino", "reason": "no such operator"}
+    assert fields_logged(caplog, "conversion_failed") == [fields]
     refusal = r"engine openvino with dtype auto is not available for model .*; available: torch"
     with pytest.raises(InvalidSetting, match=refusal):
         load(fresh)

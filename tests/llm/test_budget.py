@@ -10,6 +10,7 @@ import pytest
 from app.errors import LoadFailed
 from app.llm import ledger
 from app.llm.budget import Budget, BudgetSpent
+from tests.logged import events_logged, fields_logged
 from tests.virtual_time import in_virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -31,10 +32,6 @@ def put(file: Path, content: bytes | None) -> None:
         file.unlink()
     else:
         file.write_bytes(content)
-
-
-def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records]
 
 
 async def test_what_is_held_and_what_is_spent_both_count(file: Path) -> None:
@@ -90,7 +87,8 @@ async def test_a_clock_that_is_set_back_returns_nothing(
         await budget.hold(20)
     again = Budget(100, file, lambda: day[0])
     assert again.left == 10
-    assert [line for line in logged(caplog) if "the clock is behind" in line]
+    (fields,) = fields_logged(caplog, "clock_behind_budget_file")
+    assert fields["day"] == TUESDAY.isoformat()
     await spend(again, 10, 10)
     day[0] = TUESDAY
     assert Budget(100, file, lambda: day[0]).left == 0
@@ -140,8 +138,9 @@ async def test_a_file_that_lost_its_content_counts_as_a_spent_day_and_the_servic
     put(file, content)
     day = [MONDAY]
     budget = Budget(100, file, lambda: day[0])
-    (sentence,) = logged(caplog)
-    assert sentence.startswith("the budget file has lost its content: today's tokens count as")
+    assert events_logged(caplog) == ["budget_file_torn"]
+    (fields,) = fields_logged(caplog, "budget_file_torn")
+    assert fields["hint"].startswith("today's tokens count as spent")
     with pytest.raises(BudgetSpent):
         await budget.hold(1)
     assert Budget(100, file, lambda: MONDAY).left == 0
@@ -180,7 +179,7 @@ async def test_a_file_that_cannot_be_written_is_logged_once_and_the_budget_holds
     with caplog.at_level(logging.ERROR):
         await spend(budget, 90, 50)
         await spend(budget, 50, 40)
-    assert logged(caplog) == ["the budget could not be written"]
+    assert events_logged(caplog) == ["budget_file_not_written"]
     with pytest.raises(BudgetSpent):
         await budget.hold(20)
     folder.mkdir()
@@ -232,7 +231,7 @@ async def test_a_process_that_keeps_the_lock_does_not_stop_the_answers(
     with ledger.locked(file):
         await spend(budget, 90, 90)
     assert budget.left == 10
-    assert logged(caplog) == ["the budget could not be written"]
+    assert events_logged(caplog) == ["budget_file_not_written"]
 
 
 async def test_without_a_limit_nothing_is_kept(file: Path) -> None:

@@ -54,7 +54,7 @@ def last_verdicts(path: Path) -> Iterator[Row]:
     if torn and not verdicts:
         raise torn[0]
     for problem in torn:
-        logger.warning("%s: the line is skipped", problem)
+        logger.warning("feedback_line_left_out", extra={"fields": {"reason": str(problem)}})
     yield from verdicts.values()
 
 
