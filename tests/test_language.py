@@ -36,7 +36,7 @@ def events(tree: ast.AST) -> Iterator[str]:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id="logger"), attr=level), args=[first, *_]
             ) if level in LOGGED:
-                yield first.value if isinstance(first, ast.Constant) else ast.unparse(first)
+                yield str(first.value) if isinstance(first, ast.Constant) else ast.unparse(first)
             case _:
                 pass
 

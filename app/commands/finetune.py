@@ -35,6 +35,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", default="train", help="name of the qrels in a BEIR folder [train]"
     )
+    add_training_flags(parser)
+    parser.add_argument(
+        "--validation", type=share, default=0.15, help="share of queries for validation [0.15]"
+    )
+    parser.add_argument(
+        "--test", type=share, default=0.15, help="share of queries for the test [0.15]"
+    )
+    parser.add_argument(
+        "--language", default="english", help="language of the BM25 stemmer [english]"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices [0]")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    add_flags(parser, [name for name in MODEL_SETTINGS if not name.startswith("engine")])
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=float, default=2.0, help="passes over the data [2]")
     parser.add_argument("--batch", type=positive, default=8, help="queries per step [8]")
     parser.add_argument(
@@ -59,18 +75,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=3,
         help="validation runs without a gain before training stops [3]",
     )
-    parser.add_argument(
-        "--validation", type=share, default=0.15, help="share of queries for validation [0.15]"
-    )
-    parser.add_argument(
-        "--test", type=share, default=0.15, help="share of queries for the test [0.15]"
-    )
-    parser.add_argument(
-        "--language", default="english", help="language of the BM25 stemmer [english]"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices [0]")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    add_flags(parser, [name for name in MODEL_SETTINGS if not name.startswith("engine")])
 
 
 def share(text: str) -> float:

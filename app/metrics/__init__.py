@@ -12,6 +12,7 @@ from app.events import Event
 from app.metrics.answers import AnswerMetrics
 from app.metrics.family import Family, WatchedTotal
 from app.metrics.ranking import RankingMetrics
+from app.metrics.remote import RemoteMetrics
 from app.metrics.serving import ServingMetrics
 
 
@@ -22,10 +23,12 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._family = Family(self.registry)
         self._serving = ServingMetrics(self._family)
+        self._remote = RemoteMetrics(self._family)
         self._answers = AnswerMetrics(self._family)
         self._handlers: Mapping[type[Event], Callable[[Any], None]] = {
             **self._serving.handlers,
             **RankingMetrics(self._family).handlers,
+            **self._remote.handlers,
             **self._answers.handlers,
         }
 
@@ -45,7 +48,7 @@ class Metrics:
         self._serving.unread.set_function(unread)
 
     def watch_fallback(self, left: Callable[[], int]) -> None:
-        self._serving.fallback_left.set_function(left)
+        self._remote.fallback_left.set_function(left)
 
     def watch_llms(
         self,

@@ -10,17 +10,14 @@ from app.events import (
     CLOSE_REASONS,
     ConnectionClosed,
     Event,
-    FallbackUsed,
     LoopLagged,
     ModelLoaded,
     RequestEnded,
     RequestRefused,
     RequestStarted,
-    UpstreamCalled,
 )
 from app.metrics.family import SECONDS, Family
 
-UPSTREAM_SECONDS = (*SECONDS, 30.0, 60.0)
 BUILD = ("model", "architecture", "engine", "device", "dtype")
 REASONS = (
     "overloaded",
@@ -38,7 +35,7 @@ class ServingMetrics:
         self._family = family
         self._requests = family.histogram(
             "request_seconds",
-            "Time from the first byte of a request to the last byte of its response",
+            "Time from the end of the request headers to the end of the response",
             SECONDS,
             ("route", "outcome"),
         )
@@ -52,31 +49,15 @@ class ServingMetrics:
         self._load_seconds = family.gauge(
             "model_load_seconds", "Time to load and warm up the model"
         )
-        self._upstream = family.histogram(
-            "upstream_seconds",
-            "Time of a call to a remote service, all attempts included",
-            UPSTREAM_SECONDS,
-            ("upstream", "outcome"),
-        )
         self._closed = family.counter(
             "connections_closed",
             "Connections closed because they exceeded a limit",
             ("reason",),
             CLOSE_REASONS,
         )
-        self._fallback = family.counter(
-            "fallback_documents",
-            "Documents for the fallback: sent, or refused because of the daily limit",
-            ("outcome",),
-            ("sent", "refused"),
-        )
         self.connections = family.gauge("connections", "Open connections")
         self.unread = family.gauge(
             "unread_answer_bytes", "Bytes of responses that callers have not read yet"
-        )
-        self.fallback_left = family.gauge(
-            "fallback_documents_left",
-            "Documents that may still be sent to the fallback today; 0: no limit",
         )
 
     @property
@@ -88,16 +69,11 @@ class ServingMetrics:
             ConnectionClosed: lambda event: self._closed.labels(event.reason).inc(),
             LoopLagged: lambda event: self._loop_lag.observe(event.seconds),
             ModelLoaded: self._on_model_loaded,
-            UpstreamCalled: self._on_upstream_called,
-            FallbackUsed: lambda event: self._fallback.labels(event.outcome).inc(event.documents),
         }
 
     def _on_request_ended(self, event: RequestEnded) -> None:
         self._in_flight.dec()
         self._requests.labels(event.route, event.outcome).observe(event.seconds)
-
-    def _on_upstream_called(self, event: UpstreamCalled) -> None:
-        self._upstream.labels(event.upstream, event.outcome).observe(event.seconds)
 
     def _on_model_loaded(self, event: ModelLoaded) -> None:
         self._load_seconds.set(event.seconds)

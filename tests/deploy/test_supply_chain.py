@@ -147,7 +147,8 @@ def test_serving_installs_no_package_of_training_evaluation_documentation_or_tes
     # sentence-transformers brings scikit-learn, transformers brings tqdm and PyYAML.
     brought = {"scikit-learn", "tqdm", "pyyaml"}
     others = extra("train") | extra("eval") | extra("docs") | (extra("dev") - extra("ingest"))
-    assert (others - extra("postgres") - brought) & locked("requirements.lock").keys() == set()
+    of_images = extra("faiss") | extra("postgres")
+    assert (others - of_images - brought) & locked("requirements.lock").keys() == set()
 
 
 def test_development_has_every_extra() -> None:
