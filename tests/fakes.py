@@ -14,9 +14,10 @@ from app.engines import Encoded, OutOfMemory, Pair
 from app.errors import UpstreamFailed
 from app.llm import Completion, OnText, Prompt, TokenUsage
 from app.model_card import ModelCard
-from app.rerank.query import Query, Ranking, Result, Side
+from app.rerank.query import Query, Ranking, Result
 from app.retrieval.retriever import Retrieved
 from app.retrieval.store import Candidate
+from app.text import Side
 from tests.virtual_time import now
 
 CARD = ModelCard(model="fake", engine="fake", takes_instruction=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -55,13 +57,13 @@ ONLY_IN = {
     | {"compose.answer", "settings.retrieval"},
     # The encoders of engines use one type of a query.
     "app.rerank": {"compose", "commands", "api", "service", "answer", "remote", "rerank"}
-    | {"engines", "evaluation"},
+    | {"evaluation"},
     "app.engines": {"compose", "commands", "rerank", "engines", "training", "settings.serving"},
     "app.evaluation": {"commands", "evaluation", "training"},
     "app.training": {"commands", "training"},
     "app.ingest": {"ingest", "commands"},
     "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"},
-    "app.text": {"text", "rerank", "answer", "ingest"},
+    "app.text": {"text", "engines", "rerank", "answer", "ingest", "api.dialects"},
     "app.jsonl": {"ingest.readers.jsonl", "evaluation.data"},
     "app.remote": {"compose", "remote", "settings.delegating"},
     "app.compose": {"compose", "commands"},
@@ -114,3 +116,15 @@ def test_a_file_has_one_job_and_so_stays_short(path: Path) -> None:
 @pytest.mark.parametrize("name", ["utils", "helpers", "common", "core", "manager", "base"])
 def test_no_module_is_named_for_nothing(name: str) -> None:
     assert list(APP.rglob(f"{name}.py")) == list(APP.rglob(f"{name}/")) == []
+
+
+def test_rooms_do_not_import_each_other_in_a_circle() -> None:
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for path in APP.rglob("*.py"):
+        room = path.relative_to(APP).with_suffix("").parts[0]
+        for name in imports_of(path):
+            parts = name.split(".")
+            if parts[0] == "app" and len(parts) > 1 and parts[1] != room:
+                rooms[room].add(parts[1])
+    order = TopologicalSorter({room: rooms[room] & rooms.keys() for room in rooms})
+    order.prepare()  # raises CycleError

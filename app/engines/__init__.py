@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.rerank.query import Side
+from app.text import Side
 
 if TYPE_CHECKING:
     from app.engines.slices import Slicing

@@ -14,7 +14,7 @@ from app.engines.clipping import Words, certain, clip, clipped
 from app.engines.encoders import MIN_ROOM, allowed, keep
 from app.engines.prompts import PromptReader, Render
 from app.errors import TooLong
-from app.rerank.query import Side
+from app.text import Side
 
 PROBE_TEXTS = ("0", "1 2 3 4")
 # Of a clipped document so much is read beside the template, at both ends.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from app.engines import Ids
-from app.rerank.query import Side
+from app.text import Side
 
 # Characters that are read at first, for each token that is needed.
 FIRST_CHARS_PER_TOKEN = 6

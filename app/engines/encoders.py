@@ -12,7 +12,7 @@ from tokenizers import Encoding, Tokenizer
 from app.engines import Encoded, Ids, Pair
 from app.engines.clipping import Words, clipped
 from app.engines.plain import control_tokens, names_of, read_plainly
-from app.rerank.query import Side
+from app.text import Side
 
 PROBE_PAIR = ("which river", "the Danube runs through ten lands")
 MAX_QUERIES_REMEMBERED = 8

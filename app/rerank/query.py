@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from app.text import Side
+
 ScoreKind = Literal["probability", "logit", "calibrated"]
-Side = Literal["left", "right"]
 LongDocuments = Literal["cut", "windows"]
 
 # The logit of a document that is empty or cannot be scored: below every logit of a model, but still

@@ -1,1 +1,7 @@
-"""Texts, whatever they are for: sentences, and windows of long texts."""
+"""Texts, whatever they are for: how they are split, and on which side they are cut."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Side = Literal["left", "right"]

@@ -17,7 +17,7 @@ from app.engines.clipping import CHARS_THAT_COUNT, clip, clipped, gap_before
 from app.engines.encoders import SplitEncoder, Template, as_they_are, ids_of
 from app.engines.loading import load
 from app.engines.spec import BUNDLED_FOLDER, ModelSpec
-from app.rerank.query import Side
+from app.text import Side
 from tests import models as families
 
 # As Qwen and Llama 3 split a text: numbers in groups, punctuation with the lines that end in it.

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.engines import Encoded, LoadedModel, Pair
 from app.engines.slices import Slicing
-from app.rerank.query import Side
+from app.text import Side
 
 TOKENS = 8
 

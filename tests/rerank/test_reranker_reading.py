@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engines import Encoded, Pair
-from app.rerank.query import Side
 from app.rerank.turns import PORTION_CHARS, portions
+from app.text import Side
 from tests.fakes import WordEncoder
 from tests.rerank.bench import Bench, order, query
 

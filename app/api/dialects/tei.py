@@ -18,7 +18,8 @@ from app.api.dialects.fields import (
     texts_of,
 )
 from app.errors import Empty
-from app.rerank.query import Query, Ranking, Side
+from app.rerank.query import Query, Ranking
+from app.text import Side
 
 SIDES: dict[str, Side] = {"Left": "left", "left": "left", "Right": "right", "right": "right"}
 ERROR_TYPES = {

@@ -18,7 +18,8 @@ from app.api.dialects.fields import (
     Whole,
     example,
 )
-from app.rerank.query import Document, Query, Ranking, ScoreKind, Side
+from app.rerank.query import Document, Query, Ranking, ScoreKind
+from app.text import Side
 
 MAX_PARTS_PER_TEXT = 1_000
 # app.api.dialects.score implements these.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from random import Random
 
 from app.engines import Encoded, OutOfMemory, Pair, tokens_of
-from app.rerank.query import Side
+from app.text import Side
 from tests.reliability.simulate.reference import Context, Reference, logit_of
 from tests.reliability.simulate.world import KINDS, Faults, World
 

@@ -9,8 +9,9 @@ from zlib import crc32
 import numpy as np
 
 from app.engines import Encoded, Pair
-from app.rerank.query import Query, Side
+from app.rerank.query import Query
 from app.rerank.windows import MIN_ROOM_TOKENS
+from app.text import Side
 
 LONG = "§"  # starts each word of a long document: its score is that of its best word
 
