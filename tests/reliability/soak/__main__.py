@@ -1,9 +1,13 @@
 """Hours at 60% of the peak: does memory grow, do descriptors leak, does it slow down?
 
     python -m tests.reliability.soak --seconds 28800
+    python -m tests.reliability.soak --seconds 900 --small
 
 On a machine that does nothing else: work beside it takes the peak away, and what was 60% becomes
 more than all. A lower `--load` leaves room for it; then the p99 says little.
+
+With `--small` a tiny model ranks, so that as many requests take minutes: what the service itself
+loses for each request shows, and what a library keeps for each shape does not.
 
 A real process with the bundled model, an embedded store and feedback; callers of every dialect,
 questions to /answer whole and streamed, bad requests, scrapes, and callers who leave.
@@ -21,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.models import bert
 from tests.reliability.history.fleet import Process
 from tests.reliability.history.truth import WORDS
 from tests.reliability.soak.traffic import Traffic
@@ -127,14 +132,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=28_800)
     parser.add_argument("--load", type=float, default=LOAD, help="share of the peak")
-    given = parser.parse_args()
+    parser.add_argument("--small", action="store_true", help="a tiny model: many more requests")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        trend, traffic = soak(Path(folder), given.seed, given.seconds, load=given.load, show=True)
+        model = "bundled"
+        if options.small:
+            model = str(Path(folder) / "model")
+            bert(Path(model))
+        trend, traffic = soak(
+            Path(folder), options.seed, options.seconds, model, load=options.load, show=True
+        )
     statuses = ", ".join(f"{name}: {count}" for name, count in sorted(traffic.statuses.items()))
-    print(f"soak: seed {given.seed}, {trend}; {statuses}")
+    print(f"soak: seed {options.seed}, {trend}; {statuses}")
     problems = [*trend.problems(), *traffic.unexpected[:20]]
     for problem in problems:
-        print(f"DEFECT (seed {given.seed}): {problem}")
+        print(f"DEFECT (seed {options.seed}): {problem}")
     return 1 if problems else 0
 
 
