@@ -59,4 +59,4 @@ def test_a_model_with_a_chat_template_has_nothing_to_convert(
     with pytest.raises(SystemExit) as ended:
         main(["optimize", str(models.qwen3(tmp_path / "chat")), "--engines", str(tmp_path)])
     assert ended.value.code == 1
-    assert "chat runs on torch as it is" in capsys.readouterr().err
+    assert "chat runs on torch without a conversion" in capsys.readouterr().err

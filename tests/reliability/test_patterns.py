@@ -71,7 +71,7 @@ LONG_UNITS = (
 )
 # Not literals. Training reads the names of a model's own parameters; the other is an alternative of
 # the model's own control tokens, each matched literally, so it cannot look back.
-UNREAD = {("training/start.py", "sub"), ("rerank/engine/plain.py", "compile")}
+UNREAD = {("training/bundled/start.py", "sub"), ("engines/plain.py", "compile")}
 
 
 class Used(NamedTuple):
@@ -185,7 +185,8 @@ def test_no_pattern_takes_more_than_linear_time(used: Used) -> None:
 def test_every_pattern_of_the_service_is_tried() -> None:
     assert NOT_READ == UNREAD
     names = {used.name.partition(" ")[2] for used in PATTERNS}
-    assert {"LAYOUT", "PART", "KNOWN", "UNDECIDED", "HEADING", "CHARSET", "END", "SANE_ID"} <= names
+    expected = {"LAYOUT", "PART", "DECIDED", "UNDECIDED", "HEADING", "CHARSET", "LINES", "SANE_ID"}
+    assert expected | {"PARAGRAPHS"} <= names
     assert len(PATTERNS) >= 25
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CURRENT = "current.json"
 INDEX, PASSAGES = "index.faiss", "passages.jsonl"
-VERSION_NAME = r"^[0-9a-f]{32}$"
+VERSION_NAME = re.compile(r"^[0-9a-f]{32}$")
 BLOCK_PASSAGES = 4096
 
 Vectors = NDArray[np.float32]
@@ -49,7 +49,7 @@ class Version(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
-    name: str = Field(pattern=VERSION_NAME)
+    name: str = Field(pattern=VERSION_NAME.pattern)
     vector_size: int = Field(ge=1)
     passages: int = Field(ge=0)
     index_sha256: str
@@ -226,6 +226,6 @@ def save(folder: Path, chunks: Sequence[Chunk], vector_size: int) -> Version:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     for path in folder.iterdir():
-        if path.name != aside.name and re.match(VERSION_NAME, path.name):
+        if path.name != aside.name and VERSION_NAME.match(path.name):
             shutil.rmtree(path, ignore_errors=True)
     return version
