@@ -104,7 +104,7 @@ def create_server(
         drain=service.drain,
         drain_seconds=settings.drain_seconds,
         settled=service.settled if lifespan else None,
-        observe=harmless(metrics.observe),
+        observe=app.state.observe,
         exit_limit=exit_limit,
         lifespan=lifespan,
     )
