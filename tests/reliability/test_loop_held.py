@@ -9,7 +9,8 @@ import asyncio
 import gc
 import http.client
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,13 +38,16 @@ TYPICAL = {"native", "shared", "cohere_v2", "nim"}
 WORST_TEXTS = ("escapes", "blanks", "wide")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
-    """As the service does once it is ready: a search for garbage passes over what is there."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+@asynccontextmanager
+async def listening(desk: Desk, **settings: Any) -> AsyncIterator[str]:
+    """As `rerankd serve` does once it is ready, exclude what is there from garbage collection."""
+    async with desk.listening(**settings) as url:
+        gc.collect()
+        gc.freeze()
+        try:
+            yield url
+        finally:
+            gc.unfreeze()
 
 
 @pytest.fixture
@@ -91,19 +95,19 @@ async def test_megabytes_of_text_do_not_hold_the_loop(desk: Desk, name: str) -> 
         for kind in kinds
         for count in counts
     )
-    async with desk.listening() as url:
+    async with listening(desk) as url:
         await assert_not_held(url, path, bodies)
 
 
 @pytest.mark.parametrize("name", PATHS)
 async def test_as_many_values_as_may_be_do_not_hold_the_loop(desk: Desk, name: str) -> None:
     path, dialect = PATHS[name]
-    async with desk.listening() as url:
+    async with listening(desk) as url:
         await assert_not_held(url, path, shapes.structured(dialect))
 
 
 async def test_a_thousand_complaints_do_not_hold_the_loop(desk: Desk) -> None:
-    async with desk.listening() as url:
+    async with listening(desk) as url:
         for path, dialect in PATHS.values():
             status = dialect.statuses.get("invalid", 422)
             wrong = shapes.wrong(dialect)
@@ -126,7 +130,7 @@ async def test_documents_read_in_windows_do_not_hold_the_loop(
         )
         for count in (shapes.DOCUMENTS, 20)
     ]
-    async with Desk(Path("stub")).listening(max_queue_tokens=10**8) as url:
+    async with listening(Desk(Path("stub")), max_queue_tokens=10**8) as url:
         await assert_not_held(url, path, bodies)
 
 
@@ -140,7 +144,7 @@ async def test_a_thousand_pairs_of_texts_do_not_hold_the_loop(desk: Desk, kind: 
         ("one against many", pairs % (b'"why"', b",".join(shapes.texts(unit, shapes.DOCUMENTS)))),
         ("many against as many", pairs % (b",".join(questions), b",".join(both))),
     ]
-    async with desk.listening(max_queue_tokens=10**8) as url:
+    async with listening(desk, max_queue_tokens=10**8) as url:
         await assert_not_held(url, "/score", bodies)
 
 
@@ -159,14 +163,14 @@ async def test_questions_do_not_hold_the_loop(desk: Desk) -> None:
         ("many keys", asked()[:-1] + ignored),
         ("all filters", asked(filters={f"name{place}": "v" * 128 for place in range(32)})),
     ]
-    async with desk.listening() as url:
+    async with listening(desk) as url:
         await assert_not_held(url, "/answer", bodies)
 
 
 async def test_filters_that_are_all_wrong_do_not_hold_the_loop(desk: Desk) -> None:
     desk.retriever = FakeRetriever("Books are lent.")
     wrong = asked(filters={f"name{place}": [] for place in range(20_000)})
-    async with desk.listening() as url:
+    async with listening(desk) as url:
         await assert_not_held(url, "/answer", [("wrong filters", wrong)], 422)
 
 
@@ -177,7 +181,7 @@ async def test_feedback_does_not_hold_the_loop(desk: Desk, tmp_path: Path) -> No
         ("a long source", b'{"useful":"up","source":%b}' % long),
         ("many keys", b'{"useful":"up",%b}' % shapes.fields(shapes.VALUES - 100)),
     ]
-    async with desk.listening(feedback_file=str(tmp_path / "feedback.jsonl")) as url:
+    async with listening(desk, feedback_file=str(tmp_path / "feedback.jsonl")) as url:
         await assert_not_held(url, "/answer/none/feedback", bodies, 404)
 
 

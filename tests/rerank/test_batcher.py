@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from app.errors import Draining
 from app.events import BatchDone, Event, PairsWithdrawn
-from app.rerank.batcher import Batcher, Limits
+from app.rerank.batcher import JOBS_BETWEEN_PAUSES, Batcher, Limits
 from tests.fakes import FakeEngine, after, pair
 from tests.rerank.bench import batcher, learn_pace, pairs
 from tests.virtual_time import in_virtual_time, now
@@ -210,3 +211,25 @@ async def test_what_a_deadline_overtakes_is_withdrawn_and_counted() -> None:
         await asyncio.sleep(1)
     assert len(engine.calls) == 1
     assert PairsWithdrawn(2) in events
+
+
+@in_virtual_time
+async def test_other_tasks_run_while_the_jobs_of_a_large_batch_are_ended() -> None:
+    ended: list[int] = []
+    seen = [0]
+
+    async def call(one: Batcher, mark: int) -> None:
+        await one.submit(pairs(mark))
+        ended.append(mark)
+
+    engine = FakeEngine(seconds=1.0)
+    async with batcher(engine, batch=10_000, queue=10_000) as one, asyncio.TaskGroup() as calls:
+        first = calls.create_task(one.submit(pairs(0)))
+        for mark in range(1, 500):
+            calls.create_task(call(one, mark))
+        await first
+        while len(ended) < 499:
+            await asyncio.sleep(0)
+            seen.append(len(ended))
+    assert len(engine.batches) == 1
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 2 * JOBS_BETWEEN_PAUSES

@@ -113,6 +113,20 @@ async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
 
 
 @in_virtual_time
+async def test_if_the_loop_dies_while_scores_are_delivered_all_of_them_arrive() -> None:
+    def broken_for_one_pair(pairs: Sequence[Pair]) -> int:
+        return broken(pairs) if len(pairs) == 1 else 0
+
+    many, limits = 100, Limits(1000, 10_000, at_once=2)
+    score = FakeEngine(seconds=1.0).score
+    async with Batcher(score, limits, cost=broken_for_one_pair) as one:
+        calls = [asyncio.create_task(one.submit(pairs(mark))) for mark in range(many + 1)]
+        jobs = await asyncio.gather(*calls)
+        assert [job.logits for job in jobs] == [[float(mark)] for mark in range(many + 1)]
+        assert one.problem == "the batcher crashed: ZeroDivisionError"
+
+
+@in_virtual_time
 async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     def observe(event: object) -> None:
         raise ZeroDivisionError
