@@ -13,7 +13,8 @@ MAX_SLOWER = 1.1  # the p99 of the last part against that of the first
 CONFIDENCE = 0.95
 DRAWS = 400
 BLOCK_SECONDS = 60.0
-SETTLING = 0.25  # the share of the run in which caches fill and allocators settle, at most an hour
+# Caches fill and allocators settle in the first hour, or the first half of a shorter run.
+SETTLING = 0.5
 MAX_SETTLING = 3600.0
 PART = 0.2  # the share of the run that is its first part, and its last
 MAX_EXTRA = 4  # descriptors and threads: a scrape or a probe may be under way
