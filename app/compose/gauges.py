@@ -37,6 +37,10 @@ BATCHER: Mapping[str, tuple[str, Callable[[Batcher], float]]] = {
         "Tokens that the engine computes per second",
         lambda batcher: batcher.pace.tokens_per_second,
     ),
+    "newest_first": (
+        "1 while the newest requests are served first, because most callers leave unanswered",
+        lambda batcher: batcher.newest_first,
+    ),
     "batch_age_seconds": (
         "Age of the oldest batch in the engine, in seconds; 0: no batch",
         lambda batcher: batcher.calls.age,

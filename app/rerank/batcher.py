@@ -12,29 +12,29 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
+from math import inf
 from typing import Self
 
 from app.engines import OutOfMemory, Pair, checked, tokens_of
 from app.engines.slices import WHOLE
 from app.errors import Draining, EngineFailed, Refused
-from app.event_loop import pause
 from app.events import BatchDone, Observe, PairsWithdrawn, ignore
+from app.rerank.abandonment import Abandonment
 from app.rerank.admission import Admission, Load
 from app.rerank.calls import Calls
 from app.rerank.pace import Pace
-from app.rerank.scheduler import Scheduler, Slot
-from app.rerank.submission import Submission
+from app.rerank.scheduler import Scheduler
+from app.rerank.submission import Batch, Submission, deliver
 
 Score = Callable[[Sequence[Pair]], Awaitable[Sequence[float]]]
-Batch = Sequence[Slot[Submission]]
 
 logger = logging.getLogger(__name__)
 
 MIN_BATCH_TOKENS = 256
 FAILURES_UNTIL_SUSPECTED = 3
 HANGING_RETRY_SECONDS = 10.0
-# What a caller does with its scores takes 0.1 to 0.3 ms.
-JOBS_BETWEEN_PAUSES = 20
+# While most callers leave, a batch takes not much longer, or as long as its first job.
+SHORT_BATCH_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Batcher:
         self._observe = observe
         self._cost = cost  # tokens computed for a batch, including padding
         self._scheduler: Scheduler[Submission] = Scheduler()
+        self._abandonment = Abandonment()
         self._running: list[Batch] = []
         self._running_tokens = 0
         self._last_ended = 0.0
@@ -99,6 +100,10 @@ class Batcher:
     @property
     def waiting_tokens(self) -> int:
         return self._scheduler.tokens
+
+    @property
+    def newest_first(self) -> bool:
+        return self._abandonment.prevails
 
     @property
     def budget(self) -> int:
@@ -152,10 +157,24 @@ class Batcher:
         self._changed.set()
         try:
             await job.future
+        except asyncio.CancelledError:
+            now = asyncio.get_running_loop().time()
+            if deadline is None or now < deadline:
+                self._learn(now, left=True)
+            raise
         finally:
             if withdrawn := self._scheduler.remove(job):
                 self._observe(PairsWithdrawn(withdrawn))
+        self._learn(asyncio.get_running_loop().time(), left=False)
         return job
+
+    def _learn(self, now: float, *, left: bool) -> None:
+        if self._abandonment.observe(now, left=left):
+            self._scheduler.order(newest_first=self.newest_first)
+            if self.newest_first:
+                logger.warning("newest_first")
+            else:
+                logger.info("oldest_first")
 
     def _admit(self, pairs: Sequence[Pair], priority: int, deadline: float | None) -> Submission:
         self._refuse_if_closed()
@@ -164,7 +183,8 @@ class Batcher:
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
-            self._admission.refuse_if_late(deadline - now, self._ahead(due), tokens, self._load)
+            ahead = self._ahead(now, due)
+            self._admission.refuse_if_late(deadline - now, ahead, tokens, self._load)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
         return job
@@ -177,7 +197,7 @@ class Batcher:
         self._admission.refuse_if_never(at_least)
         now = asyncio.get_running_loop().time()
         due = self._admission.due(now, at_least, priority, deadline)
-        self._admission.refuse_if_late(deadline - now, self._ahead(due), 0, self._load)
+        self._admission.refuse_if_late(deadline - now, self._ahead(now, due), 0, self._load)
 
     def _refuse_if_full(self, tokens: int, delay: float = 0.0) -> None:
         queued = self._scheduler.tokens
@@ -186,8 +206,8 @@ class Batcher:
         enough = waiting + tokens - self.max_queue_tokens <= queued
         self._admission.refuse_if_full(waiting, tokens, self._load, 0.0 if enough else delay)
 
-    def _ahead(self, due: float) -> int:
-        return self._running_tokens + self._scheduler.tokens_before(due)
+    def _ahead(self, arrival: float, due: float) -> int:
+        return self._running_tokens + self._scheduler.tokens_before(arrival, due)
 
     @property
     def _load(self) -> Load:
@@ -199,7 +219,7 @@ class Batcher:
             async with asyncio.TaskGroup() as tasks:
                 while not self._closed:
                     await self._batch_due()
-                    if batch := self._scheduler.take(self._budget):
+                    if batch := self._scheduler.take(self._budget, self._enough):
                         self._running.append(batch)
                         self._running_tokens += tokens_of(slot.pair for slot in batch)
                         tasks.create_task(self._compute(batch))
@@ -210,6 +230,12 @@ class Batcher:
             self._close()
             for slot in chain.from_iterable(self._running):
                 slot.job.refuse(self._refusal())
+
+    @property
+    def _enough(self) -> float:
+        """Tokens of a batch: a short one lets the newest start soon, if callers wait no longer."""
+        short = self.pace.tokens_per_second * SHORT_BATCH_SECONDS
+        return max(MIN_BATCH_TOKENS, short) if self.newest_first else inf
 
     async def _batch_due(self) -> None:
         """Wait until a batch is due and the engine has capacity, or the batcher closes."""
@@ -299,25 +325,6 @@ class Batcher:
     def _refuse_waiting(self) -> None:
         for job in self._scheduler.clear():
             job.refuse(self._refusal())
-
-
-async def deliver(batch: Batch, logits: Sequence[float | None], seconds: float, now: float) -> None:
-    """A batch may end a thousand jobs: other tasks run between the steps of their callers."""
-    for slot, logit in zip(batch, logits, strict=True):
-        slot.job.logits[slot.position] = logit
-        slot.job.left -= 1
-    jobs = {id(slot.job): slot.job for slot in batch}.values()
-    for job in jobs:
-        job.compute += seconds
-    ended = [job for job in jobs if not job.left]
-    try:
-        for count, job in enumerate(ended, 1):
-            job.finish(now)
-            if count % JOBS_BETWEEN_PAUSES == 0:
-                await pause()
-    finally:  # if the batcher crashes during a pause, these jobs have their scores
-        for job in ended:
-            job.finish(now)
 
 
 def cancelled() -> bool:

@@ -10,7 +10,8 @@ import pytest
 
 from app.errors import Draining
 from app.events import BatchDone, Event, PairsWithdrawn
-from app.rerank.batcher import JOBS_BETWEEN_PAUSES, Batcher, Limits
+from app.rerank.batcher import Batcher, Limits
+from app.rerank.submission import JOBS_BETWEEN_PAUSES
 from tests.fakes import FakeEngine, after, pair
 from tests.rerank.bench import batcher, learn_pace, pairs
 from tests.virtual_time import in_virtual_time, now

@@ -114,7 +114,32 @@ def test_the_oldest_arrival_is_that_of_any_waiting_job() -> None:
 
 def test_only_what_is_due_before_is_counted_as_ahead() -> None:
     queue = scheduler(job(10, due=1), job(20, due=2), job(40, due=3))
-    assert queue.tokens_before(2) == 30
+    assert queue.tokens_before(arrival=0, due=2) == 30
+
+
+def test_the_newest_may_go_first_and_a_job_that_is_due_late_counts_as_older() -> None:
+    old, large = job(10, arrival=1, due=2), job(11, arrival=4, due=7)
+    new, small = job(12, arrival=3, due=4), job(13, arrival=4, due=5)
+    queue = scheduler(old, large, new)
+    queue.order(newest_first=True)
+    queue.add(small)
+    assert queue.tokens_before(arrival=3, due=4) == 13 + 12
+    assert [slot.job for slot in queue.take(1000)] == [small, new, large, old]
+
+
+def test_the_earliest_due_job_goes_first_again() -> None:
+    old, new = job(10, arrival=1, due=2), job(10, arrival=3, due=4)
+    queue = scheduler(old, new)
+    queue.order(newest_first=True)
+    queue.order(newest_first=False)
+    assert [slot.job for slot in queue.take(100)] == [old, new]
+
+
+def test_a_batch_takes_no_further_job_once_it_has_enough() -> None:
+    first, second, third = job(10, 10, due=1), job(10, due=2), job(10, due=3)
+    queue = scheduler(first, second, third)
+    assert [slot.job for slot in queue.take(100, enough=5)] == [first, first]
+    assert [slot.job for slot in queue.take(100, enough=11)] == [second, third]
 
 
 def test_clearing_gives_back_all_jobs_and_leaves_nothing() -> None:

@@ -17,6 +17,7 @@ from tests.reliability.mutation.checks import Outcome, outcome_in
 from tests.reliability.mutation.mutate import Mutation, mutations
 
 FILES = (
+    "abandonment.py",
     "admission.py",
     "batcher.py",
     "cache.py",

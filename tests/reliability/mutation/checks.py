@@ -17,6 +17,7 @@ import pytest
 Outcome = Literal["killed", "hangs", "survived"]
 
 UNIT_TESTS = (
+    "test_abandonment.py",
     "test_scheduler.py",
     "test_admission.py",
     "test_cache.py",

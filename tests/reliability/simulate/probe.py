@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from math import inf
 from datetime import date
 from math import ceil
 
@@ -43,11 +44,14 @@ class Probe:
         self.longest_passed = 0
         take = self._scheduler.take
 
-        def watched(budget: int) -> Batch:
+        def watched(budget: int, enough: float = inf) -> Batch:
             jobs = list(self._scheduler._jobs)
-            batch = take(budget)
+            batch = take(budget, enough)
             check_batch(jobs, batch, budget)
-            self._count_passed(jobs, batch, budget)
+            if batcher.newest_first:
+                self._overdue.clear()  # then a job may be overtaken for as long as others arrive
+            else:
+                self._count_passed(jobs, batch, budget)
             return batch
 
         self._scheduler.take = watched  # type: ignore[method-assign]
