@@ -34,6 +34,7 @@ from app.errors import (
     MalformedRequest,
     NoStore,
     QueueFull,
+    Refused,
     ScoringFailed,
     ServiceError,
     TooLong,
@@ -160,6 +161,7 @@ def describe(request: Request, error: Exception) -> Problem:
     """Describe an error as a body for an answer that has already started; record the outcome."""
     kind, context = kind_of(error), context_of(request)
     context.outcome = kind.type
+    log_refusal(request, error)
     if isinstance(error, ServiceError):
         return make_problem(request, kind, str(error) or kind.title, **fault_of(error))
     fields = {"request_id": context.id}
@@ -167,8 +169,15 @@ def describe(request: Request, error: Exception) -> Problem:
     return make_problem(request, kind, UNEXPECTED)
 
 
+def log_refusal(request: Request, error: Exception) -> None:
+    """The text of a refusal has figures, and nothing that the caller sent."""
+    if isinstance(error, Refused):
+        context_of(request).log_fields["detail"] = str(error)
+
+
 def on_service_error(request: Request, error: Exception) -> Response:
     kind = kind_of(error)
+    log_refusal(request, error)
     response = refuse(request, kind, str(error) or kind.title, **fault_of(error))
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -191,7 +192,10 @@ async def until_held(client: httpx.AsyncClient, count: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_over_the_budget_is_429_with_a_time_and_the_gauges_show_it(desk: Desk) -> None:
+async def test_over_the_budget_is_429_with_a_time_and_the_gauges_show_it(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     started, ended = asyncio.Event(), asyncio.Event()
     async with (
         desk.listening(max_inflight_mb=1, max_body_bytes=MIB) as url,
@@ -215,6 +219,9 @@ async def test_over_the_budget_is_429_with_a_time_and_the_gauges_show_it(desk: D
     assert small.status_code == 200
     assert metrics["rerankd_inflight_bytes_limit"] == MIB
     assert metrics['rerankd_refusals_total{reason="overloaded"}'] == 1
+    lines = [record.__dict__["fields"] for record in caplog.records if record.msg == "request"]
+    (line,) = [line for line in lines if line["outcome"] == "overloaded"]
+    assert line["detail"] == refused.json()["detail"]
 
 
 @pytest.mark.anyio
