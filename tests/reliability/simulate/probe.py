@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from math import inf
 from datetime import date
-from math import ceil
+from math import ceil, inf
 
 from app.events import Event, LLMCalled
 from app.llm.fallback_chain import FallbackChain
