@@ -67,15 +67,18 @@ def check_media(request: Request) -> None:
 
 
 async def read_bytes(request: Request, max_bytes: int) -> bytearray:
-    too_large = BodyTooLarge(f"the request body exceeds the limit of {max_bytes} bytes", max_bytes)
-    if int(request.headers.get("content-length") or 0) > max_bytes:
-        raise too_large
+    refuse_above(max_bytes, int(request.headers.get("content-length") or 0))
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > max_bytes:
-            raise too_large
+        refuse_above(max_bytes, len(raw))
     return raw
+
+
+def refuse_above(max_bytes: int, count: int) -> None:
+    if count > max_bytes:
+        message = f"the request body exceeds the limit of {max_bytes} bytes"
+        raise BodyTooLarge(message, max_bytes)
 
 
 def is_large(request: Request) -> bool:
