@@ -142,6 +142,7 @@ async def test_a_long_ingest_saves_on_its_way(
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from app import durable
 from app.retrieval.store import Candidate
 from app.retrieval.stores import faiss_collection
 from app.retrieval.stores.faiss import FaissWriter
@@ -152,26 +153,34 @@ def kill(*_):
 async def main():
     writer = FaissWriter(Path(sys.argv[1]), "docs", 60)
     await writer.put([Candidate("killed", "Killed.")], [[1.0, 0.0]])
-    setattr(faiss_collection, sys.argv[2], kill)
+    setattr({"collection": faiss_collection, "durable": durable}[sys.argv[2]], sys.argv[3], kill)
     await writer.close()
 
 asyncio.run(main())
 """
 
 
-def run_until_killed(folder: Path, step: str) -> None:
+def run_until_killed(folder: Path, module: str, step: str) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", KILLED, str(folder), step]
+    command = [sys.executable, "-c", KILLED, str(folder), module, step]
     process = subprocess.run(command, env=environment, check=False)
     assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("step", ["sync_tree", "sha256_of", "sync", "rename"])
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        ("collection", "sync_tree"),
+        ("collection", "sha256_of"),
+        ("collection", "write_bytes"),
+        ("durable", "rename"),
+    ],
+)
 async def test_an_ingest_that_is_killed_while_it_saves_leaves_the_old_version(
-    tmp_path: Path, step: str
+    tmp_path: Path, module: str, step: str
 ) -> None:
     await fill(tmp_path)
-    run_until_killed(tmp_path, step)
+    run_until_killed(tmp_path, module, step)
     assert len(versions(tmp_path)) == 2
     assert await search_once(tmp_path) == ["east", "north", "west"]
     await fill(tmp_path, [Candidate("next", "Next.")], [EAST])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import to_json
 
-from app.durable import rename, sync, sync_tree
+from app.durable import sync_tree, write_bytes
 from app.errors import NoStore, UpstreamFailed
 from app.retrieval.store import Candidate
 
@@ -218,10 +218,7 @@ def save(folder: Path, chunks: Sequence[Chunk], vector_size: int) -> Version:
             index_sha256=sha256_of(aside / INDEX),
             passages_sha256=sha256_of(aside / PASSAGES),
         )
-        part = folder / f"{CURRENT}.part"
-        part.write_bytes(to_json(version, indent=2) + b"\n")
-        sync(part)
-        rename(part, folder / CURRENT)
+        write_bytes(folder / CURRENT, to_json(version, indent=2) + b"\n")
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
