@@ -20,7 +20,7 @@ from app.answer.feedback import FeedbackFinal, FeedbackFull, FeedbackLost, NoFee
 from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.context import context_of
-from app.api.dialects.dialect import Dialect, Refusal
+from app.api.dialects.dialect import Dialect, Fault
 from app.api.dialects.registry import Registry
 from app.api.exposure import WrongHost
 from app.errors import (
@@ -119,7 +119,7 @@ def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
         return problem_response(request, kind, detail, **more)
     status = dialect.statuses.get(kind.type, kind.status)
     field = named_by(dialect, more.get("field") or "") or None
-    body = dialect.refuse(Refusal(status, kind.type, named_by(dialect, detail), field))
+    body = dialect.refuse(Fault(status, kind.type, named_by(dialect, detail), field))
     if isinstance(body, str):
         return PlainTextResponse(body, status)
     if body is None:

@@ -26,7 +26,9 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Fault:
+    """What an error says; each dialect writes it in its own format."""
+
     status: int
     type: str
     detail: str
@@ -44,25 +46,25 @@ class Signs:
     keys: AbstractSet[str]
 
 
-def universal_body(refusal: Refusal) -> Body:
+def universal_body(fault: Fault) -> Body:
     """An error body that nearly all clients can read."""
     return {
-        "message": refusal.detail,
-        "detail": refusal.detail,
+        "message": fault.detail,
+        "detail": fault.detail,
         "error": {
-            "message": refusal.detail,
-            "type": refusal.type,
-            "param": refusal.field,
+            "message": fault.detail,
+            "type": fault.type,
+            "param": fault.field,
             "code": None,
         },
-        "error_type": refusal.type,
+        "error_type": fault.type,
     }
 
 
-def body_with_status(refusal: Refusal) -> Body:
+def body_with_status(fault: Fault) -> Body:
     """The universal body, with the status in the field that clients of OpenAI read."""
-    body = universal_body(refusal)
-    return body | {"error": body["error"] | {"code": refusal.status}}
+    body = universal_body(fault)
+    return body | {"error": body["error"] | {"code": fault.status}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Dialect:
     answer: Any
     parse: Callable[[Body], Query]
     render: Callable[[Ranking, Label], Any]
-    refuse: Callable[[Refusal], Any] | None = universal_body
+    refuse: Callable[[Fault], Any] | None = universal_body
     prefix: str = ""
     recognises: Callable[[Signs], bool] = lambda signs: False
     statuses: Mapping[str, int] = field(default_factory=dict)

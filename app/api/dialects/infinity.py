@@ -8,7 +8,7 @@ from app.api.dialects.dialect import (
     Body,
     Dialect,
     Label,
-    Refusal,
+    Fault,
     as_text,
     body_with_status,
     ranked,
@@ -76,12 +76,12 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
+def refuse(fault: Fault) -> Body:
     """The client of Infinity expects a 422 to list errors, each with a location."""
-    body = body_with_status(refusal)
-    if refusal.status == 422:
-        location = ["body", *([refusal.field] if refusal.field else [])]
-        body["detail"] = [{"loc": location, "msg": refusal.detail, "type": refusal.type}]
+    body = body_with_status(fault)
+    if fault.status == 422:
+        location = ["body", *([fault.field] if fault.field else [])]
+        body["detail"] = [{"loc": location, "msg": fault.detail, "type": fault.type}]
     return body
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked, universal_body
+from app.api.dialects.dialect import Body, Dialect, Label, Fault, as_text, ranked, universal_body
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -57,12 +57,12 @@ def render(ranking: Ranking, label: Label) -> list[Body]:
     ]
 
 
-def refuse(refusal: Refusal) -> Body:
-    return universal_body(refusal) | {
+def refuse(fault: Fault) -> Body:
+    return universal_body(fault) | {
         "object": "error",
-        "type": refusal.type,
-        "param": refusal.field,
-        "code": refusal.status,
+        "type": fault.type,
+        "param": fault.field,
+        "code": fault.status,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.api.dialects import jina
 from app.api.dialects.cohere_v2 import render_meta
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, universal_body
+from app.api.dialects.dialect import Body, Dialect, Label, Fault, universal_body
 from app.rerank.query import Query, Ranking
 
 
@@ -34,9 +34,9 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
+def refuse(fault: Fault) -> Body:
     """`error` is a string, because older clients of Voyage cannot handle an object."""
-    return universal_body(refusal) | {"error": refusal.detail}
+    return universal_body(fault) | {"error": fault.detail}
 
 
 DIALECT = Dialect(

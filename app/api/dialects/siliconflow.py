@@ -10,7 +10,7 @@ from app.api.dialects.dialect import (
     Body,
     Dialect,
     Label,
-    Refusal,
+    Fault,
     as_object,
     ranked,
     universal_body,
@@ -80,8 +80,8 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
-    return universal_body(refusal) | {"code": refusal.status, "data": None}
+def refuse(fault: Fault) -> Body:
+    return universal_body(fault) | {"code": fault.status, "data": None}
 
 
 DIALECT = Dialect(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Fault, as_text, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -91,13 +91,13 @@ def headers(ranking: Ranking) -> dict[str, str]:
     }
 
 
-def refuse(refusal: Refusal) -> Any:
+def refuse(fault: Fault) -> Any:
     """No body for a bad key, plain text for a body that is too large."""
-    if refusal.type == "unauthorized":
+    if fault.type == "unauthorized":
         return None
-    if refusal.type == "too_large":
-        return refusal.detail
-    return {"error": refusal.detail, "error_type": ERROR_TYPES.get(refusal.type, "Backend")}
+    if fault.type == "too_large":
+        return fault.detail
+    return {"error": fault.detail, "error_type": ERROR_TYPES.get(fault.type, "Backend")}
 
 
 DIALECT = Dialect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Label, Fault, as_text, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,
@@ -67,9 +67,9 @@ def render(ranking: Ranking, label: Label) -> Body:
     }
 
 
-def refuse(refusal: Refusal) -> Body:
+def refuse(fault: Fault) -> Body:
     """Only `detail`: older Python clients cannot handle `error`."""
-    return {"detail": refusal.detail}
+    return {"detail": fault.detail}
 
 
 DIALECT = Dialect(

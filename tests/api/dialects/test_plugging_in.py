@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.api.dialects import DIALECTS
-from app.api.dialects.dialect import Body, Dialect, Label, Refusal
+from app.api.dialects.dialect import Body, Dialect, Label, Fault
 from app.rerank.query import Document, Query, Ranking
 from tests.desk import Desk
 
@@ -27,8 +27,8 @@ def render(ranking: Ranking, label: Label) -> list[int]:
     return [result.index for result in ranking.results]
 
 
-def refuse(refusal: Refusal) -> Body:
-    return {"shout": refusal.detail.upper()}
+def refuse(fault: Fault) -> Body:
+    return {"shout": fault.detail.upper()}
 
 
 SHOUT = Dialect(
