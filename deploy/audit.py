@@ -42,8 +42,8 @@ def look_up(packages: Sequence[str]) -> list[dict[str, Any]]:
     if not done.stdout.startswith("{"):
         print(done.stderr.strip()[-500:], file=sys.stderr)
         return []
-    found: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
-    return found
+    dependencies: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
+    return dependencies
 
 
 def main() -> int:

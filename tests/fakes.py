@@ -42,8 +42,8 @@ class FakeEngine:
         self.calls: list[tuple[float, list[int]]] = []
 
     async def score(self, pairs: Sequence[Pair]) -> Sequence[float]:
-        marks = [int(one.ids[0]) for one in pairs]
-        tokens = sum(one.tokens for one in pairs)
+        marks = [int(pair.ids[0]) for pair in pairs]
+        tokens = sum(pair.tokens for pair in pairs)
         self.calls.append((now(), marks))
         await asyncio.sleep(self.seconds + self.per_token * tokens)
         if self.error is not None:
@@ -66,15 +66,15 @@ class SlowThreads(Executor):
         self.pace = pace
         self.begun: list[tuple[float, str]] = []
 
-    def submit(self, call: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        texts = given[0] if given else ()  # other work takes no time
+    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        texts = arguments[0] if arguments else ()  # other work takes no time
         if texts:
             self.begun.append((now(), texts[0][:1]))
         future: Future[Any] = Future()
 
         def end() -> None:
             try:
-                future.set_result(call(*given, **named))
+                future.set_result(call(*arguments, **named))
             except Exception as error:  # noqa: BLE001 (as an executor does)
                 future.set_exception(error)
 
@@ -106,9 +106,9 @@ class WordEncoder:
         return [self._encode(query, text, document_tokens) for text in documents]
 
     def _encode(self, query: str, text: str, most: int) -> Encoded:
-        asked, words = len(query.split()), len(text.split())
-        kept = min(words, most or words, self.max_tokens - asked)
-        return Encoded(pair(asked + kept, kept), asked + words, words, kept)
+        query_words, words = len(query.split()), len(text.split())
+        kept = min(words, most or words, self.max_tokens - query_words)
+        return Encoded(pair(query_words + kept, kept), query_words + words, words, kept)
 
 
 async def after(seconds: float, call: Any) -> Any:
@@ -121,8 +121,8 @@ class FakeRetriever:
 
     def __init__(self, *texts: str, seconds: float = 0.0) -> None:
         self.candidates = [
-            Candidate(f"p{place}", text, {"source": f"{place}.md"}, 10.0 - place)
-            for place, text in enumerate(texts, 1)
+            Candidate(f"p{number}", text, {"source": f"{number}.md"}, 10.0 - number)
+            for number, text in enumerate(texts, 1)
         ]
         self.seconds = seconds
         self.error: Exception | None = None
@@ -147,8 +147,11 @@ class OverlapReranker:
 
     async def rank(self, query: Query) -> Ranking:
         self.queries.append(query)
-        asked = words(query.text)
-        scores = [len(asked & words(one.text)) / len(asked) for one in query.documents]
+        query_words = words(query.text)
+        scores = [
+            len(query_words & words(document.text)) / len(query_words)
+            for document in query.documents
+        ]
         order = sorted(range(len(scores)), key=lambda index: -scores[index])
         results = [Result(index, scores[index]) for index in order][: query.top_n]
         by = self.by.pop(0) if self.by else ""

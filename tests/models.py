@@ -49,7 +49,7 @@ def bert(folder: Path, labels: int = 1) -> Path:
     words = sorted({word for text in TEXTS for word in re.findall(r"\w+", text.lower())})
     letters = sorted({letter for text in TEXTS for letter in text.lower()} - {" "})
     pieces = [*special, *letters, *(f"##{letter}" for letter in letters), *words]
-    vocabulary = {piece: place for place, piece in enumerate(dict.fromkeys(pieces))}
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -176,8 +176,8 @@ def qwen3(folder: Path, template: str | None = PLAIN_CHATML) -> Path:
     return save(Qwen3ForCausalLM(config), fast, folder)
 
 
-def fast_tokenizer(**said: Any) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(**said)  # type: ignore[no-untyped-call]
+def fast_tokenizer(**options: Any) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(**options)  # type: ignore[no-untyped-call]
 
 
 def save(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Path:

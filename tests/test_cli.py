@@ -42,8 +42,8 @@ def test_candidates_are_ranked_in_a_table(
 def test_candidates_come_from_standard_input_and_go_out_as_json(
     candidates: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = io.TextIOWrapper(io.BytesIO(candidates.read_bytes()))
-    monkeypatch.setattr(sys, "stdin", given)
+    stdin = io.TextIOWrapper(io.BytesIO(candidates.read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
     assert main(["rerank", "how long may I keep a book", "--json", "--top-n", "1"]) == 0
     answer = json.loads(capsys.readouterr().out)
     (best,) = answer["results"]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [one.__dict__["fields"]["observer"] for one in caplog.records if one.exc_info]
+    return [record.__dict__["fields"]["observer"] for record in caplog.records if record.exc_info]
 
 
 def test_what_fails_is_logged_once_and_what_works_is_passed_on(
@@ -63,8 +63,11 @@ async def test_an_answer_is_given_whatever_becomes_of_its_observer(
         monkeypatch.setattr(Metrics, name, broken)
     room = Desk(model, FakeRetriever("A book is lent for four weeks.", "Bananas are yellow."))
     more = {"feedback_file": tmp_path / "feedback.jsonl"}
-    async with llm_server(says("Four [1].")) as server, room.open(**llm_of(server, **more)) as one:
-        answers = [await one.post("/answer", json={**BODY, "query": q}) for q in ("how", "long")]
+    async with (
+        llm_server(says("Four [1].")) as server,
+        room.open(**llm_of(server, **more)) as client,
+    ):
+        answers = [await client.post("/answer", json={**BODY, "query": q}) for q in ("how", "long")]
     assert [answer.json()["outcome"] for answer in answers] == ["answered"] * 2
     assert len(logged(caplog)) == 1
 

@@ -39,7 +39,7 @@ def test_what_was_done_before_is_only_read(
     arguments = ["optimize", str(small), "--engines", str(engines), "--json"]
     assert main(arguments) == 0
     first = json.loads(capsys.readouterr().out)
-    assert {one["engine"] for one in first} == {"torch", "openvino"}
+    assert {result["engine"] for result in first} == {"torch", "openvino"}
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out) == first
 

@@ -67,11 +67,11 @@ async def test_while_the_model_loads_the_fallback_ranks_for_answers_and_then_no_
     house, fallback = House(), OverlapReranker()
     async with house.serving(fallback) as service:
         assert "four weeks" in await ask(service)
-        asked = len(fallback.queries)
-        assert (asked > 0, house.model.queries) == (True, [])
+        fallback_queries = len(fallback.queries)
+        assert (fallback_queries > 0, house.model.queries) == (True, [])
         await service.settled()
         assert "four weeks" in await ask(service)
-    assert (len(fallback.queries), len(house.model.queries) > 0) == (asked, True)
+    assert (len(fallback.queries), len(house.model.queries) > 0) == (fallback_queries, True)
 
 
 @in_virtual_time

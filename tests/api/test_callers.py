@@ -56,8 +56,8 @@ async def test_one_caller_or_the_setting_shares_them(desk: Desk, settings: dict[
 
 async def test_what_is_being_computed_for_one_key_is_not_waited_for_by_another(desk: Desk) -> None:
     async with desk.open(api_keys="one,two") as client:
-        found = await asyncio.gather(*(cached(client, key) for key in ("one", "two", "one")))
-        assert found[:2] == [0, 0]
+        counts = await asyncio.gather(*(cached(client, key) for key in ("one", "two", "one")))
+        assert counts[:2] == [0, 0]
 
 
 def reused(desk: Desk) -> float:
@@ -69,13 +69,13 @@ def reused(desk: Desk) -> float:
 
 
 async def test_every_dialect_keeps_callers_apart(desk: Desk) -> None:
-    asked: list[tuple[str, dict[str, Any]]] = [
+    requests: list[tuple[str, dict[str, Any]]] = [
         ("/v2/rerank", {"model": "m", "query": "how long", "documents": ["four weeks"]}),
         ("/score", {"text_1": "how", "text_2": ["four weeks"]}),
     ]
     async with desk.open(api_keys="one,two") as client:
         for key in ("one", "two"):
-            for path, body in asked:
+            for path, body in requests:
                 response = await client.post(path, json=body, headers={"X-API-Key": key})
                 assert response.status_code == 200, response.text
         assert reused(desk) == 0

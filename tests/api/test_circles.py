@@ -33,7 +33,7 @@ WAYS: dict[str, Named] = {
 async def circle(desks: Sequence[Desk], named: Named) -> AsyncIterator[httpx.AsyncClient]:
     """Each asks the next, the last one the first; a client of the first."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in desks]
-    urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in listeners]
+    urls = [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     async with AsyncExitStack() as stack:
         for desk, listener, following in zip(desks, listeners, urls[1:] + urls[:1], strict=True):
             await stack.enter_async_context(desk.listening(listener, **named(following)))
@@ -42,7 +42,9 @@ async def circle(desks: Sequence[Desk], named: Named) -> AsyncIterator[httpx.Asy
 
 def calls(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
     """Every request that was answered, the first answer first."""
-    lines = [one.__dict__["fields"] for one in caplog.records if one.getMessage() == "request"]
+    lines = [
+        record.__dict__["fields"] for record in caplog.records if record.getMessage() == "request"
+    ]
     return [(line["status"], line["outcome"]) for line in lines]
 
 

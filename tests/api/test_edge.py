@@ -111,9 +111,9 @@ async def test_a_problem_carries_the_request_id_and_a_sentence_twice(client: Asy
     assert problem["detail"] == problem["message"]
 
 
-@pytest.mark.parametrize("given", ["", "x" * 129, "a b", 'a"b', "é"])
-def test_a_request_id_that_is_not_sane_is_replaced(given: str) -> None:
-    assert re.fullmatch(r"[0-9a-f]{32}", request_id(given))
+@pytest.mark.parametrize("header", ["", "x" * 129, "a b", 'a"b', "é"])
+def test_a_request_id_that_is_not_sane_is_replaced(header: str) -> None:
+    assert re.fullmatch(r"[0-9a-f]{32}", request_id(header))
 
 
 async def test_an_unforeseen_error_is_a_500_that_tells_nothing(

@@ -125,8 +125,8 @@ async def test_a_request_says_how_long_documents_are_read_whatever_the_setting(
 
 async def test_diagnostics_tell_the_way_of_each_document_and_the_time(client: AsyncClient) -> None:
     answer = await ask(client, query="where does the Danube end?", diagnostics=True)
-    for place, result in enumerate(answer["results"]):
-        before, after = result["index"] + 1, place + 1
+    for position, result in enumerate(answer["results"]):
+        before, after = result["index"] + 1, position + 1
         assert result["rank"] == {"before": before, "after": after, "change": before - after}
     times = answer["diagnostics"]
     parts = times["tokenize_ms"] + times["queue_ms"] + times["compute_ms"]

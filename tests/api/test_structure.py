@@ -103,7 +103,7 @@ async def test_a_text_of_too_many_parts_is_refused_with_the_limit(desk: Desk) ->
 
 def test_too_many_filters_are_refused_before_any_is_looked_at() -> None:
     with pytest.raises(ValidationError) as refused:
-        AnswerRequest(query="q", filters={f"name{place}": [] for place in range(MAX_FILTERS + 1)})  # type: ignore[misc]
+        AnswerRequest(query="q", filters={f"name{index}": [] for index in range(MAX_FILTERS + 1)})  # type: ignore[misc]
     complaint = as_invalid(refused.value)
     assert (complaint.field, complaint.limit) == ("filters", MAX_FILTERS)
     assert refused.value.error_count() == 1

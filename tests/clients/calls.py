@@ -31,7 +31,7 @@ class Bench:
         self.model: str = answer["model"]
         self.tokens: int = answer["usage"]["total_tokens"]
         self.logits: list[tuple[int, float]] = [
-            (one["index"], one["relevance_score"]) for one in answer["results"]
+            (result["index"], result["relevance_score"]) for result in answer["results"]
         ]
         self.probabilities = [(index, probability(logit)) for index, logit in self.logits]
         self._task = json.dumps(

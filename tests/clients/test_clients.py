@@ -103,11 +103,11 @@ def test_a_client_gets_the_ranking_that_the_service_gives(client: Client, bench:
 
 
 @EVERY
-@pytest.mark.parametrize("place", [0, 1, 2], ids=list(SAYS))
-def test_a_client_raises_what_its_users_catch(client: Client, place: int, bench: Bench) -> None:
-    status = list(SAYS)[place]
+@pytest.mark.parametrize("index", [0, 1, 2], ids=list(SAYS))
+def test_a_client_raises_what_its_users_catch(client: Client, index: int, bench: Bench) -> None:
+    status = list(SAYS)[index]
     refused: dict[str, Any] = bench.saw(client.environment, client.name)[status]
-    raised = client.raises[place]
+    raised = client.raises[index]
     assert (refused["classes"] or [None])[0] == raised, refused
     if client.says_why:
         assert SAYS[status] in refused["says"]

@@ -47,8 +47,8 @@ def settings(folder: Path, **more: Any) -> Settings:
 
 
 def counted(encoder: Encoder) -> list[int]:
-    told = encoder.encode("how long", TEXTS, instruction=None, cut="right")
-    return [encoder.max_tokens, *(one.whole for one in told)]
+    encoded = encoder.encode("how long", TEXTS, instruction=None, cut="right")
+    return [encoder.max_tokens, *(text.whole for text in encoded)]
 
 
 def no_model(*_: object) -> None:

@@ -47,8 +47,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         max_queue_tokens=QUEUE_TOKENS,
         max_batch_tokens=BATCH_TOKENS,
         llm="http://127.0.0.1:9/v1#nobody",  # its breaker is watched before it is asked
-    ) as one:
-        yield one.url
+    ) as service:
+        yield service.url
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,10 @@ class Prometheus:
 
     def numbers(self, expression: str) -> list[float]:
         """What an expression gives now; what is not a number is no data."""
-        found = [float(one["value"][1]) for one in self.ask("query", query=expression)["result"]]
-        return [number for number in found if number == number]  # noqa: PLR0124 (NaN does not)
+        values = [
+            float(sample["value"][1]) for sample in self.ask("query", query=expression)["result"]
+        ]
+        return [number for number in values if number == number]  # noqa: PLR0124 (NaN does not)
 
     def sees(self, expression: str) -> list[float]:
         return until(lambda: self.numbers(expression), f"data for {expression}")

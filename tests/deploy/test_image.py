@@ -89,13 +89,13 @@ def test_everything_copied_is_in_git_and_let_through_to_the_build() -> None:
 
 
 def test_every_setting_named_there_exists() -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    variables = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     files = ["Dockerfile", "docker-compose.yml", "deploy/README.md", "deploy/prometheus/rules.yml"]
     files += ["deploy/grafana/dashboards/rerankd.json", "deploy/nginx/rerankd.conf"]
     files += ["README.md", "SECURITY.md", *map(str, (ROOT / "docs").rglob("*.md"))]
     for file in files:
         named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", (ROOT / file).read_text()))
-        assert named <= known, file
+        assert named <= variables, file
 
 
 def test_the_image_never_asks_a_model_hub_unless_told_to() -> None:
@@ -107,7 +107,9 @@ def test_the_image_never_asks_a_model_hub_unless_told_to() -> None:
 def test_compose_takes_no_default_of_the_image_away() -> None:
     """A variable that is named without a value is unset where the shell does not have it."""
     ours = {word.partition("=")[0] for word in shlex.split(last("ENV"))}
-    named_alone = {one for one in SERVICES["rerankd"]["environment"] if "=" not in one}
+    named_alone = {
+        variable for variable in SERVICES["rerankd"]["environment"] if "=" not in variable
+    }
     assert named_alone
     assert not named_alone & ours
 

@@ -34,14 +34,14 @@ class Target(NamedTuple):
 
 
 def targets() -> list[Target]:
-    found = []
+    targets = []
     for panel in PANELS:
         for target in panel["targets"]:
             expression = target["expr"]
             for name, value in VARIABLES.items():
                 expression = expression.replace(name, value)
-            found.append(Target(panel["title"], target["legendFormat"], expression))
-    return found
+            targets.append(Target(panel["title"], target["legendFormat"], expression))
+    return targets
 
 
 def metrics_in(expression: str) -> set[str]:
@@ -83,7 +83,7 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
         assert f"| {name} |" in page
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda one: f"{one.panel}: {one.legend}")
+@pytest.mark.parametrize("target", targets(), ids=lambda target: f"{target.panel}: {target.legend}")
 def test_every_query_of_the_board_returns_data(prometheus: Prometheus, target: Target) -> None:
     assert "$" not in target.expression, "a variable that this test does not know"
     prometheus.sees(target.expression)
@@ -146,14 +146,14 @@ def test_a_healthy_service_under_load_raises_no_alarm_but_of_the_load(
 def test_every_panel_says_what_it_shows_and_none_covers_another() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in BOARD["panels"]:
-        place = panel["gridPos"]
+        position = panel["gridPos"]
         cells = {
-            (place["x"] + dx, place["y"] + dy)
-            for dx in range(place["w"])
-            for dy in range(place["h"])
+            (position["x"] + dx, position["y"] + dy)
+            for dx in range(position["w"])
+            for dy in range(position["h"])
         }
         assert not cells & taken, panel["title"]
-        assert place["x"] + place["w"] <= 24
+        assert position["x"] + position["w"] <= 24
         taken |= cells
     assert all(
         panel["description"] and panel["fieldConfig"]["defaults"]["unit"] for panel in PANELS

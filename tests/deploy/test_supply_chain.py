@@ -59,7 +59,7 @@ def locked(name: str) -> dict[str, str]:
         pinned = re.match(r"([a-z0-9.-]+)==(\S+)", head)
         assert pinned, head
         assert hashes, head
-        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}\s*", one) for one in hashes), head
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}\s*", digest) for digest in hashes), head
         versions[pinned[1]] = pinned[2]
     return versions
 
@@ -170,7 +170,7 @@ DIGEST = re.compile(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}")
 def test_images_of_others_are_named_by_digest() -> None:
     (python,) = re.findall(r"^ARG PYTHON=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    images = [one["image"] for name, one in compose.items() if name != "rerankd"]
+    images = [service["image"] for name, service in compose.items() if name != "rerankd"]
     assert len(images) == 3
     for image in (f"python:{python}", *images):
         assert DIGEST.fullmatch(image), image

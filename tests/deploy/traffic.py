@@ -46,9 +46,9 @@ class Traffic:
         """Answered, from the cache, invalid, out of time, refused, and given up."""
         self._round += 1
         query = f"how long may I keep book {self._round}"
-        known = {"query": query, "documents": ["Four weeks.", "Four weeks.", "At nine.", LONG]}
+        valid = {"query": query, "documents": ["Four weeks.", "Four weeks.", "At nine.", LONG]}
         with httpx.Client(base_url=self._url, timeout=10) as client:
-            for body in (known, known, {"query": query}):
+            for body in (valid, valid, {"query": query}):
                 client.post("/rerank", json=body)
             late = {"query": f"late {self._round}", "documents": [LONG], "timeout_ms": 1}
             client.post("/rerank", json=late)

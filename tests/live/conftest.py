@@ -10,5 +10,5 @@ from tests.live.service import LiveService, running
 @pytest.fixture(scope="session")
 def service() -> Iterator[LiveService]:
     """One service with the bundled model for all who do not stop it."""
-    with running() as one:
-        yield one
+    with running() as service:
+        yield service

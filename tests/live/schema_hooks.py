@@ -25,10 +25,10 @@ def map_body(context: Any, body: Any) -> Any:
 
 def paired(body: dict[str, Any]) -> dict[str, Any]:
     for first, second in SIDES:
-        one, other = body.get(first), body.get(second)
-        if one is not None and other is not None:
-            many = isinstance(one, list) and len(one) > 1
-            return body | padded({first: one, second: other}) if many else body
+        side, other = body.get(first), body.get(second)
+        if side is not None and other is not None:
+            many = isinstance(side, list) and len(side) > 1
+            return body | padded({first: side, second: other}) if many else body
     return body
 
 

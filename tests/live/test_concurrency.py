@@ -49,11 +49,11 @@ async def test_a_client_that_disconnects_frees_its_waiting_pairs_within_100_ms(
         await until_waiting(client, 5_000)
         gone.cancel()
         left = time.monotonic()
-        asked = left
+        last_seen = left
         while await metric(client, "rerankd_queue_tokens"):
-            asked = time.monotonic()  # the last time that something was still waiting
+            last_seen = time.monotonic()  # the last time that something was still waiting
         assert await metric(client, "rerankd_pairs_withdrawn_total") - before > 500
-    assert asked - left < 0.1
+    assert last_seen - left < 0.1
 
 
 async def test_small_batches_of_many_clients_are_computed_together(service: LiveService) -> None:

@@ -199,9 +199,9 @@ def test_a_service_that_is_still_loading_answers_that_and_stops_at_once(
         with httpx.Client(base_url=service.url) as client:
             assert client.get("/healthz").status_code == 200
             ready = client.get("/readyz")
-            asked = client.post("/rerank", json={"query": "q", "documents": ["a"]})
+            answer = client.post("/rerank", json={"query": "q", "documents": ["a"]})
         assert (ready.status_code, ready.json()["detail"]) == (503, "the model is loading")
-        assert (asked.status_code, asked.json()["type"]) == (503, "loading")
-        assert asked.headers["Retry-After"] == "1"
+        assert (answer.status_code, answer.json()["type"]) == (503, "loading")
+        assert answer.headers["Retry-After"] == "1"
         assert service.stop(how) == 0
         assert service.log[-1]["event"].startswith("Finished server process")

@@ -36,8 +36,8 @@ STANDS_IN = {"cohere:rerank-v3.5": "", "jina:m": "/jina", "voyage:rerank-2.5": "
 @pytest.fixture(scope="module")
 def there() -> Iterator[LiveService]:
     """The service that is asked."""
-    with running(api_keys=KEY) as one:
-        yield one
+    with running(api_keys=KEY) as service:
+        yield service
 
 
 @pytest.fixture(scope="module", params=[*STANDS_IN, "url"])
@@ -45,12 +45,12 @@ def here(request: pytest.FixtureRequest, there: LiveService) -> Iterator[tuple[s
     """One that asks it, in each of the ways."""
     model = request.param
     if model == "url":
-        with running(model=there.url, upstream_api_key=KEY) as one:
-            yield "rerankd", one
+        with running(model=there.url, upstream_api_key=KEY) as service:
+            yield "rerankd", service
     else:
         url = there.url + STANDS_IN[model]
-        with running(model=model, upstream_url=url, upstream_api_key=KEY) as one:
-            yield model, one
+        with running(model=model, upstream_url=url, upstream_api_key=KEY) as service:
+            yield model, service
 
 
 def ask(service: LiveService, path: str = "/rerank", **more: Any) -> httpx.Response:
@@ -65,11 +65,13 @@ def test_the_answer_is_that_of_the_other_service_and_says_so(
     name, service = here
     answer, own = ask(service), ask(there)
     assert answer.status_code == 200
-    scores = {one["index"]: one["relevance_score"] for one in own.json()["results"]}
+    scores = {result["index"]: result["relevance_score"] for result in own.json()["results"]}
     ranked = answer.json()["results"]
-    assert [one["index"] for one in ranked] == [one["index"] for one in own.json()["results"]]
-    assert [one["relevance_score"] for one in ranked] == pytest.approx(
-        [scores[one["index"]] for one in ranked]
+    assert [result["index"] for result in ranked] == [
+        result["index"] for result in own.json()["results"]
+    ]
+    assert [result["relevance_score"] for result in ranked] == pytest.approx(
+        [scores[result["index"]] for result in ranked]
     )
     assert (answer.json()["model"], answer.json()["reranked_by"]) == (name, name)
     assert answer.headers["X-Reranked-By"] == name
@@ -88,9 +90,9 @@ def test_every_dialect_is_served_and_marked(here: tuple[str, LiveService]) -> No
 def test_logits_are_the_same_number_wherever_they_come_from(
     here: tuple[str, LiveService], there: LiveService
 ) -> None:
-    logits = [ask(one, score="logit").json()["results"] for one in (here[1], there)]
-    assert [one["relevance_score"] for one in logits[0]] == pytest.approx(
-        [one["relevance_score"] for one in logits[1]], abs=1e-4
+    logits = [ask(service, score="logit").json()["results"] for service in (here[1], there)]
+    assert [result["relevance_score"] for result in logits[0]] == pytest.approx(
+        [result["relevance_score"] for result in logits[1]], abs=1e-4
     )
 
 

@@ -21,7 +21,7 @@ def pairs(*marks: int, tokens: int = 10) -> list[Pair]:
     return [pair(tokens, mark) for mark in marks]
 
 
-def batcher(
+def open_batcher(
     engine: FakeEngine,
     events: list[Event] | None = None,
     *,
@@ -34,8 +34,8 @@ def batcher(
     return Batcher(engine.score, Limits(batch, queue, max_wait, at_once), observe)
 
 
-async def learn_pace(one: Batcher) -> None:
-    await one.submit(pairs(1))
+async def learn_pace(batcher: Batcher) -> None:
+    await batcher.submit(pairs(1))
 
 
 class Bench:
@@ -61,13 +61,13 @@ class Bench:
                     self.events.append,
                 )
 
-    async def rank(self, *texts: str, **asked: Any) -> Ranking:
+    async def rank(self, *texts: str, **options: Any) -> Ranking:
         async with self.open() as reranker:
-            return await reranker.rank(query(*texts, **asked))
+            return await reranker.rank(query(*texts, **options))
 
 
-def query(*texts: str, **asked: Any) -> Query:
-    return Query("q", [Document(text) for text in texts], **asked)
+def query(*texts: str, **options: Any) -> Query:
+    return Query("q", [Document(text) for text in texts], **options)
 
 
 def order(ranking: Ranking) -> list[int]:

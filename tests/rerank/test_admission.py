@@ -14,27 +14,29 @@ from app.rerank.admission import (
 from app.rerank.pace import HALF_LIFE_SECONDS, Pace
 
 
-def admission(tokens_per_second: int = 100, room: int = 1000) -> Admission:
+def new_admission(tokens_per_second: int = 100, room: int = 1000) -> Admission:
     made = Admission(room)
     made.pace.observe(tokens_per_second, 1.0)
     return made
 
 
 def test_a_job_is_due_later_the_larger_it_is() -> None:
-    one = admission()
-    assert one.due(5.0, 100, 0, None) == 5.0 + HEAD_START + STRETCH
-    assert one.due(5.0, 200, 0, None) == 5.0 + HEAD_START + 2 * STRETCH
+    admission = new_admission()
+    assert admission.due(5.0, 100, 0, None) == 5.0 + HEAD_START + STRETCH
+    assert admission.due(5.0, 200, 0, None) == 5.0 + HEAD_START + 2 * STRETCH
 
 
 def test_a_lower_priority_is_due_later_even_for_the_smallest_job() -> None:
-    one = admission()
-    assert one.due(0, 1, 0, None) < one.due(0, 1, 1, None) < one.due(0, 1, 999, None)
+    admission = new_admission()
+    assert (
+        admission.due(0, 1, 0, None) < admission.due(0, 1, 1, None) < admission.due(0, 1, 999, None)
+    )
 
 
 def test_a_deadline_cuts_the_due_time_but_never_lengthens_it() -> None:
-    one = admission()
-    assert one.due(0, 100, 0, deadline=1.0) == 1.0
-    assert one.due(0, 100, 0, deadline=99.0) == one.due(0, 100, 0, None)
+    admission = new_admission()
+    assert admission.due(0, 100, 0, deadline=1.0) == 1.0
+    assert admission.due(0, 100, 0, deadline=99.0) == admission.due(0, 100, 0, None)
 
 
 def test_before_the_pace_is_known_nothing_counts_as_late() -> None:
@@ -42,42 +44,42 @@ def test_before_the_pace_is_known_nothing_counts_as_late() -> None:
 
 
 def test_what_would_just_make_it_is_admitted() -> None:
-    one = admission()
-    one.refuse_if_late(left=3.0, ahead=200, amount=100, load=Load(0, 100))
+    admission = new_admission()
+    admission.refuse_if_late(left=3.0, ahead=200, amount=100, load=Load(0, 100))
     with pytest.raises(QueueFull):
-        one.refuse_if_late(left=2.9, ahead=200, amount=100, load=Load(0, 100))
-    one.refuse_if_late(left=1.0, ahead=0, amount=100, load=Load(0, 100))
+        admission.refuse_if_late(left=2.9, ahead=200, amount=100, load=Load(0, 100))
+    admission.refuse_if_late(left=1.0, ahead=0, amount=100, load=Load(0, 100))
     with pytest.raises(DeadlineExceeded):
-        one.refuse_if_late(left=0.9, ahead=0, amount=100, load=Load(0, 100))
+        admission.refuse_if_late(left=0.9, ahead=0, amount=100, load=Load(0, 100))
 
 
 def test_a_queue_may_be_filled_to_the_brim() -> None:
-    one = admission(room=100)
-    one.refuse_if_full(waiting=60, amount=40, load=Load(0, 10))
+    admission = new_admission(room=100)
+    admission.refuse_if_full(waiting=60, amount=40, load=Load(0, 10))
     with pytest.raises(QueueFull):
-        one.refuse_if_full(waiting=61, amount=40, load=Load(0, 10))
+        admission.refuse_if_full(waiting=61, amount=40, load=Load(0, 10))
 
 
 def test_nobody_is_told_to_come_back_before_anything_can_have_changed() -> None:
-    one = admission(tokens_per_second=100, room=1000)
+    admission = new_admission(tokens_per_second=100, room=1000)
     with pytest.raises(QueueFull) as full:
-        one.refuse_if_full(waiting=990, amount=11, load=Load(20, 30))
+        admission.refuse_if_full(waiting=990, amount=11, load=Load(20, 30))
     with pytest.raises(QueueFull) as late:
-        one.refuse_if_late(left=2.99, ahead=200, amount=100, load=Load(20, 30))
+        admission.refuse_if_late(left=2.99, ahead=200, amount=100, load=Load(20, 30))
     assert [full.value.retry_after, late.value.retry_after] == pytest.approx([0.5, 0.5])
 
 
 def test_whoever_needs_more_room_is_told_to_come_back_later() -> None:
-    one = admission(tokens_per_second=100, room=1000)
+    admission = new_admission(tokens_per_second=100, room=1000)
     with pytest.raises(QueueFull) as full:
-        one.refuse_if_full(waiting=900, amount=400, load=Load(20, 30))
+        admission.refuse_if_full(waiting=900, amount=400, load=Load(20, 30))
     assert full.value.retry_after == pytest.approx(3.2)  # what runs makes no room in the queue
 
 
 def test_whoever_is_late_is_told_to_come_back_when_the_batch_that_runs_then_is_done_too() -> None:
-    one = admission(tokens_per_second=100)
+    admission = new_admission(tokens_per_second=100)
     with pytest.raises(QueueFull) as late:
-        one.refuse_if_late(left=2.0, ahead=200, amount=100, load=Load(20, 30))
+        admission.refuse_if_late(left=2.0, ahead=200, amount=100, load=Load(20, 30))
     assert late.value.retry_after == pytest.approx(1.3)
 
 
@@ -87,18 +89,18 @@ def test_when_room_is_promised_that_many_tokens_have_left_the_queue(
     running: int, over: int
 ) -> None:
     """What runs ends first; then each batch that leaves makes room for as many tokens."""
-    one, batch = admission(tokens_per_second=100, room=1000), 50
+    admission, batch = new_admission(tokens_per_second=100, room=1000), 50
     with pytest.raises(QueueFull) as full:
-        one.refuse_if_full(waiting=1000, amount=over, load=Load(running, batch))
+        admission.refuse_if_full(waiting=1000, amount=over, load=Load(running, batch))
     computed = full.value.retry_after * 100
     batches_that_left = 1 + (computed - running) // batch if computed >= running else 0
     assert batches_that_left * batch >= over
 
 
 def test_room_that_is_held_by_what_is_still_tokenized_comes_later() -> None:
-    one = admission(tokens_per_second=100, room=1000)
+    admission = new_admission(tokens_per_second=100, room=1000)
     with pytest.raises(QueueFull) as full:
-        one.refuse_if_full(waiting=1000, amount=10, load=Load(0, 50), delay=7.0)
+        admission.refuse_if_full(waiting=1000, amount=10, load=Load(0, 50), delay=7.0)
     assert full.value.retry_after == pytest.approx(7.5)
 
 
@@ -110,19 +112,21 @@ def test_before_the_pace_is_known_nobody_is_told_to_come_back_at_once() -> None:
 
 def test_after_a_pause_an_estimate_is_tried_and_not_trusted() -> None:
     """A pause of the machine makes the pace look slow; if all is refused, nothing corrects it."""
-    one = admission(tokens_per_second=1)
+    admission = new_admission(tokens_per_second=1)
     with pytest.raises(DeadlineExceeded):
-        one.refuse_if_late(left=60, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS - 0.1))
-    one.refuse_if_late(left=60, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS))
+        admission.refuse_if_late(
+            left=60, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS - 0.1)
+        )
+    admission.refuse_if_late(left=60, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS))
     with pytest.raises(QueueFull):
-        one.refuse_if_late(left=60, ahead=50, amount=50, load=Load(50, 50))
+        admission.refuse_if_late(left=60, ahead=50, amount=50, load=Load(50, 50))
 
 
 def test_an_estimate_that_refuses_nothing_is_not_doubted() -> None:
-    one = admission(tokens_per_second=100)
-    one.refuse_if_late(left=1.0, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS))
-    one.pace.observe(1000, 1.0)
-    assert one.pace.tokens_per_second < 600  # what was learnt before still counts
+    admission = new_admission(tokens_per_second=100)
+    admission.refuse_if_late(left=1.0, ahead=0, amount=100, load=Load(0, 50, STALE_SECONDS))
+    admission.pace.observe(1000, 1.0)
+    assert admission.pace.tokens_per_second < 600  # what was learnt before still counts
 
 
 def test_a_guess_of_the_pace_counts_until_the_first_batch_is_done() -> None:

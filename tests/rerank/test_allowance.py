@@ -71,7 +71,9 @@ async def test_a_restart_and_another_process_count_too(file: Path) -> None:
 
 async def test_many_at_once_take_no_more_than_there_is(file: Path) -> None:
     allowances = [Allowance(50, file, Days()) for _ in range(4)]
-    taken = await asyncio.gather(*(one.take(3) for one in allowances for _ in range(10)))
+    taken = await asyncio.gather(
+        *(allowance.take(3) for allowance in allowances for _ in range(10))
+    )
     assert sum(taken) == 50 // 3
 
 
@@ -129,10 +131,10 @@ async def test_documents_that_could_not_be_written_down_count_once(
 
 class Other:
     def __init__(self) -> None:
-        self.asked: list[Query] = []
+        self.queries: list[Query] = []
 
     async def rank(self, query: Query) -> Ranking:
-        self.asked.append(query)
+        self.queries.append(query)
         return Ranking(query, [], [], model="other")
 
 
@@ -158,6 +160,6 @@ async def test_when_the_day_is_spent_the_local_refusal_stands(
             await fallback.rank(query(1))
         assert refusal.value.retry_after == 7.0
         assert isinstance(refusal.value.__cause__, FallbackSpent)
-    assert len(other.asked) == 1
+    assert len(other.queries) == 1
     assert events == [FallbackUsed("sent", 5), *[FallbackUsed("refused", 1)] * 3]
     assert [record.message for record in caplog.records] == ["fallback_documents_spent"]

@@ -13,7 +13,7 @@ from app.observing import harmless
 from app.rerank.admission import STALE_SECONDS
 from app.rerank.batcher import Batcher, Limits
 from tests.fakes import FakeEngine
-from tests.rerank.bench import batcher, pairs
+from tests.rerank.bench import open_batcher, pairs
 from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio
@@ -23,8 +23,10 @@ pytestmark = pytest.mark.anyio
 async def test_a_poisonous_pair_fails_alone_among_its_own() -> None:
     engine = FakeEngine()
     engine.poison = {3}
-    async with batcher(engine) as one:
-        scored, neighbour = await asyncio.gather(one.submit(pairs(2, 3)), one.submit(pairs(4)))
+    async with open_batcher(engine) as batcher:
+        scored, neighbour = await asyncio.gather(
+            batcher.submit(pairs(2, 3)), batcher.submit(pairs(4))
+        )
     assert scored.logits == [2.0, None]
     assert neighbour.logits == [4.0]
 
@@ -33,10 +35,10 @@ async def test_a_poisonous_pair_fails_alone_among_its_own() -> None:
 async def test_a_job_without_a_single_score_ends_too_and_the_next_one_succeeds() -> None:
     engine = FakeEngine()
     engine.error = RuntimeError("kernel fault")
-    async with batcher(engine) as one:
-        assert (await one.submit(pairs(1, 2))).logits == [None, None]
+    async with open_batcher(engine) as batcher:
+        assert (await batcher.submit(pairs(1, 2))).logits == [None, None]
         engine.error = None
-        assert (await one.submit(pairs(3))).logits == [3.0]
+        assert (await batcher.submit(pairs(3))).logits == [3.0]
 
 
 @pytest.mark.parametrize(
@@ -51,13 +53,13 @@ async def test_a_job_without_a_single_score_ends_too_and_the_next_one_succeeds()
 def test_a_batch_without_one_finite_score_a_pair_is_a_failure_never_a_shift(
     answer: list[float],
 ) -> None:
-    async def broken(given: Sequence[Pair]) -> Sequence[float]:
-        return answer if len(given) == 2 else [float(one.ids[0]) for one in given]
+    async def broken(pairs: Sequence[Pair]) -> Sequence[float]:
+        return answer if len(pairs) == 2 else [float(pair.ids[0]) for pair in pairs]
 
     @in_virtual_time
     async def run() -> None:
-        async with Batcher(broken, Limits(40, 1000)) as one:
-            assert (await one.submit(pairs(8, 9))).logits == [8.0, 9.0]
+        async with Batcher(broken, Limits(40, 1000)) as batcher:
+            assert (await batcher.submit(pairs(8, 9))).logits == [8.0, 9.0]
 
     run()
 
@@ -66,11 +68,11 @@ def test_a_batch_without_one_finite_score_a_pair_is_a_failure_never_a_shift(
 async def test_out_of_memory_halves_the_batch_and_lowers_the_budget_for_good() -> None:
     engine = FakeEngine()
     engine.most_tokens = 600
-    async with batcher(engine, batch=1000, queue=10_000) as one:
-        scored = await one.submit(pairs(*range(10), tokens=100))
+    async with open_batcher(engine, batch=1000, queue=10_000) as batcher:
+        scored = await batcher.submit(pairs(*range(10), tokens=100))
         assert scored.logits == [float(mark) for mark in range(10)]
-        assert one.budget == 500
-        await one.submit(pairs(*range(10), tokens=100))
+        assert batcher.budget == 500
+        await batcher.submit(pairs(*range(10), tokens=100))
     assert [len(marks) for marks in engine.batches] == [10, 5, 5, 5, 5]
 
 
@@ -78,19 +80,19 @@ async def test_out_of_memory_halves_the_batch_and_lowers_the_budget_for_good() -
 async def test_running_out_of_memory_once_lowers_the_budget_to_what_fits_and_no_further() -> None:
     engine = FakeEngine()
     engine.most_tokens = 4096
-    async with batcher(engine, batch=32_768, queue=100_000) as one:
-        scored = await one.submit(pairs(*range(128), tokens=256))
+    async with open_batcher(engine, batch=32_768, queue=100_000) as batcher:
+        scored = await batcher.submit(pairs(*range(128), tokens=256))
         assert None not in scored.logits
-        assert one.budget == 4096
+        assert batcher.budget == 4096
 
 
 @in_virtual_time
 async def test_a_budget_that_was_set_small_is_not_raised_when_memory_runs_out() -> None:
     engine = FakeEngine()
     engine.most_tokens = 50
-    async with batcher(engine, batch=100) as one:
-        await one.submit(pairs(*range(10)))
-        assert one.budget == 100
+    async with open_batcher(engine, batch=100) as batcher:
+        await batcher.submit(pairs(*range(10)))
+        assert batcher.budget == 100
 
 
 def broken(pairs: Sequence[Pair]) -> int:
@@ -100,16 +102,16 @@ def broken(pairs: Sequence[Pair]) -> int:
 @in_virtual_time
 async def test_if_the_loop_dies_callers_are_told_and_it_says_why() -> None:
     score = FakeEngine(seconds=1.0).score
-    async with Batcher(score, Limits(10, 1000), cost=broken) as one:
-        first = asyncio.create_task(one.submit(pairs(1)))
+    async with Batcher(score, Limits(10, 1000), cost=broken) as batcher:
+        first = asyncio.create_task(batcher.submit(pairs(1)))
         await asyncio.sleep(0.5)
-        waiting = asyncio.create_task(one.submit(pairs(2)))
+        waiting = asyncio.create_task(batcher.submit(pairs(2)))
         await first
         with pytest.raises(EngineFailed, match="the batcher crashed: ZeroDivisionError"):
             await waiting
-        assert one.problem is not None
+        assert batcher.problem is not None
         with pytest.raises(EngineFailed):
-            await one.submit(pairs(3))
+            await batcher.submit(pairs(3))
 
 
 @in_virtual_time
@@ -119,11 +121,11 @@ async def test_if_the_loop_dies_while_scores_are_delivered_all_of_them_arrive() 
 
     many, limits = 100, Limits(1000, 10_000, at_once=2)
     score = FakeEngine(seconds=1.0).score
-    async with Batcher(score, limits, cost=broken_for_one_pair) as one:
-        calls = [asyncio.create_task(one.submit(pairs(mark))) for mark in range(many + 1)]
+    async with Batcher(score, limits, cost=broken_for_one_pair) as batcher:
+        calls = [asyncio.create_task(batcher.submit(pairs(mark))) for mark in range(many + 1)]
         jobs = await asyncio.gather(*calls)
         assert [job.logits for job in jobs] == [[float(mark)] for mark in range(many + 1)]
-        assert one.problem == "the batcher crashed: ZeroDivisionError"
+        assert batcher.problem == "the batcher crashed: ZeroDivisionError"
 
 
 @in_virtual_time
@@ -132,14 +134,14 @@ async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixt
         raise ZeroDivisionError
 
     score = FakeEngine(seconds=1.0).score
-    async with Batcher(score, Limits(10, 1000), harmless(observe)) as one:
-        gone = asyncio.create_task(one.submit(pairs(1, 2)))
+    async with Batcher(score, Limits(10, 1000), harmless(observe)) as batcher:
+        gone = asyncio.create_task(batcher.submit(pairs(1, 2)))
         await asyncio.sleep(0.5)
         gone.cancel()
-        assert (await one.submit(pairs(3))).logits == [3.0]
+        assert (await batcher.submit(pairs(3))).logits == [3.0]
         with pytest.raises(asyncio.CancelledError):
             await gone
-    assert one.waiting_tokens == 0
+    assert batcher.waiting_tokens == 0
     assert caplog.records[-1].message == "observer_failed"
 
 
@@ -147,15 +149,15 @@ async def test_an_observer_that_fails_harms_nobody(caplog: pytest.LogCaptureFixt
 async def test_a_pair_that_fails_alone_is_tried_once_more() -> None:
     engine, failures = FakeEngine(), [RuntimeError("for a moment"), None]
 
-    async def score(given: Sequence[Pair]) -> Sequence[float]:
+    async def score(pairs: Sequence[Pair]) -> Sequence[float]:
         if failures and (error := failures.pop(0)) is not None:
             raise error
-        return await engine.score(given)
+        return await engine.score(pairs)
 
-    async with Batcher(score, Limits(40, 1000)) as one:
-        assert (await one.submit(pairs(7))).logits == [7.0]
+    async with Batcher(score, Limits(40, 1000)) as batcher:
+        assert (await batcher.submit(pairs(7))).logits == [7.0]
         failures[:] = [RuntimeError("for a moment"), RuntimeError("for good")]
-        assert (await one.submit(pairs(8))).logits == [None]
+        assert (await batcher.submit(pairs(8))).logits == [None]
         assert failures == []
 
 
@@ -163,8 +165,8 @@ async def test_a_pair_that_fails_alone_is_tried_once_more() -> None:
 async def test_a_poisonous_pair_among_others_is_not_tried_more_often_than_they_are() -> None:
     engine = FakeEngine()
     engine.poison = {3}
-    async with batcher(engine) as one:
-        assert (await one.submit(pairs(2, 3))).logits == [2.0, None]
+    async with open_batcher(engine) as batcher:
+        assert (await batcher.submit(pairs(2, 3))).logits == [2.0, None]
     assert sorted(engine.batches) == [[2], [3], [3, 2]]
 
 
@@ -172,58 +174,58 @@ async def test_a_poisonous_pair_among_others_is_not_tried_more_often_than_they_a
 async def test_an_engine_that_gives_up_by_itself_fails_its_batch_and_no_more() -> None:
     """A future of the engine that is cancelled would else end the batch without any word."""
 
-    async def score(given: Sequence[Pair]) -> Sequence[float]:
-        if any(one.ids[0] == 3 for one in given):
+    async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+        if any(pair.ids[0] == 3 for pair in pairs):
             raise asyncio.CancelledError
-        return [float(one.ids[0]) for one in given]
+        return [float(pair.ids[0]) for pair in pairs]
 
-    async with Batcher(score, Limits(40, 1000)) as one:
-        assert (await one.submit(pairs(2, 3))).logits == [2.0, None]
-        assert (await one.submit(pairs(4))).logits == [4.0]
+    async with Batcher(score, Limits(40, 1000)) as batcher:
+        assert (await batcher.submit(pairs(2, 3))).logits == [2.0, None]
+        assert (await batcher.submit(pairs(4))).logits == [4.0]
 
 
 @in_virtual_time
 async def test_a_job_without_pairs_ends_at_once_and_holds_up_nobody() -> None:
-    async with batcher(FakeEngine()) as one:
+    async with open_batcher(FakeEngine()) as batcher:
         async with asyncio.timeout(1):
-            assert (await one.submit([])).logits == []
-        assert (await one.submit(pairs(1))).logits == [1.0]
+            assert (await batcher.submit([])).logits == []
+        assert (await batcher.submit(pairs(1))).logits == [1.0]
 
 
 @in_virtual_time
 async def test_a_service_that_was_slow_for_a_while_takes_work_again() -> None:
     engine = FakeEngine(seconds=20.0)
-    async with batcher(engine, batch=400) as one:
-        await one.submit(pairs(1))
+    async with open_batcher(engine, batch=400) as batcher:
+        await batcher.submit(pairs(1))
         engine.seconds, engine.per_token = 0.0, 0.001
-        asked = pairs(*range(30))
+        thirty_pairs = pairs(*range(30))
         with pytest.raises(DeadlineExceeded):
-            await one.submit(asked, deadline=now() + 100)
+            await batcher.submit(thirty_pairs, deadline=now() + 100)
         await asyncio.sleep(STALE_SECONDS)
-        assert None not in (await one.submit(asked, deadline=now() + 100)).logits
-        assert None not in (await one.submit(asked, deadline=now() + 1)).logits
+        assert None not in (await batcher.submit(thirty_pairs, deadline=now() + 100)).logits
+        assert None not in (await batcher.submit(thirty_pairs, deadline=now() + 1)).logits
 
 
 @in_virtual_time
 async def test_a_batch_that_failed_whole_says_nothing_of_the_pace() -> None:
     engine = FakeEngine(per_token=0.01)
-    async with batcher(engine) as one:
-        await one.submit(pairs(1, 2))
-        pace = one.pace.tokens_per_second
+    async with open_batcher(engine) as batcher:
+        await batcher.submit(pairs(1, 2))
+        pace = batcher.pace.tokens_per_second
         engine.seconds, engine.error = 100.0, RuntimeError("kernel fault")
-        await one.submit(pairs(3, 4))
-        assert one.pace.tokens_per_second == pace
+        await batcher.submit(pairs(3, 4))
+        assert batcher.pace.tokens_per_second == pace
 
 
 @in_virtual_time
 async def test_a_batcher_that_is_cancelled_tries_its_batch_no_further() -> None:
     engine = FakeEngine(seconds=1.0)
-    async with batcher(engine) as one:
-        callers = [asyncio.create_task(one.submit(pairs(mark))) for mark in (1, 2)]
+    async with open_batcher(engine) as batcher:
+        callers = [asyncio.create_task(batcher.submit(pairs(mark))) for mark in (1, 2)]
         await asyncio.sleep(0.5)
         (running,) = [task for task in asyncio.all_tasks() if task.get_name() == "batcher"]
         running.cancel()
         results = await asyncio.gather(*callers, return_exceptions=True)
-        one._task = None  # it has ended
+        batcher._task = None  # it has ended
     assert all(isinstance(result, Draining) for result in results)
     assert engine.batches == [[1, 2]]

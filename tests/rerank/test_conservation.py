@@ -44,7 +44,7 @@ class Moody(FakeEngine):
 TEXTS = ("", "a b. ", "word " * 30, "x" * 9000, "long " * 400)
 
 
-def asked(draw: random.Random) -> Query:
+def random_query(draw: random.Random) -> Query:
     texts = [draw.choice(TEXTS) + "w " * draw.randrange(9) for _ in range(draw.randrange(1, 12))]
     return Query(
         draw.choice(["q", "another question"]),
@@ -61,7 +61,7 @@ def asked(draw: random.Random) -> Query:
 async def call(reranker: Reranker, draw: random.Random) -> Ranking | None:
     """None where it was refused, was late, or went away."""
     await asyncio.sleep(draw.uniform(0, 60))
-    task = asyncio.create_task(reranker.rank(asked(draw)))
+    task = asyncio.create_task(reranker.rank(random_query(draw)))
     if draw.random() < 0.3:
         await asyncio.sleep(draw.uniform(0, 3))
         task.cancel()

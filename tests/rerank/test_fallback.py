@@ -33,10 +33,10 @@ class Fake:
         self.name = name
         self.error = error
         self.seconds = seconds
-        self.asked: list[Query] = []
+        self.queries: list[Query] = []
 
     async def rank(self, query: Query) -> Ranking:
-        self.asked.append(query)
+        self.queries.append(query)
         await asyncio.sleep(self.seconds)
         if self.error is not None:
             raise self.error
@@ -51,7 +51,7 @@ def query(timeout: float | None = None) -> Query:
 async def test_the_local_model_ranks_while_it_can() -> None:
     local, other = Fake("local"), Fake("other")
     assert (await Fallback(lambda: local, other).rank(query())).model == "local"
-    assert other.asked == []
+    assert other.queries == []
 
 
 @in_virtual_time
@@ -79,7 +79,7 @@ def test_what_another_one_could_not_mend_stays(error: ServiceError) -> None:
         local, other = Fake("local", error), Fake("other")
         with pytest.raises(type(error)):
             await Fallback(lambda: local, other).rank(query())
-        assert other.asked == []
+        assert other.queries == []
 
     test()
 
@@ -110,7 +110,7 @@ def test_if_neither_can_the_local_refusal_holds_and_the_log_says_why(
 async def test_the_other_one_has_only_the_time_that_is_left() -> None:
     local, other = Fake("local", FAILED, seconds=3), Fake("other")
     await Fallback(lambda: local, other).rank(query(timeout=5))
-    assert other.asked[0].timeout == 2
+    assert other.queries[0].timeout == 2
     with pytest.raises(ScoringFailed):
         await Fallback(lambda: local, other).rank(query(timeout=3))
-    assert len(other.asked) == 1
+    assert len(other.queries) == 1

@@ -78,8 +78,8 @@ async def test_a_known_pair_is_asked_for_only_when_there_is_a_doubt_and_not_too_
         assert [KNOWN] not in engine.batches
         engine.poison = {1}
         await ask(batcher, 10)
-        asked = [moment for moment, marks in engine.calls if marks == [KNOWN]]
-    assert asked == [16.0, 23.0, 30.0]
+        moments = [moment for moment, marks in engine.calls if marks == [KNOWN]]
+    assert moments == [16.0, 23.0, 30.0]
 
 
 @in_virtual_time

@@ -16,19 +16,21 @@ from app.rerank.abandonment import MIN_CALLS
 from app.rerank.batcher import SHORT_BATCH_SECONDS, Batcher, Limits
 from app.rerank.submission import Submission
 from tests.fakes import FakeEngine, pair
-from tests.rerank.bench import batcher, pairs
+from tests.rerank.bench import open_batcher, pairs
 from tests.virtual_time import in_virtual_time, now
 
 pytestmark = pytest.mark.anyio
 
 
-async def leave(one: Batcher, callers: int, seconds: float, deadline: float | None = None) -> None:
+async def leave(
+    batcher: Batcher, callers: int, seconds: float, deadline: float | None = None
+) -> None:
     """So many callers come at once, and leave after `seconds`."""
 
     async def call() -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await one.submit(pairs(0), deadline=deadline)
+                await batcher.submit(pairs(0), deadline=deadline)
 
     await asyncio.gather(*(call() for _ in range(callers)))
 
@@ -38,12 +40,12 @@ async def test_the_newest_are_served_first_while_most_callers_leave(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     engine = FakeEngine(seconds=10.0)
-    async with batcher(engine, batch=10) as one:
-        await leave(one, int(MIN_CALLS), 1.0)
-        assert one.newest_first
+    async with open_batcher(engine, batch=10) as batcher:
+        await leave(batcher, int(MIN_CALLS), 1.0)
+        assert batcher.newest_first
         calls: list[asyncio.Task[Submission]] = []
         for mark in (1, 2, 3):
-            calls.append(asyncio.create_task(one.submit(pairs(mark))))
+            calls.append(asyncio.create_task(batcher.submit(pairs(mark))))
             await asyncio.sleep(0.1)
         await asyncio.gather(*calls)
         assert caplog.records[0].message == "newest_first"
@@ -55,36 +57,36 @@ async def test_the_oldest_are_served_first_again_when_callers_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    async with batcher(FakeEngine(seconds=10.0), batch=10) as one:
-        await leave(one, int(MIN_CALLS), 1.0)
-        await one.submit(pairs(1))
-        assert one.newest_first
+    async with open_batcher(FakeEngine(seconds=10.0), batch=10) as batcher:
+        await leave(batcher, int(MIN_CALLS), 1.0)
+        await batcher.submit(pairs(1))
+        assert batcher.newest_first
         await asyncio.sleep(100)
-        await one.submit(pairs(1))
-        assert not one.newest_first
+        await batcher.submit(pairs(1))
+        assert not batcher.newest_first
     assert [record.message for record in caplog.records] == ["newest_first", "oldest_first"]
 
 
 @in_virtual_time
 async def test_calls_that_their_own_limit_ends_are_no_sign_of_callers_who_leave() -> None:
-    async with batcher(FakeEngine(seconds=10.0), batch=10) as one:
-        await leave(one, 100, 1.0, deadline=now() + 1.0)
-        assert not one.newest_first
-        await leave(one, 100, 1.0, deadline=now() + 9.0)
-        assert one.newest_first
+    async with open_batcher(FakeEngine(seconds=10.0), batch=10) as batcher:
+        await leave(batcher, 100, 1.0, deadline=now() + 1.0)
+        assert not batcher.newest_first
+        await leave(batcher, 100, 1.0, deadline=now() + 9.0)
+        assert batcher.newest_first
 
 
 @in_virtual_time
 async def test_batches_are_short_while_most_callers_leave() -> None:
     engine, pace = FakeEngine(per_token=0.0001), 10_000
-    async with batcher(engine, batch=pace, queue=100 * pace) as one:
-        await one.submit(pairs(0, tokens=1000))
-        calls = [one.submit(pairs(mark, tokens=100)) for mark in range(90)]
+    async with open_batcher(engine, batch=pace, queue=100 * pace) as batcher:
+        await batcher.submit(pairs(0, tokens=1000))
+        calls = [batcher.submit(pairs(mark, tokens=100)) for mark in range(90)]
         await asyncio.gather(*calls)
         assert len(engine.batches[-1]) == 90
-        await leave(one, 100, 0.001)
+        await leave(batcher, 100, 0.001)
         engine.calls.clear()
-        calls = [one.submit(pairs(mark, tokens=100)) for mark in range(90)]
+        calls = [batcher.submit(pairs(mark, tokens=100)) for mark in range(90)]
         await asyncio.gather(*calls)
     short = round(SHORT_BATCH_SECONDS * pace / 100)
     assert max(map(len, engine.batches)) == short
@@ -93,11 +95,13 @@ async def test_batches_are_short_while_most_callers_leave() -> None:
 @in_virtual_time
 async def test_a_short_batch_holds_all_of_its_first_job() -> None:
     engine = FakeEngine(per_token=0.0001)
-    async with batcher(engine, batch=10_000, queue=100_000) as one:
-        await one.submit(pairs(0, tokens=1000))
-        await leave(one, 100, 0.001)
+    async with open_batcher(engine, batch=10_000, queue=100_000) as batcher:
+        await batcher.submit(pairs(0, tokens=1000))
+        await leave(batcher, 100, 0.001)
         engine.calls.clear()
-        await asyncio.gather(one.submit(pairs(*range(90), tokens=100)), one.submit(pairs(90)))
+        await asyncio.gather(
+            batcher.submit(pairs(*range(90), tokens=100)), batcher.submit(pairs(90))
+        )
     assert max(map(len, engine.batches)) == 90
 
 
@@ -130,22 +134,22 @@ async def answered_after_a_stall(*, seconds: float) -> tuple[float, float]:
     engine = Stalling(SECONDS_PER_CALL / 100, *STALL)
     arrivals, came, answered = random.Random(1), Counter[str](), Counter[str]()
 
-    async def call(one: Batcher) -> None:
+    async def call(batcher: Batcher) -> None:
         period = "before" if now() < STALL[0] - PATIENCE else "stalled"
         period = "after" if now() >= STALL[1] + 10 else period
         came[period] += 1
         for _ in range(ATTEMPTS):
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE):
-                    await one.submit([pair(10) for _ in range(10)], deadline=now() + 120)
+                    await batcher.submit([pair(10) for _ in range(10)], deadline=now() + 120)
                     answered[period] += 1
                     return
 
     limits = Limits(8192, 20_000, at_once=2)
-    async with Batcher(engine.score, limits) as one, asyncio.TaskGroup() as calls:
+    async with Batcher(engine.score, limits) as batcher, asyncio.TaskGroup() as calls:
         while now() < seconds:
             await asyncio.sleep(arrivals.expovariate(0.8 / SECONDS_PER_CALL))
-            calls.create_task(call(one))
+            calls.create_task(call(batcher))
     return answered["before"] / came["before"], answered["after"] / came["after"]
 
 

@@ -123,8 +123,8 @@ async def test_requests_that_share_a_document_which_cannot_be_scored_all_get_the
     bench = Bench()
     bench.engine.poison = {2}
     async with bench.open(cache_bytes=10_000) as reranker:
-        asked = (reranker.rank(query("good", "poison it")) for _ in range(3))
-        rankings = await asyncio.gather(*asked)
+        calls = (reranker.rank(query("good", "poison it")) for _ in range(3))
+        rankings = await asyncio.gather(*calls)
     assert [ranking.usage.failed for ranking in rankings] == [[1]] * 3
 
 

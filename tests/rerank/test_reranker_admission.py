@@ -25,13 +25,13 @@ class Clipping(WordEncoder):
         super().__init__()
         self.clips: list[bool] = []
 
-    def encode(self, *given: Any, clip: bool = False, **named: Any) -> list[Encoded]:
+    def encode(self, *arguments: Any, clip: bool = False, **named: Any) -> list[Encoded]:
         self.clips.append(clip)
-        found = super().encode(*given, **named)
+        encoded = super().encode(*arguments, **named)
         if not clip:
-            return found
+            return encoded
         most = self.max_tokens + 1
-        return [one._replace(whole=min(one.whole, most)) for one in found]
+        return [text._replace(whole=min(text.whole, most)) for text in encoded]
 
 
 def clipping() -> tuple[Bench, Clipping]:
@@ -41,7 +41,7 @@ def clipping() -> tuple[Bench, Clipping]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "clip"),
+    ("options", "clip"),
     [
         ({}, True),
         ({"cut": "left"}, True),
@@ -51,10 +51,10 @@ def clipping() -> tuple[Bench, Clipping]:
     ],
 )
 async def test_a_text_is_read_to_its_end_only_where_its_length_counts(
-    asked: dict[str, Any], clip: bool
+    options: dict[str, Any], clip: bool
 ) -> None:
     bench, encoder = clipping()
-    await bench.rank("a b", **asked)
+    await bench.rank("a b", **options)
     assert encoder.clips == [clip]
 
 
@@ -144,10 +144,10 @@ async def test_sentences_are_chosen_within_what_the_queue_accepts_and_the_rest_i
     """Each takes the query once more: 400 sentences of 103 words do not fit 10,000 tokens."""
     bench = Bench()
     bench.encoder = WordEncoder(max_tokens=500)
-    asked = Query("word " * 100, query("One. Two.", SENTENCES, "Three.").documents)
+    question = Query("word " * 100, query("One. Two.", SENTENCES, "Three.").documents)
     async with bench.open() as reranker:
         ranking = await reranker.rank(
-            Query(asked.text, asked.documents, spans=SpansWanted(0), score="logit")
+            Query(question.text, question.documents, spans=SpansWanted(0), score="logit")
         )
     assert order(ranking)[0] == 1
     assert 90 < len(ranking.spans[1]) < 100

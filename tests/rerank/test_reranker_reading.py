@@ -30,9 +30,9 @@ async def test_a_request_is_tokenized_while_another_is_computed() -> None:
         return [0.0] * len(pairs)
 
     class TellingEncoder(WordEncoder):
-        def encode(self, *given: Any, **named: Any) -> list[Encoded]:
+        def encode(self, *arguments: Any, **named: Any) -> list[Encoded]:
             tokenized.set()
-            return super().encode(*given, **named)
+            return super().encode(*arguments, **named)
 
     bench.engine.score = score  # type: ignore[method-assign]
     async with bench.open() as reranker:
@@ -56,9 +56,9 @@ class Held(WordEncoder):
         super().__init__()
         self.go = threading.Event()
 
-    def encode(self, *given: Any, **named: Any) -> list[Encoded]:
+    def encode(self, *arguments: Any, **named: Any) -> list[Encoded]:
         assert self.go.wait(10)
-        return super().encode(*given, **named)
+        return super().encode(*arguments, **named)
 
 
 async def test_a_small_request_is_tokenized_between_the_portions_of_a_large_one() -> None:
@@ -94,9 +94,9 @@ def test_portions_hold_every_text_once_and_no_more_than_they_may(
     lengths: list[int], around: int
 ) -> None:
     texts = ["x" * length for length in lengths]
-    found = [portion.texts for portion in portions(texts, around, most=100)]
-    assert [text for portion in found for text in portion] == texts
-    for portion in found:
+    portion_texts = [portion.texts for portion in portions(texts, around, most=100)]
+    assert [text for portion in portion_texts for text in portion] == texts
+    for portion in portion_texts:
         assert len(portion) <= 1 or sum(around + len(text) for text in portion) <= PORTION_CHARS
 
 

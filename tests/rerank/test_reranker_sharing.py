@@ -14,8 +14,8 @@ pytestmark = pytest.mark.anyio
 async def test_what_is_being_computed_for_another_request_is_not_computed_again() -> None:
     bench = Bench()
     async with bench.open(cache_bytes=10_000) as reranker:
-        asked = [query("a", "a b", "a b c"), query("a b c", "a b", "a")]
-        rankings = await asyncio.gather(*map(reranker.rank, asked))
+        queries = [query("a", "a b", "a b c"), query("a b c", "a b", "a")]
+        rankings = await asyncio.gather(*map(reranker.rank, queries))
     assert sorted(mark for batch in bench.engine.batches for mark in batch) == [1, 2, 3]
     assert [order(ranking) for ranking in rankings] == [[2, 1, 0], [0, 1, 2]]
     assert sorted(ranking.usage.cached for ranking in rankings) == [0, 3]

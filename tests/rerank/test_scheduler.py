@@ -17,8 +17,8 @@ def lengths(batch: list[Slot[Job]]) -> list[int]:
 
 def scheduler(*jobs: Job) -> Scheduler[Job]:
     made: Scheduler[Job] = Scheduler()
-    for one in jobs:
-        made.add(one)
+    for job in jobs:
+        made.add(job)
     return made
 
 
@@ -92,17 +92,16 @@ def test_withdrawing_a_job_leaves_the_others_and_frees_its_tokens() -> None:
 
 
 def test_only_pairs_that_have_not_been_taken_can_be_withdrawn() -> None:
-    one = job(10, 10, 10)
-    queue = scheduler(one)
+    gone = job(10, 10, 10)
+    queue = scheduler(gone)
     queue.take(20)
-    assert queue.remove(one) == 1
-    assert queue.remove(one) == 0
+    assert queue.remove(gone) == 1
+    assert queue.remove(gone) == 0
     assert queue.tokens == 0
 
 
 def test_a_slot_knows_which_pair_of_its_job_it_is() -> None:
-    one = job(10, 30)
-    (first, second) = scheduler(one).take(100)
+    (first, second) = scheduler(job(10, 30)).take(100)
     assert (first.position, second.position) == (1, 0)
 
 
@@ -167,6 +166,6 @@ def test_every_pair_is_taken_exactly_once_and_every_batch_keeps_the_budget(
         assert len(batch) == 1 or max(widths) * len(batch) <= budget
         taken += [(id(slot.job), slot.position) for slot in batch]
     assert sorted(taken) == sorted(
-        (id(one), place) for one in jobs for place in range(len(one.pairs))
+        (id(job), index) for job in jobs for index in range(len(job.pairs))
     )
     assert (queue.tokens, len(queue)) == (0, 0)

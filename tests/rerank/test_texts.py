@@ -39,6 +39,6 @@ async def test_others_run_between_the_portions(size: int) -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(others())
-    await keys_of([Document(f"{place}" + "x" * size) for place in range(count)], lambda text: b"")
+    await keys_of([Document(f"{index}" + "x" * size) for index in range(count)], lambda text: b"")
     task.cancel()
     assert turns >= 3

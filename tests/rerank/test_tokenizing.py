@@ -25,7 +25,7 @@ def encode(texts: Sequence[str]) -> list[Encoded]:
 
 
 def portions(letter: str, *sizes: int) -> list[Portion]:
-    return [Portion(place, [letter * size], size) for place, size in enumerate(sizes)]
+    return [Portion(start, [letter * size], size) for start, size in enumerate(sizes)]
 
 
 async def ask(
@@ -37,14 +37,14 @@ async def ask(
     **more: Any,
 ) -> list[int]:
     """The lengths of the texts, as the tokenizer saw them."""
-    found = await tokenizing.encode(
+    encoded = await tokenizing.encode(
         more.pop("encode", encode),
         portions(letter, *sizes),
         priority=priority,
         deadline=now() + limit,
         **more,
     )
-    return [int(one.pair.ids[0]) for one in found]
+    return [int(text.pair.ids[0]) for text in encoded]
 
 
 @in_virtual_time
@@ -84,11 +84,11 @@ async def test_the_backlog_is_what_waits_and_what_is_under_way() -> None:
     tokenizing = Tokenizing(SlowThreads(PACE), 10_000)
     await ask(tokenizing, "-", PACE)  # so that the pace is known
     assert tokenizing.backlog_seconds == 0.0
-    asked = asyncio.create_task(ask(tokenizing, "a", 500, 300))
+    request = asyncio.create_task(ask(tokenizing, "a", 500, 300))
     await asyncio.sleep(0)
     assert tokenizing.waiting_chars == 300
     assert tokenizing.backlog_seconds == pytest.approx(0.8, rel=0.01)
-    await asked
+    await request
 
 
 @in_virtual_time
@@ -198,7 +198,7 @@ async def test_a_text_that_cannot_be_tokenized_fails_its_own_request_and_no_othe
 @pytest.mark.parametrize("how", ["cancelled", "gone"])
 def test_threads_that_end_are_a_refusal_and_no_hang(how: str) -> None:
     class Ending(SlowThreads):
-        def submit(self, call: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
             if how == "gone":
                 raise RuntimeError("cannot schedule new futures after shutdown")
             future: Future[Any] = Future()

@@ -9,15 +9,15 @@ from app.rerank.turns import PORTION_CHARS, Portion, Turns, Work, portions
 
 
 def work(due: float, *chars: int) -> Work:
-    return Work([Portion(place, ["x"], count) for place, count in enumerate(chars)], due)
+    return Work([Portion(start, ["x"], count) for start, count in enumerate(chars)], due)
 
 
 def served(turns: Turns[Work]) -> list[tuple[float, int]]:
     """Whose portions, in which order."""
-    found = []
+    order = []
     while (taken := turns.take()) is not None:
-        found.append((taken[0].due, taken[1].start))
-    return found
+        order.append((taken[0].due, taken[1].start))
+    return order
 
 
 def test_whoever_is_due_first_is_served_first_and_equals_in_order_of_arrival() -> None:
@@ -68,25 +68,25 @@ def test_what_is_due_later_does_not_stand_before_a_newcomer() -> None:
     )
 )
 def test_characters_are_conserved_whatever_happens(steps: list[object]) -> None:
-    turns, known = Turns[Work](), list[Work]()
+    turns, requests = Turns[Work](), list[Work]()
     for step in steps:
         match step:
             case (float() as due, list() as sizes):
-                known.append(work(due, *sizes))
-                turns.add(known[-1])
+                requests.append(work(due, *sizes))
+                turns.add(requests[-1])
             case "take":
                 turns.take()
-            case int() as place if place < len(known):
-                turns.remove(known[place])
+            case int() as index if index < len(requests):
+                turns.remove(requests[index])
             case _:
                 pass
-        assert turns.chars == sum(one.chars for one in known)
+        assert turns.chars == sum(request.chars for request in requests)
     served(turns)
     assert turns.chars == 0
 
 
-def sizes(found: Sequence[Portion]) -> list[tuple[int, int, int]]:
-    return [(one.start, len(one.texts), one.chars) for one in found]
+def sizes(portions: Sequence[Portion]) -> list[tuple[int, int, int]]:
+    return [(portion.start, len(portion.texts), portion.chars) for portion in portions]
 
 
 def test_a_portion_counts_what_is_likely_and_is_made_for_the_worst_case() -> None:

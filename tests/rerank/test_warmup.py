@@ -37,7 +37,7 @@ async def test_a_model_that_takes_more_than_a_batch_is_warmed_with_a_batch() -> 
     engine, encoder, widths = FakeEngine(), WordEncoder(max_tokens=40_960), list[list[int]]()
 
     async def score(pairs: Sequence[Pair]) -> Sequence[float]:
-        widths.append([one.tokens for one in pairs])
+        widths.append([pair.tokens for pair in pairs])
         return await engine.score(pairs)
 
     async with Batcher(score, Limits(400, 450)) as batcher:

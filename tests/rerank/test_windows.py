@@ -18,15 +18,15 @@ def test_a_text_that_fits_has_no_windows() -> None:
 
 
 def test_a_long_text_is_read_to_its_end_in_windows_that_fit() -> None:
-    found = windows(TEXT)
-    assert len(found) >= 4
-    assert all(len(window.split()) <= 99 for window in found)
-    assert {word for window in found for word in window.split()} == set(TEXT.split())
+    parts = windows(TEXT)
+    assert len(parts) >= 4
+    assert all(len(window.split()) <= 99 for window in parts)
+    assert {word for window in parts for word in window.split()} == set(TEXT.split())
 
 
 def test_a_limit_of_tokens_makes_windows_of_what_would_have_fitted() -> None:
-    found = windows(" ".join(TEXT.split()[:90]), limit=20)
-    assert all(10 <= len(window.split()) <= 20 for window in found)
+    parts = windows(" ".join(TEXT.split()[:90]), limit=20)
+    assert all(10 <= len(window.split()) <= 20 for window in parts)
     assert windows("a few words", limit=20) == []
 
 

@@ -166,8 +166,8 @@ def test_with_256_descriptors_and_300_silent_sockets_a_probe_is_answered_within_
             assert probe.recv(100).startswith(b"HTTP/1.1 200 OK")
         assert time.monotonic() - started < 1
     finally:
-        for one in silent:
-            one.close()
+        for connection in silent:
+            connection.close()
         process.kill()
         process.wait()
         if process.stdout:

@@ -61,7 +61,9 @@ async def test_a_streamed_answer_is_read(room: Desk, llm: str) -> None:
     names = [name for name, _ in events]
     assert (names[0], set(names[1:-1]), names[-1]) == ("sources", {"text"}, "answer")
     check(events[-1][1], llm)
-    assert "".join(one["text"] for name, one in events if name == "text") == events[-1][1]["answer"]
+    assert (
+        "".join(data["text"] for name, data in events if name == "text") == events[-1][1]["answer"]
+    )
 
 
 async def test_a_model_that_it_does_not_have_is_a_failure_that_is_told(

@@ -14,8 +14,10 @@ from probe import DOCUMENTS, by_text, main
 
 
 def ranks_of(ranker, query):
-    found = ranker.compress_documents([Document(text) for text in DOCUMENTS], query)
-    return by_text((one.page_content, one.metadata["relevance_score"]) for one in found)
+    documents = ranker.compress_documents([Document(text) for text in DOCUMENTS], query)
+    return by_text(
+        (document.page_content, document.metadata["relevance_score"]) for document in documents
+    )
 
 
 def cohere(url, key, query):

@@ -25,8 +25,8 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "false"
 
 def nodes_by(ranker, query):
     nodes = [NodeWithScore(node=TextNode(text=text)) for text in DOCUMENTS]
-    found = ranker.postprocess_nodes(nodes, query_str=query)
-    return by_text((one.node.text, one.score) for one in found)
+    ranked = ranker.postprocess_nodes(nodes, query_str=query)
+    return by_text((scored.node.text, scored.score) for scored in ranked)
 
 
 def llama_cohere(url, key, query):
@@ -72,8 +72,8 @@ def llama_xinference(url, key, query):
 
 
 def haystack_by(ranker, query):
-    found = ranker.run(query=query, documents=[Document(content=text) for text in DOCUMENTS])
-    return by_text((one.content, one.score) for one in found["documents"])
+    answer = ranker.run(query=query, documents=[Document(content=text) for text in DOCUMENTS])
+    return by_text((document.content, document.score) for document in answer["documents"])
 
 
 def haystack_cohere(url, key, query):

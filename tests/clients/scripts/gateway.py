@@ -23,8 +23,8 @@ def of(model, path="", **more):
             **more,
         )
         ranks = [
-            [one["index"], one["relevance_score"], text_of(one.get("document"))]
-            for one in answer.results
+            [result["index"], result["relevance_score"], text_of(result.get("document"))]
+            for result in answer.results
         ]
         return {"ranks": ranks, "usage": usage_of(answer)}
 

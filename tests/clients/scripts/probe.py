@@ -16,7 +16,7 @@ def refused(call, url, key, query):
     try:
         answer = call(url, key, query)
     except Exception as error:
-        classes = [one.__name__ for one in type(error).__mro__[:-2]]
+        classes = [base.__name__ for base in type(error).__mro__[:-2]]
         return {"classes": classes, "says": str(error)[:2000]}
     return {"classes": [], "answer": repr(answer)[:200]}
 
@@ -24,10 +24,10 @@ def refused(call, url, key, query):
 def probe(call):
     """`call(url, key, query)` gives a dict of `ranks`: index, score and text, and more."""
     try:
-        found = call(SERVICE, KEY, QUERY)
+        answer = call(SERVICE, KEY, QUERY)
     except Exception:
         return {"failed": traceback.format_exc()[-3000:]}
-    return found | {
+    return answer | {
         "401": refused(call, SERVICE, "wrong", QUERY),
         "422": refused(call, SERVICE, KEY, "  "),
         "429": refused(call, FULL, KEY, QUERY),

@@ -17,8 +17,12 @@ from xinference_client.client.restful.restful_client import RESTfulRerankModelHa
 
 def cohere_ranks(answer):
     ranks = [
-        [one.index, one.relevance_score, getattr(getattr(one, "document", None), "text", None)]
-        for one in answer.results
+        [
+            result.index,
+            result.relevance_score,
+            getattr(getattr(result, "document", None), "text", None),
+        ]
+        for result in answer.results
     ]
     units = answer.meta.billed_units.search_units
     return {"ranks": ranks, "usage": answer.meta.tokens.input_tokens, "search_units": units}
@@ -61,7 +65,7 @@ def cohere_v2_async(url, key, query):
 
 
 def voyage_ranks(answer):
-    ranks = [[one.index, one.relevance_score, one.document] for one in answer.results]
+    ranks = [[result.index, result.relevance_score, result.document] for result in answer.results]
     return {"ranks": ranks, "usage": answer.total_tokens}
 
 
@@ -80,18 +84,18 @@ def voyage_async(url, key, query):
 
 def infinity(url, key, query):
     client = Client(base_url=url, headers={"Authorization": f"Bearer {key}"})
-    asked = RerankInput(query=query, documents=DOCUMENTS, model="m", return_documents=True)
-    answer = infinity_rerank.sync(client=client, body=asked)
+    body = RerankInput(query=query, documents=DOCUMENTS, model="m", return_documents=True)
+    answer = infinity_rerank.sync(client=client, body=body)
     if answer is None or not hasattr(answer, "results"):
         return {"answer": repr(answer)}
-    ranks = [[one.index, one.relevance_score, one.document] for one in answer.results]
+    ranks = [[result.index, result.relevance_score, result.document] for result in answer.results]
     return {"ranks": ranks, "usage": answer.usage.total_tokens}
 
 
 def xinference_ranks(answer):
     ranks = [
-        [one["index"], one["relevance_score"], (one.get("document") or {}).get("text")]
-        for one in answer["results"]
+        [result["index"], result["relevance_score"], (result.get("document") or {}).get("text")]
+        for result in answer["results"]
     ]
     return {"ranks": ranks, "usage": answer["meta"]["tokens"]["input_tokens"]}
 
@@ -111,7 +115,7 @@ def rerankers(provider, path):
     def call(url, key, query):
         ranker = APIRanker("m", key, provider, verbose=0, url=url + path)
         answer = ranker.rank(query, DOCUMENTS)
-        return {"ranks": [[one.doc_id, one.score, one.text] for one in answer.results]}
+        return {"ranks": [[result.doc_id, result.score, result.text] for result in answer.results]}
 
     return call
 
