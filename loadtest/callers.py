@@ -82,9 +82,9 @@ async def run(url: str, callers: int, seconds: float, pool_size: int = 80) -> Ou
                 outcome.statuses[status] = outcome.statuses.get(status, 0) + 1
                 if status == 200:
                     expected = [truth[query][index] for index in chosen]
-                    given = scores_of(response)
-                    outcome.documents += len(given)
-                    outcome.wrong += not np.allclose(given, expected, atol=tolerance)
+                    scores = scores_of(response)
+                    outcome.documents += len(scores)
+                    outcome.wrong += not np.allclose(scores, expected, atol=tolerance)
 
         await asyncio.gather(*(call_until_end(number) for number in range(callers)))
     return outcome
@@ -106,9 +106,9 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60)
-    asked = parser.parse_args()
-    outcome = asyncio.run(run(asked.url, asked.callers, asked.seconds))
-    print(report(outcome, asked.seconds))
+    options = parser.parse_args()
+    outcome = asyncio.run(run(options.url, options.callers, options.seconds))
+    print(report(outcome, options.seconds))
     return 1 if outcome.wrong or outcome.answered != len(outcome.seconds) else 0
 
 

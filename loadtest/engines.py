@@ -55,19 +55,19 @@ class Fidelity(NamedTuple):
 def open_all(spec: ModelSpec, only: Sequence[str]) -> dict[str, LoadedModel]:
     """All that were measured, or the reference and those asked for."""
     load(spec, report.tell)
-    by_name = {f"{one.engine} {one.dtype}": one for one in benchmark_results(spec)}
+    by_name = {f"{result.engine} {result.dtype}": result for result in benchmark_results(spec)}
     if unknown := set(only) - set(by_name):
         raise SystemExit(f"--only: no {', '.join(unknown)} here, but {', '.join(by_name)}")
     return {
-        name: load(replace(spec, engine=one.engine, dtype=one.dtype))
-        for name, one in by_name.items()
+        name: load(replace(spec, engine=result.engine, dtype=result.dtype))
+        for name, result in by_name.items()
         if not only or name in {REFERENCE, *only}
     }
 
 
 def scores(model: LoadedModel, query: str, documents: Sequence[str]) -> list[float]:
     encoded = model.encoder.encode(query, documents, instruction=None, cut="right")
-    return model.engine.score([one.pair for one in encoded])
+    return model.engine.score([item.pair for item in encoded])
 
 
 def turn_of(model: LoadedModel, requests: Sequence[Request]) -> Turn:
@@ -109,10 +109,10 @@ def race(
 def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dict[str, Fidelity]:
     """Each engine's order of the same candidates."""
     judged = read_judged(folder).sample(sample, seed=0)
-    found = candidates(judged, DEPTH, "english", own_ranks=False)
+    pools = candidates(judged, DEPTH, "english", own_ranks=False)
     logits = {
         name: {
-            query: scores(model, text, judged.texts(found[query]))
+            query: scores(model, text, judged.texts(pools[query]))
             for query, text in judged.queries.items()
         }
         for name, model in models.items()
@@ -120,7 +120,7 @@ def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dic
     values = {}
     for name, by_query in logits.items():
         orders = {
-            query: [found[query][place] for place in sorted(range(len(row)), key=lambda n: -row[n])]
+            query: [pools[query][index] for index in sorted(range(len(row)), key=lambda n: -row[n])]
             for query, row in by_query.items()
         }
         taus = [
@@ -151,8 +151,8 @@ def table_of(
             measured = [by_name[name] for by_name in sets.values() if name in by_name]
             row += (
                 [
-                    f"{min(one.difference for one in measured):+.4f}",
-                    f"{mean(one.tau for one in measured):.4f}",
+                    f"{min(fidelity.difference for fidelity in measured):+.4f}",
+                    f"{mean(fidelity.tau for fidelity in measured):.4f}",
                 ]
                 if measured
                 else ["", ""]
@@ -193,31 +193,31 @@ def main() -> int:
     parser.add_argument("--sets", type=Path, nargs="*", default=[], help="BEIR folders")
     parser.add_argument("--sample", type=int, default=20, help="queries of each set [20]")
     parser.add_argument("--only", nargs="*", default=[], help='as "openvino int8" [all engines]')
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as engines:
-        results, drawn, table = run(asked, Path(engines))
-    report.publish("engines", asked, results, table, drawn)
+        results, drawn, table = run(options, Path(engines))
+    report.publish("engines", options, results, table, drawn)
     return 0
 
 
-def run(asked: argparse.Namespace, engines: Path) -> tuple[dict[str, Any], Any, Table]:
-    spec = ModelSpec(asked.model, device="cpu", engine="auto", engines=engines)
-    models = open_all(spec, asked.only)
-    turns = race(Predict(spec.source), models, QUICK if asked.quick else FULL)
-    sets = {folder.name: compare(folder, models, asked.sample) for folder in asked.sets}
+def run(options: argparse.Namespace, engines: Path) -> tuple[dict[str, Any], Any, Table]:
+    spec = ModelSpec(options.model, device="cpu", engine="auto", engines=engines)
+    models = open_all(spec, options.only)
+    turns = race(Predict(spec.source), models, QUICK if options.quick else FULL)
+    sets = {folder.name: compare(folder, models, options.sample) for folder in options.sets}
     if sets:
         print(f"{sets_table(sets)}\n")
-    told = {
+    results = {
         "turns": {
-            kind: {name: [turn._asdict() for turn in one] for name, one in by_name.items()}
+            kind: {name: [turn._asdict() for turn in rounds] for name, rounds in by_name.items()}
             for kind, by_name in turns.items()
         },
         "sets": {
-            label: {name: one._asdict() for name, one in by_name.items()}
+            label: {name: fidelity._asdict() for name, fidelity in by_name.items()}
             for label, by_name in sets.items()
         },
     }
-    return told, draw(turns), table_of(turns, sets)
+    return results, draw(turns), table_of(turns, sets)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def describe() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "load_before": round(os.getloadavg()[0], 2),  # by others, over the last minute
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := version_of(name))},
+        "packages": {name: number for name in PACKAGES if (number := version_of(name))},
     }
 
 
@@ -51,8 +51,8 @@ def read(path: Path) -> str:
 
 
 def field(text: str, name: str) -> str:
-    found = re.search(rf"^{name}\s*:\s*(.*)$", text, re.MULTILINE)
-    return found[1].strip() if found else ""
+    match = re.search(rf"^{name}\s*:\s*(.*)$", text, re.MULTILINE)
+    return match[1].strip() if match else ""
 
 
 def version_of(package: str) -> str | None:

@@ -103,7 +103,7 @@ async def stalled(server: Server, plan: Plan) -> Stall:
     goodput = per_second(calls, seconds)[: int(seconds)]
     before = mean(goodput[1 : int(plan.before)])
     recovery = recovered_after(goodput, before, int(plan.before + plan.stall))
-    return Stall(peak, before, goodput, recovery, mean(one.attempts for one in calls))
+    return Stall(peak, before, goodput, recovery, mean(call.attempts for call in calls))
 
 
 async def freeze(server: Server, plan: Plan) -> None:
@@ -128,9 +128,9 @@ async def sweep(server: Server, plan: Plan) -> list[Load]:
         for times, manner in itertools.product(plan.loads, (HONOURS, NAIVE)):
             report.tell(f"{times:g} times the peak, {manner}")
             calls = await offer(client, times * peak, plan.sweep_seconds, plan, Policy(manner))
-            good = [one for one in calls if one.answered and one.ended <= plan.sweep_seconds]
+            good = [call for call in calls if call.answered and call.ended <= plan.sweep_seconds]
             rate = len(good) / plan.sweep_seconds
-            answered = sum(one.answered for one in calls) / len(calls)
+            answered = sum(call.answered for call in calls) / len(calls)
             loads.append(Load(manner, times, rate / peak, answered))
     return loads
 
@@ -144,8 +144,8 @@ def tabulate(stalls: dict[str, Stall], loads: Sequence[Load]) -> Table:
         for name, stall in stalls.items()
     ]
     rows += [
-        [f"{one.times:g} x peak, {one.manner}: goodput / peak", f"{one.goodput:.0%}"]
-        for one in loads
+        [f"{load.times:g} x peak, {load.manner}: goodput / peak", f"{load.goodput:.0%}"]
+        for load in loads
     ]
     return Table(["metastability", "figure"], rows)
 
@@ -159,7 +159,7 @@ def draw(stalls: dict[str, Stall], loads: Sequence[Load], plan: Plan) -> Figure:
     left.set_ylabel("answered calls, share of the server's own peak")
     left.legend()
     for manner in (HONOURS, NAIVE):
-        points = [(one.times, one.goodput) for one in loads if one.manner == manner]
+        points = [(load.times, load.goodput) for load in loads if load.manner == manner]
         right.plot(*zip(*points, strict=True), marker="o", label=manner)
     right.set_xlabel("offered calls, times the peak")
     right.set_ylabel("goodput, share of the peak")
@@ -184,16 +184,16 @@ def run(plan: Plan) -> tuple[dict[str, Stall], list[Load]]:
 
 
 def main() -> None:
-    given = report.flags(__doc__).parse_args()
-    plan = QUICK if given.quick else FULL
+    options = report.flags(__doc__).parse_args()
+    plan = QUICK if options.quick else FULL
     stalls, loads = run(plan)
     results: dict[str, Any] = {
         "plan": plan,
         "stalls": {name: asdict(stall) for name, stall in stalls.items()},
-        "loads": [asdict(one) for one in loads],
+        "loads": [asdict(load) for load in loads],
     }
     report.publish(
-        "metastability", given, results, tabulate(stalls, loads), draw(stalls, loads, plan)
+        "metastability", options, results, tabulate(stalls, loads), draw(stalls, loads, plan)
     )
 
 

@@ -63,7 +63,7 @@ async def capacity(url: str, seconds: float) -> float:
     """Pairs a second of the same mix, with callers enough to keep the queue full."""
     async with Client(url) as client:
         sent = await closed_loop(client, mixture(seed=0), CALLERS, seconds)
-    return steady_rate(sent, max(one.ended for one in sent))
+    return steady_rate(sent, max(exchange.ended for exchange in sent))
 
 
 async def offer(url: str, pairs_per_second: float, seconds: float, seed: int) -> list[Sent]:
@@ -77,8 +77,8 @@ async def offer(url: str, pairs_per_second: float, seconds: float, seed: int) ->
 def rows_of(load: float, order: str, sent: Sequence[Sent]) -> list[Row]:
     rows = []
     for size, documents in DOCUMENTS.items():
-        these = [one for one in sent if one.documents == documents]
-        done = [one.seconds for one in answered(these)]
+        these = [exchange for exchange in sent if exchange.documents == documents]
+        done = [exchange.seconds for exchange in answered(these)]
         latency = Latency.of(done) if done else None
         rows.append(Row(load, order, size, len(these), len(these) - len(done), latency))
     return rows
@@ -105,14 +105,16 @@ def tabulate(rows: Sequence[Row]) -> Table:
         latency = row.latency
         times = (latency.p50, latency.p95, latency.p99) if latency else ()
         figures = [f"{time:.0f}" for time in times] or ["-"] * 3
-        told = [f"{row.load:.0%}", row.size, row.order, str(row.requests), str(row.failed)]
-        cells.append([*told, *figures, against_fifo(row, rows)])
+        labels = [f"{row.load:.0%}", row.size, row.order, str(row.requests), str(row.failed)]
+        cells.append([*labels, *figures, against_fifo(row, rows)])
     return Table([*headings, "p95 to first come"], cells)
 
 
 def against_fifo(row: Row, rows: Sequence[Row]) -> str:
     (other,) = (
-        one for one in rows if (one.load, one.size, one.order) == (row.load, row.size, FIFO)
+        other
+        for other in rows
+        if (other.load, other.size, other.order) == (row.load, row.size, FIFO)
     )
     if row.order == FIFO or row.latency is None or other.latency is None:
         return "-"
@@ -138,8 +140,8 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 
 def main() -> None:
-    asked = report.flags(__doc__).parse_args()
-    plan = QUICK if asked.quick else FULL
+    options = report.flags(__doc__).parse_args()
+    plan = QUICK if options.quick else FULL
     with ExitStack() as stack:
         servers: dict[str, Server] = {
             OURS: stack.enter_context(service.rerankd()),
@@ -148,9 +150,9 @@ def main() -> None:
         for server in servers.values():
             server.wait_until_ready()
         served = service.info(servers[OURS].url)
-        full, rows = measure({order: one.url for order, one in servers.items()}, plan)
+        full, rows = measure({order: server.url for order, server in servers.items()}, plan)
     results = {"plan": plan, "service": served, "capacity_pairs_per_second": full, "rows": rows}
-    report.publish("mixed", asked, results, tabulate(rows), draw(rows))
+    report.publish("mixed", options, results, tabulate(rows), draw(rows))
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ async def saturate(url: str, requests: Sequence[Request]) -> Saturated:
 def bare_rate(model: LoadedModel, requests: Sequence[Request], budget: int) -> float:
     """Pairs a second of the engine alone, in the batches that the scheduler makes of them."""
     scheduler, taken = Scheduler[Job](), 0.0
-    for place, request in enumerate(requests):
-        scheduler.add(Job(encoded(model, request), place, place))
+    for index, request in enumerate(requests):
+        scheduler.add(Job(encoded(model, request), index, index))
     while batch := scheduler.take(budget):
         started = time.perf_counter()
         model.engine.score([slot.pair for slot in batch])
@@ -97,9 +97,9 @@ def saturation(url: str, model: LoadedModel, plan: Plan, budget: int) -> dict[st
     beside: list[float] = []
 
     def served(number: int) -> float:
-        found = asyncio.run(saturate(url, texts(number)))
-        beside.append(found.beside)
-        return found.pairs_per_second
+        saturated = asyncio.run(saturate(url, texts(number)))
+        beside.append(saturated.beside)
+        return saturated.pairs_per_second
 
     turns = take_turns(
         {"served": served, "engine": lambda number: bare_rate(model, texts(number), budget)},
@@ -117,8 +117,8 @@ def pairs_in(requests: Sequence[Request]) -> int:
 
 
 def encoded(model: LoadedModel, request: Request) -> list[Pair]:
-    found = model.encoder.encode(request.query, request.documents, instruction=None, cut="right")
-    return [one.pair for one in found]
+    items = model.encoder.encode(request.query, request.documents, instruction=None, cut="right")
+    return [item.pair for item in items]
 
 
 async def busy(client: Client) -> float:
@@ -205,8 +205,8 @@ def measure(url: str, model: LoadedModel, plan: Plan) -> dict[str, Any]:
     }
 
 
-def tabulate(told: dict[str, Any]) -> Table:
-    full, small, edge = told["saturation"], told["small"], told["json"]
+def tabulate(results: dict[str, Any]) -> Table:
+    full, small, edge = results["saturation"], results["small"], results["json"]
     large = f"{edge['documents']} documents"
     rows = [
         ["saturation, service, pairs/s", f"{median(full['served']):.0f}"],
@@ -223,9 +223,9 @@ def tabulate(told: dict[str, Any]) -> Table:
     return Table(["overhead", "figure"], rows)
 
 
-def draw(told: dict[str, Any]) -> Figure:
+def draw(results: dict[str, Any]) -> Figure:
     figure, (left, right) = report.panels(2)
-    small, edge = told["small"], told["json"]
+    small, edge = results["small"], results["json"]
     left.bar(["bare engine", "service"], [small["engine_ms"], small["served_ms"]])
     left.set_ylabel(f"milliseconds, {SMALL} documents")
     right.bar(list(edge["steps_ms"]), list(edge["steps_ms"].values()))
@@ -234,17 +234,17 @@ def draw(told: dict[str, Any]) -> Figure:
 
 
 def main() -> None:
-    asked = report.flags(__doc__).parse_args()
-    plan = QUICK if asked.quick else FULL
+    options = report.flags(__doc__).parse_args()
+    plan = QUICK if options.quick else FULL
     os.environ.setdefault("RERANKD_DEVICE", "cpu")
     with service.rerankd() as server:
         server.wait_until_ready()
         model = load_model(settings.load(os.environ))
-        told = measure(server.url, model, plan) | {
+        results = measure(server.url, model, plan) | {
             "plan": plan,
             "service": service.info(server.url),
         }
-    report.publish("overhead", asked, told, tabulate(told), draw(told))
+    report.publish("overhead", options, results, tabulate(results), draw(results))
 
 
 if __name__ == "__main__":

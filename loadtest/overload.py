@@ -70,16 +70,16 @@ class Outcome:
     memory: list[tuple[float, float]] = field(default_factory=list)  # seconds, MiB
 
     def latency(self, status: int) -> Latency | None:
-        seconds = [one.seconds for one in self.sent if one.status == status]
+        seconds = [exchange.seconds for exchange in self.sent if exchange.status == status]
         return Latency.of(seconds) if seconds else None
 
     @property
     def wrong(self) -> int:
-        return sum(one > self.tolerance for one in self.off_by)
+        return sum(difference > self.tolerance for difference in self.off_by)
 
     @property
     def broken(self) -> int:
-        return sum(one.status not in (200, REFUSED) for one in self.sent)
+        return sum(exchange.status not in (200, REFUSED) for exchange in self.sent)
 
 
 def scores_of(body: bytes) -> list[float]:
@@ -89,20 +89,20 @@ def scores_of(body: bytes) -> list[float]:
 
 
 async def known_scores(client: Client, pool: Sequence[Request]) -> dict[Request, list[float]]:
-    known = {}
+    scores = {}
     for request in pool:
         answer = await client.post(PATH, request.body)
         if answer.status != 200:
             raise ServerFailed(f"status {answer.status} on an idle server")
-        known[request] = scores_of(answer.body)
-    return known
+        scores[request] = scores_of(answer.body)
+    return scores
 
 
-def off_by(sent: Sequence[Sent], known: dict[Request, list[float]]) -> list[float]:
+def off_by(sent: Sequence[Sent], truth: dict[Request, list[float]]) -> list[float]:
     """The largest difference of each answer from the one that the idle server gave."""
     return [
-        float(np.abs(np.subtract(scores_of(one.body), known[one.request])).max())
-        for one in answered(sent)
+        float(np.abs(np.subtract(scores_of(exchange.body), truth[exchange.request])).max())
+        for exchange in answered(sent)
     ]
 
 
@@ -111,9 +111,9 @@ async def watch_memory(url: str, samples: list[tuple[float, float]]) -> None:
     started = time.perf_counter()
     async with Client(url) as client:
         while True:
-            told = service.metrics((await client.get("/metrics")).body.decode())
+            metrics = service.metrics((await client.get("/metrics")).body.decode())
             now = time.perf_counter() - started
-            samples.append((now, told["process_resident_memory_bytes"] / 2**20))
+            samples.append((now, metrics["process_resident_memory_bytes"] / 2**20))
             await asyncio.sleep(SAMPLE_SECONDS)
 
 
@@ -121,7 +121,7 @@ async def run(url: str, plan: Plan, tolerance: float = TOLERANCE) -> Outcome:
     texts = Texts(SHORT, seed=1)
     pool = [texts.request(plan.documents) for _ in range(plan.pool)]
     async with Client(url) as client:
-        known = await known_scores(client, pool)
+        truth = await known_scores(client, pool)
         again = itertools.cycle(pool)
         before = await closed_loop(client, lambda: next(again), CALLERS, plan.peak_seconds)
         peak = steady_rate(before, plan.peak_seconds)
@@ -144,7 +144,7 @@ async def run(url: str, plan: Plan, tolerance: float = TOLERANCE) -> Outcome:
         offered=count * plan.documents / plan.seconds,
         goodput=steady_rate(sent, plan.seconds),
         sent=sent,
-        off_by=off_by([*before, *sent], known),
+        off_by=off_by([*before, *sent], truth),
         tolerance=tolerance,
         client_cores=client_cores,
         memory=memory,
@@ -160,9 +160,9 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "goodput_of_peak": outcome.goodput / outcome.peak,
         "requests": len(outcome.sent),
         "answered": len(answered(outcome.sent)),
-        "refused": sum(one.status == REFUSED for one in outcome.sent),
+        "refused": sum(exchange.status == REFUSED for exchange in outcome.sent),
         "broken": outcome.broken,
-        "by_status": Counter(str(one.status) for one in outcome.sent),
+        "by_status": Counter(str(exchange.status) for exchange in outcome.sent),
         "wrong": outcome.wrong,
         "off_by": max(outcome.off_by),
         "answer_ms": outcome.latency(200),
@@ -174,26 +174,28 @@ def summary(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def tabulate(told: dict[str, Any]) -> Table:
+def tabulate(figures: dict[str, Any]) -> Table:
     def milliseconds(latency: Latency | None) -> str:
         return f"{latency.p50:.0f} / {latency.p99:.0f}" if latency else "-"
 
     rows = [
-        ["peak, pairs/s", f"{told['peak_pairs_per_second']:.0f}"],
-        ["offered, pairs/s", f"{told['offered_pairs_per_second']:.0f}"],
-        ["goodput, pairs/s", f"{told['goodput_pairs_per_second']:.0f}"],
-        ["goodput, share of peak", f"{told['goodput_of_peak']:.0%}"],
-        ["requests answered / refused", f"{told['answered']} / {told['refused']}"],
-        ["neither answered nor refused", str(told["broken"])],
-        ["wrong answers", str(told["wrong"])],
-        ["scores off by at most", f"{told['off_by']:.4f}"],
-        ["answer p50 / p99, ms", milliseconds(told["answer_ms"])],
-        ["refusal p50 / p99, ms", milliseconds(told["refusal_ms"])],
+        ["peak, pairs/s", f"{figures['peak_pairs_per_second']:.0f}"],
+        ["offered, pairs/s", f"{figures['offered_pairs_per_second']:.0f}"],
+        ["goodput, pairs/s", f"{figures['goodput_pairs_per_second']:.0f}"],
+        ["goodput, share of peak", f"{figures['goodput_of_peak']:.0%}"],
+        ["requests answered / refused", f"{figures['answered']} / {figures['refused']}"],
+        ["neither answered nor refused", str(figures["broken"])],
+        ["wrong answers", str(figures["wrong"])],
+        ["scores off by at most", f"{figures['off_by']:.4f}"],
+        ["answer p50 / p99, ms", milliseconds(figures["answer_ms"])],
+        ["refusal p50 / p99, ms", milliseconds(figures["refusal_ms"])],
         [
             "memory before / most / after, MiB",
-            " / ".join(f"{told[f'memory_{when}_mib']:.0f}" for when in ("first", "most", "last")),
+            " / ".join(
+                f"{figures[f'memory_{when}_mib']:.0f}" for when in ("first", "most", "last")
+            ),
         ],
-        ["client's own use, cores", f"{told['client_cores']:.2f}"],
+        ["client's own use, cores", f"{figures['client_cores']:.2f}"],
     ]
     return Table(["overload", "figure"], rows)
 
@@ -201,7 +203,7 @@ def tabulate(told: dict[str, Any]) -> Table:
 def draw(outcome: Outcome) -> Figure:
     figure, (left, right) = report.panels(2)
     for status, name in ((200, "answered"), (REFUSED, "refused")):
-        ended = [one.ended for one in outcome.sent if one.status == status]
+        ended = [exchange.ended for exchange in outcome.sent if exchange.status == status]
         left.hist(ended, bins=40, histtype="step", label=name)
     left.set_xlabel("seconds")
     left.set_ylabel("requests")
@@ -216,16 +218,16 @@ def draw(outcome: Outcome) -> Figure:
 def main() -> None:
     parser = report.flags(__doc__)
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="of a probability")
-    asked = parser.parse_args()
-    plan = QUICK if asked.quick else FULL
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
     queue = os.environ.get("RERANKD_MAX_QUEUE_TOKENS", QUEUE_TOKENS)
     with service.rerankd(max_queue_tokens=queue) as server:
         server.wait_until_ready()
         served = service.info(server.url)
-        outcome = asyncio.run(run(server.url, plan, asked.tolerance))
-    told = summary(outcome)
-    results = {"plan": plan, "service": served, **told, "memory_mib": outcome.memory}
-    report.publish("overload", asked, results, tabulate(told), draw(outcome))
+        outcome = asyncio.run(run(server.url, plan, options.tolerance))
+    figures = summary(outcome)
+    results = {"plan": plan, "service": served, **figures, "memory_mib": outcome.memory}
+    report.publish("overload", options, results, tabulate(figures), draw(outcome))
 
 
 if __name__ == "__main__":

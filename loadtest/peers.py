@@ -108,9 +108,9 @@ def turn_of(server: Server, kind: Kind, plan: Plan, number: int) -> Turn:
         async with Client(server.url) as client:
             make = requests_of(kind, number, plan)
             sent = await closed_loop(client, make, plan.callers, plan.seconds)
-        if bad := [one.status for one in sent if one.status != 200]:
+        if bad := [exchange.status for exchange in sent if exchange.status != 200]:
             raise SystemExit(f"{server.name} answered {bad[0] or 'nothing'}: no figure is right")
-        pairs = sum(one.documents for one in sent)
+        pairs = sum(exchange.documents for exchange in sent)
         return Turn(pairs_per_second(sent), pairs / (server.cpu_seconds() - cpu))
 
     server.resume()
@@ -144,10 +144,12 @@ def measure(servers: Mapping[str, Server], predict: Predict, plan: Plan) -> Turn
             make = requests_of(kind, number, plan)
             return predict.turn([make() for _ in range(plan.callers)])
 
-        def asked(server: Server, kind: Kind = kind) -> Callable[[int], Turn]:
+        def contender_of(server: Server, kind: Kind = kind) -> Callable[[int], Turn]:
             return lambda number: turn_of(server, kind, plan, number)
 
-        contenders = {PREDICT: baseline} | {name: asked(one) for name, one in servers.items()}
+        contenders = {PREDICT: baseline} | {
+            name: contender_of(server) for name, server in servers.items()
+        }
         for contender in contenders.values():
             contender(-1)  # warm
         turns[kind.name] = take_turns(contenders, plan.rounds)
@@ -197,10 +199,10 @@ def as_json(turns: Turns) -> dict[str, Any]:
 def draw(turns: Turns) -> Figure:
     figure, panels = report.panels(len(turns))
     for panel, (kind, by_name) in zip(panels, turns.items(), strict=True):
-        for place, each in enumerate(by_name.values()):
+        for position, each in enumerate(by_name.values()):
             rates = [turn.pairs_per_second for turn in each]
-            panel.barh(place, median(rates), color=f"C{place}")
-            panel.plot(rates, [place] * len(rates), "k|")
+            panel.barh(position, median(rates), color=f"C{position}")
+            panel.plot(rates, [position] * len(rates), "k|")
         panel.set_yticks(range(len(by_name)), list(by_name))
         panel.invert_yaxis()
         panel.set_xlabel("pairs a second: the median, and a mark for each round")
@@ -213,9 +215,9 @@ def main() -> None:
     parser.add_argument(
         "--model", help="a folder, or `bundled` [a plain BERT of the same size, which all can load]"
     )
-    asked = parser.parse_args()
-    plan = QUICK if asked.quick else FULL
-    model = Path(ModelSpec(asked.model).source) if asked.model else minilm()
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
+    model = Path(ModelSpec(options.model).source) if options.model else minilm()
     with ExitStack() as stack:
         servers, missing = start_all(model, stack)
         predict = Predict(model, service.device())
@@ -230,7 +232,7 @@ def main() -> None:
         "score_off_by": apart,
         "missing": missing,
     }
-    report.publish("peers", asked, results, tabulate(turns, apart, missing), draw(turns))
+    report.publish("peers", options, results, tabulate(turns, apart, missing), draw(turns))
 
 
 if __name__ == "__main__":

@@ -62,13 +62,13 @@ def tell(progress: str) -> None:
 
 
 def publish(
-    name: str, asked: argparse.Namespace, results: dict[str, Any], table: Table, drawn: Figure
+    name: str, options: argparse.Namespace, results: dict[str, Any], table: Table, drawn: Figure
 ) -> None:
     """Print the table, write NAME.json and NAME.png."""
-    where, out = asked.where, asked.out
+    where, out = options.where, options.out
     command = shlex.join(["python", "-m", f"loadtest.{name}", *sys.argv[1:]])
     print(f"{command}\n{machine.sentence(where)}\n\n{table}\n")
-    told = {"test": name, "command": command, "machine": where, **results}
-    write_json(out / f"{name}.json", told)
+    record = {"test": name, "command": command, "machine": where, **results}
+    write_json(out / f"{name}.json", record)
     write_bytes(out / f"{name}.png", png(drawn))
     print(f"{out / name}.json and .png written")

@@ -71,7 +71,7 @@ async def call_in_open_loop(
 def per_second(calls: Sequence[Call], seconds: float) -> list[int]:
     """Answered calls by the second in which the answer came."""
     counts = [0] * (int(seconds) + 1)
-    for one in calls:
-        if one.answered and one.ended < len(counts):
-            counts[int(one.ended)] += 1
+    for call in calls:
+        if call.answered and call.ended < len(counts):
+            counts[int(call.ended)] += 1
     return counts

@@ -50,10 +50,10 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Of its process so far, all threads; not a number where that is not Linux."""
-        told = Path(f"/proc/{self.process.pid}/stat")
-        if not told.is_file():
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        if not stat.is_file():
             return math.nan
-        user, system = told.read_text().rpartition(")")[2].split()[11:13]
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def pause(self) -> None:
@@ -122,8 +122,8 @@ def free_port() -> int:
 
 def info(url: str) -> dict[str, Any]:
     """What the service tells of its model and engine."""
-    told: dict[str, Any] = httpx.get(f"{url}/info").raise_for_status().json()
-    return told
+    body: dict[str, Any] = httpx.get(f"{url}/info").raise_for_status().json()
+    return body
 
 
 def metrics(exposition: str) -> dict[str, float]:

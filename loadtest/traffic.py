@@ -77,18 +77,23 @@ def poisson_arrivals(count: int, seconds: float, chance: random.Random) -> list[
 
 
 def answered(sent: Sequence[Sent]) -> list[Sent]:
-    return [one for one in sent if one.status == 200]
+    return [exchange for exchange in sent if exchange.status == 200]
 
 
 def pairs_per_second(sent: Sequence[Sent]) -> float:
     """Over all that was done, until the last answer."""
     done = answered(sent)
-    return sum(one.documents for one in done) / max((one.ended for one in done), default=1.0)
+    return sum(exchange.documents for exchange in done) / max(
+        (exchange.ended for exchange in done), default=1.0
+    )
 
 
 def steady_rate(sent: Sequence[Sent], until: float) -> float:
     """Pairs a second from the first answer on, so that a standstill at the end counts."""
-    done = sorted((one for one in answered(sent) if one.ended <= until), key=lambda one: one.ended)
+    done = sorted(
+        (exchange for exchange in answered(sent) if exchange.ended <= until),
+        key=lambda exchange: exchange.ended,
+    )
     if len(done) < 2:
         return 0.0
-    return sum(one.documents for one in done[1:]) / (until - done[0].ended)
+    return sum(exchange.documents for exchange in done[1:]) / (until - done[0].ended)

@@ -39,7 +39,7 @@ class Ratio(NamedTuple):
 
     @classmethod
     def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-        each = [one / other for one, other in zip(ours, theirs, strict=True)]
+        each = [our / their for our, their in zip(ours, theirs, strict=True)]
         return cls(median(each), min(each), max(each))
 
     def __str__(self) -> str:

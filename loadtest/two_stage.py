@@ -27,7 +27,7 @@ from app.retrieval.opening import FirstStage, open_retriever, open_writer
 from app.retrieval.store import Candidate
 from app.settings import Settings
 
-Found = Mapping[str, Sequence[str]]
+Orders = Mapping[str, Sequence[str]]
 
 
 def main() -> None:
@@ -59,9 +59,11 @@ async def run(arguments: argparse.Namespace) -> None:
         if arguments.embedder:
             stages["BM25 and vectors"] = replace(stage, embedder=arguments.embedder)
         await fill(list(stages.values())[-1], judged)
-        found = {name: await search(one, judged, initial_ks[-1]) for name, one in stages.items()}
-    logits = await score(judged, found)
-    for name, order in found.items():
+        by_stage = {
+            name: await search(stage, judged, initial_ks[-1]) for name, stage in stages.items()
+        }
+    logits = await score(judged, by_stage)
+    for name, order in by_stage.items():
         report(name, judged, order, logits, initial_ks, arguments.k)
 
 
@@ -77,20 +79,22 @@ def batches(rows: Sequence[tuple[str, str]]) -> list[Sequence[tuple[str, str]]]:
     return [rows[start : start + 64] for start in range(0, len(rows), 64)]
 
 
-async def search(stage: FirstStage, judged: Judged, k: int) -> Found:
+async def search(stage: FirstStage, judged: Judged, k: int) -> Orders:
     """Texts are merged where they are equal, as `/answer` merges them."""
     async with open_retriever(stage) as retriever:
-        found = {}
+        orders = {}
         for query, text in track(judged.queries.items(), "first stage"):
-            asked = await retriever.retrieve([text], k=k, filters={}, collection=None)
-            found[query] = [one.id for one in asked.candidates]
-        return found
+            retrieved = await retriever.retrieve([text], k=k, filters={}, collection=None)
+            orders[query] = [candidate.id for candidate in retrieved.candidates]
+        return orders
 
 
-async def score(judged: Judged, found: Mapping[str, Found]) -> Mapping[str, Mapping[str, float]]:
+async def score(
+    judged: Judged, by_stage: Mapping[str, Orders]
+) -> Mapping[str, Mapping[str, float]]:
     """Each pair once, whichever first stages found it."""
     pools = {
-        query: list(dict.fromkeys(name for orders in found.values() for name in orders[query]))
+        query: list(dict.fromkeys(name for orders in by_stage.values() for name in orders[query]))
         for query in judged.queries
     }
     async with open_scorer(Settings(), None) as scorer:
@@ -104,18 +108,18 @@ async def score(judged: Judged, found: Mapping[str, Found]) -> Mapping[str, Mapp
 def report(
     name: str,
     judged: Judged,
-    found: Found,
+    retrieved: Orders,
     logits: Mapping[str, Mapping[str, float]],
     initial_ks: Sequence[int],
     k: int,
 ) -> None:
     answers = {
         query: Answer([logits[query][document] for document in order], 0.0)
-        for query, order in found.items()
+        for query, order in retrieved.items()
         if order
     }
-    orders = {f"{name} alone": found} | {
-        f"{name}, best {initial_k} reranked": reorder(found, answers, initial_k)
+    orders = {f"{name} alone": retrieved} | {
+        f"{name}, best {initial_k} reranked": reorder(retrieved, answers, initial_k)
         for initial_k in initial_ks
     }
     print(f"\n| order | recall@{k} | nDCG@{k} |\n|---|---|---|")

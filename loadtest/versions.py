@@ -45,7 +45,7 @@ def measure(servers: Mapping[str, Server], plans: Mapping[str, Plan]) -> Turns:
     """By shape of the load and by checkout, round by round."""
     turns: Turns = {}
     for shape, plan in plans.items():
-        contenders = {name: asked(server, plan) for name, server in servers.items()}
+        contenders = {name: contender_of(server, plan) for name, server in servers.items()}
         for contender in contenders.values():
             contender(-1)  # warm
         turns[shape] = take_turns(contenders, plan.rounds)
@@ -53,7 +53,7 @@ def measure(servers: Mapping[str, Server], plans: Mapping[str, Plan]) -> Turns:
     return turns
 
 
-def asked(server: Server, plan: Plan) -> Callable[[int], Turn]:
+def contender_of(server: Server, plan: Plan) -> Callable[[int], Turn]:
     return lambda number: turn_of(server, SHORT, plan, number)
 
 
@@ -61,8 +61,8 @@ def ratios(by_name: Mapping[str, Sequence[Turn]]) -> list[Ratio]:
     """Of this checkout to the other: pairs a second, and pairs by second of processor time."""
     ours, theirs = by_name.values()
     return [
-        Ratio.of([turn[place] for turn in ours], [turn[place] for turn in theirs])
-        for place in range(len(Turn._fields))
+        Ratio.of([turn[index] for turn in ours], [turn[index] for turn in theirs])
+        for index in range(len(Turn._fields))
     ]
 
 
@@ -73,10 +73,10 @@ def tabulate(turns: Turns) -> Table:
 
 def draw(turns: Turns) -> Figure:
     figure, (panel,) = report.panels(1)
-    for place, by_name in enumerate(turns.values()):
+    for position, by_name in enumerate(turns.values()):
         rate = ratios(by_name)[0]
-        panel.plot([rate.low, rate.high], [place, place], "C0")
-        panel.plot(rate.median, place, "C0o")
+        panel.plot([rate.low, rate.high], [position, position], "C0")
+        panel.plot(rate.median, position, "C0o")
     panel.axvline(1.0, color="k", linewidth=0.8)
     panel.set_yticks(range(len(turns)), list(turns))
     panel.invert_yaxis()
@@ -87,16 +87,16 @@ def draw(turns: Turns) -> Figure:
 def main() -> None:
     parser = report.flags(__doc__)
     parser.add_argument("other", type=Path, help="the folder of the other checkout")
-    given = parser.parse_args()
-    folders = {THIS: Path(__file__).parents[1], str(given.other): checkout(given.other)}
+    options = parser.parse_args()
+    folders = {THIS: Path(__file__).parents[1], str(options.other): checkout(options.other)}
     with ExitStack() as stack:
         servers = {}
         for name, folder in folders.items():
             servers[name] = stack.enter_context(service.rerankd(folder=folder))
             servers[name].wait_until_ready()
             servers[name].pause()
-        turns = measure(servers, QUICK if given.quick else SHAPES)
-    report.publish("versions", given, {"turns": turns}, tabulate(turns), draw(turns))
+        turns = measure(servers, QUICK if options.quick else SHAPES)
+    report.publish("versions", options, {"turns": turns}, tabulate(turns), draw(turns))
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ class Client:
     """As many connections as there are exchanges at once; idle ones are used again."""
 
     def __init__(self, url: str) -> None:
-        place = urlsplit(url)
-        self._host, self._port = place.hostname or "127.0.0.1", place.port or 80
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._idle: list[tuple[float, Connection]] = []
 
     async def __aenter__(self) -> Self:

@@ -32,21 +32,21 @@ def test_mixed_tells_both_sizes_in_both_orders(urls: dict[str, str]) -> None:
 def test_overload_counts_answers_refusals_and_memory(urls: dict[str, str]) -> None:
     plan = overload.Plan(times=10, peak_seconds=0.5, seconds=1, documents=32, pool=3)
     outcome = asyncio.run(overload.run(urls[OURS], plan))
-    told = overload.summary(outcome)
-    assert told["answered"] > 0 < told["refused"]
-    assert told["answered"] + told["refused"] == told["requests"]
-    assert told["wrong"] == told["broken"] == 0
-    assert told["memory_most_mib"] >= told["memory_first_mib"] > 0
-    assert "wrong answers" in str(overload.tabulate(told))
+    figures = overload.summary(outcome)
+    assert figures["answered"] > 0 < figures["refused"]
+    assert figures["answered"] + figures["refused"] == figures["requests"]
+    assert figures["wrong"] == figures["broken"] == 0
+    assert figures["memory_most_mib"] >= figures["memory_first_mib"] > 0
+    assert "wrong answers" in str(overload.tabulate(figures))
     assert overload.draw(outcome).axes
 
 
 def test_a_wrong_score_is_noticed(urls: dict[str, str]) -> None:
     plan = overload.Plan(times=1, peak_seconds=0.2, seconds=0.2, documents=4, pool=2)
     outcome = asyncio.run(overload.run(urls[OURS], plan))
-    known = {one.request: [0.0] * 4 for one in outcome.sent}
-    right = {one.request: overload.scores_of(one.body) for one in outcome.sent}
-    assert min(overload.off_by(outcome.sent, known)) > 1e-6
+    wrong = {exchange.request: [0.0] * 4 for exchange in outcome.sent}
+    right = {exchange.request: overload.scores_of(exchange.body) for exchange in outcome.sent}
+    assert min(overload.off_by(outcome.sent, wrong)) > 1e-6
     assert max(overload.off_by(outcome.sent, right)) <= outcome.tolerance
     assert replace(outcome, off_by=[0.0, 0.03, 0.5]).wrong == 2
 
@@ -54,11 +54,11 @@ def test_a_wrong_score_is_noticed(urls: dict[str, str]) -> None:
 def test_overhead_compares_the_service_with_its_engine(urls: dict[str, str], model: Path) -> None:
     plan = overhead.Plan(requests=3, rounds=2, small=2, large=1, large_documents=100, repeats=1)
     loaded = load_model(Settings(model=str(model), device="cpu"))
-    told = overhead.measure(urls[OURS], loaded, plan)
-    assert len(told["saturation"]["served"]) == len(told["saturation"]["engine"]) == 2
-    assert told["saturation"]["beside"] > 0
-    assert told["small"]["ratio"] > 0
-    assert "bare engine" in str(overhead.tabulate(told))
+    results = overhead.measure(urls[OURS], loaded, plan)
+    assert len(results["saturation"]["served"]) == len(results["saturation"]["engine"]) == 2
+    assert results["saturation"]["beside"] > 0
+    assert results["small"]["ratio"] > 0
+    assert "bare engine" in str(overhead.tabulate(results))
 
 
 def test_a_client_uses_a_connection_again_and_tells_a_broken_one(urls: dict[str, str]) -> None:

@@ -23,14 +23,14 @@ def test_a_table_is_markdown_with_figures_to_the_right() -> None:
 def test_a_result_is_printed_and_written_with_its_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = argparse.Namespace(out=tmp_path / "new", where=machine.describe())
+    options = argparse.Namespace(out=tmp_path / "new", where=machine.describe())
     drawn, _ = report.panels(1)
-    report.publish("peers", asked, {"pairs": [1.5]}, Table(["name"], [["us"]]), drawn)
+    report.publish("peers", options, {"pairs": [1.5]}, Table(["name"], [["us"]]), drawn)
     assert "| us   |" in capsys.readouterr().out
-    told = from_json((tmp_path / "new" / "peers.json").read_bytes())
-    assert told["pairs"] == [1.5]
-    assert told["machine"]["packages"]["torch"]
-    assert told["command"].startswith("python -m loadtest.peers")
+    record = from_json((tmp_path / "new" / "peers.json").read_bytes())
+    assert record["pairs"] == [1.5]
+    assert record["machine"]["packages"]["torch"]
+    assert record["command"].startswith("python -m loadtest.peers")
     assert (tmp_path / "new" / "peers.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -35,8 +35,8 @@ def test_latency_counts_from_when_a_request_was_due() -> None:
 
 
 def test_pairs_per_second_counts_only_answers_and_until_the_last() -> None:
-    given = [sent(1), sent(2), sent(9, status=429), sent(9, status=BROKEN)]
-    assert pairs_per_second(given) == 10
+    exchanges = [sent(1), sent(2), sent(9, status=429), sent(9, status=BROKEN)]
+    assert pairs_per_second(exchanges) == 10
     assert pairs_per_second([]) == 0
 
 

@@ -17,14 +17,16 @@ def tokenizer() -> Tokenizer:
 
 def test_each_word_is_one_token(tokenizer: Tokenizer) -> None:
     encoded = tokenizer.encode_batch(WORDS, add_special_tokens=False)
-    assert {len(one.ids) for one in encoded} == {1}
+    assert {len(encoding.ids) for encoding in encoded} == {1}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_pair_has_the_tokens_of_its_kind_on_average_and_lengths_differ(
     kind: Kind, tokenizer: Tokenizer
 ) -> None:
-    lengths = [len(one.ids) for one in tokenizer.encode_batch(Texts(kind, 1).request(1000).pairs)]
+    lengths = [
+        len(encoding.ids) for encoding in tokenizer.encode_batch(Texts(kind, 1).request(1000).pairs)
+    ]
     assert mean(lengths) == pytest.approx(kind.tokens, rel=0.05)
     assert max(lengths) > 2 * min(lengths)
     assert max(lengths) <= 512

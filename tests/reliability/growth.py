@@ -40,11 +40,11 @@ def growth(run: Callable[[Input], object], make: Callable[[int], Input], size: i
     return min(grown, sqrt(largest / max(shorter, 1e-6)))
 
 
-def seconds(run: Callable[[Input], object], given: Input) -> float:
+def seconds(run: Callable[[Input], object], argument: Input) -> float:
     gc.disable()  # its cost grows with all that this process holds
     try:
         started = time.thread_time()
-        run(given)
+        run(argument)
         return time.thread_time() - started
     finally:
         gc.enable()

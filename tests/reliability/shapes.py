@@ -38,7 +38,7 @@ def text(unit: bytes, size: int, mark: bytes = b"") -> bytes:
 def texts(unit: bytes, count: int, size: int = BYTES) -> list[bytes]:
     """So many different texts that together take `size` bytes; blank ones are all alike."""
     each = min(size // count - 24, LONG)
-    return [text(unit, each, b"" if unit == b" " else b"%d " % place) for place in range(count)]
+    return [text(unit, each, b"" if unit == b" " else b"%d " % number) for number in range(count)]
 
 
 def body(dialect: Dialect, documents: list[bytes], more: bytes = b"") -> bytes:
@@ -59,12 +59,12 @@ def objects(documents: list[bytes]) -> list[bytes]:
 
 
 def fields(count: int, start: int = 0) -> bytes:
-    return b",".join(b'"key%06x":1' % place for place in range(start, start + count))
+    return b",".join(b'"key%06x":1' % number for number in range(start, start + count))
 
 
 def of_text(dialect: Dialect, kind: str, count: int) -> bytes:
-    found = texts(TEXTS[kind], count)
-    return body(dialect, objects(found) if dialect.name == "nim" else found)
+    documents = texts(TEXTS[kind], count)
+    return body(dialect, objects(documents) if dialect.name == "nim" else documents)
 
 
 def structured(dialect: Dialect) -> Iterator[tuple[str, bytes]]:

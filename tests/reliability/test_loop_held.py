@@ -138,7 +138,7 @@ async def test_documents_read_in_windows_do_not_hold_the_loop(
 async def test_a_thousand_pairs_of_texts_do_not_hold_the_loop(desk: Desk, kind: str) -> None:
     unit = shapes.TEXTS[kind]
     both = shapes.texts(unit, shapes.DOCUMENTS, 4 * 2**20)
-    questions = [b'"why %d"' % place for place in range(shapes.DOCUMENTS)]
+    questions = [b'"why %d"' % number for number in range(shapes.DOCUMENTS)]
     pairs = b'{"text_1":[%b],"text_2":[%b]}'
     bodies = [
         ("one against many", pairs % (b'"why"', b",".join(shapes.texts(unit, shapes.DOCUMENTS)))),
@@ -148,20 +148,20 @@ async def test_a_thousand_pairs_of_texts_do_not_hold_the_loop(desk: Desk, kind: 
         await assert_not_held(url, "/score", bodies)
 
 
-def asked(**more: Any) -> bytes:
+def question(**more: Any) -> bytes:
     return json.dumps({"query": "how long may I keep the book", "min_score": 0, **more}).encode()
 
 
 async def test_questions_do_not_hold_the_loop(desk: Desk) -> None:
-    desk.retriever = FakeRetriever(*(f"{place} Books are lent. " * 500 for place in range(100)))
+    desk.retriever = FakeRetriever(*(f"{number} Books are lent. " * 500 for number in range(100)))
     turn = {"role": "user", "content": "😀" * 12_000}
     ignored = b"," + shapes.fields(shapes.VALUES - 100) + b"}"
     bodies = [
-        ("a long conversation", asked(conversation=[turn] * 50)),
-        ("a long question", asked(query="why " * 5_000, return_documents=True)),
-        ("all sources", asked(initial_k=1000, final_k=100, return_documents=True)),
-        ("many keys", asked()[:-1] + ignored),
-        ("all filters", asked(filters={f"name{place}": "v" * 128 for place in range(32)})),
+        ("a long conversation", question(conversation=[turn] * 50)),
+        ("a long question", question(query="why " * 5_000, return_documents=True)),
+        ("all sources", question(initial_k=1000, final_k=100, return_documents=True)),
+        ("many keys", question()[:-1] + ignored),
+        ("all filters", question(filters={f"name{number}": "v" * 128 for number in range(32)})),
     ]
     async with listening(desk) as url:
         await assert_not_held(url, "/answer", bodies)
@@ -169,7 +169,7 @@ async def test_questions_do_not_hold_the_loop(desk: Desk) -> None:
 
 async def test_filters_that_are_all_wrong_do_not_hold_the_loop(desk: Desk) -> None:
     desk.retriever = FakeRetriever("Books are lent.")
-    wrong = asked(filters={f"name{place}": [] for place in range(20_000)})
+    wrong = question(filters={f"name{number}": [] for number in range(20_000)})
     async with listening(desk) as url:
         await assert_not_held(url, "/answer", [("wrong filters", wrong)], 422)
 

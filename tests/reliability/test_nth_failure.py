@@ -25,8 +25,8 @@ def test_after_each_failure_the_same_request_is_right_and_nothing_is_left(
     model: Path, tmp_path: Path
 ) -> None:
     seams: set[str] = set()
-    for place, journey in enumerate(JOURNEYS):
-        folder = tmp_path / str(place)
+    for number, journey in enumerate(JOURNEYS):
+        folder = tmp_path / str(number)
         folder.mkdir()
         run = asyncio.run(fail_each_call(journey, model, folder))
         assert run.failures.total() >= 2

@@ -109,17 +109,17 @@ def calls(path: str, source: str) -> Iterator[Call]:
 
 def uses() -> dict[str, set[str]]:
     """Which methods are called on each name, anywhere."""
-    found: dict[str, set[str]] = {}
+    methods: dict[str, set[str]] = {}
     for path in APP.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
                 case ast.Attribute(value=ast.Name(id=name) | ast.Attribute(attr=name), attr=method):
                     method = "finditer" if method in AS_FINDITER else method
                     if method in METHODS:
-                        found.setdefault(name, set()).add(method)
+                        methods.setdefault(name, set()).add(method)
                 case _:
                     pass
-    return found
+    return methods
 
 
 def collected() -> tuple[list[Used], set[tuple[str, str]]]:
@@ -135,7 +135,7 @@ def collected() -> tuple[list[Used], set[tuple[str, str]]]:
                 pattern = getattr(import_module(module), call.target)
                 methods = used.get(call.target, set(METHODS))
                 patterns += [
-                    Used(f"{where} {call.target}", pattern, one) for one in sorted(methods)
+                    Used(f"{where} {call.target}", pattern, method) for method in sorted(methods)
                 ]
             elif isinstance(call.argument, ast.Constant) and call.method != "compile":
                 method = "finditer" if call.method in AS_FINDITER else call.method
@@ -165,8 +165,8 @@ def slow_shapes(pattern: re.Pattern[Any], method: str) -> Iterator[str]:
     binary = isinstance(pattern.pattern, bytes)
 
     def run(text: Any) -> object:
-        found = call(text)
-        return sum(1 for _ in found) if method == "finditer" else found
+        result = call(text)
+        return sum(1 for _ in result) if method == "finditer" else result
 
     for name, make, size in shapes():
         if growth(run, in_bytes(make) if binary else make, size) > FACTOR:
@@ -194,8 +194,8 @@ def test_an_inline_pattern_and_one_without_a_name_do_not_escape() -> None:
     source = (
         'import re\nA = re.compile("a")\ndef f(x):\n    return re.match("b", x), re.compile(x)\n'
     )
-    found = [(call.method, call.target) for call in calls("made_up.py", source)]
-    assert sorted(found) == [("compile", ""), ("compile", "A"), ("match", "")]
+    results = [(call.method, call.target) for call in calls("made_up.py", source)]
+    assert sorted(results) == [("compile", ""), ("compile", "A"), ("match", "")]
 
 
 def test_a_pattern_by_another_name_of_re_is_refused() -> None:

@@ -56,11 +56,11 @@ def read_whole(text: str) -> str:
 
 def read_in_pieces(text: str) -> str:
     """Of one, two and three characters."""
-    reader, place = CitationReader(3), 0
+    reader, offset = CitationReader(3), 0
     for size in cycle((1, 2, 3)):
-        reader.feed(text[place : place + size])
-        place += size
-        if place >= len(text):
+        reader.feed(text[offset : offset + size])
+        offset += size
+        if offset >= len(text):
             return reader.end()
     return ""
 
@@ -114,7 +114,7 @@ def test_a_long_conversation_takes_no_more_than_linear_time() -> None:
     def turns(count: int) -> list[Turn]:
         return [Turn("user", "x" * 1000)] * count
 
-    assert growth(lambda said: latest(said, 10**9), turns, 1_000) <= FACTOR
+    assert growth(lambda conversation: latest(conversation, 10**9), turns, 1_000) <= FACTOR
 
 
 def cut_by_prefixes(text: str) -> list[int]:

@@ -86,7 +86,7 @@ async def search_everything(path: Path) -> set[str]:
     """As the service searches, so that it is known to go on."""
     store = SqliteStore(Database(path, SECONDS), "rerankd", "words")
     try:
-        return {one.text for one in await store.search(Search("file", EVERYTHING))}
+        return {candidate.text for candidate in await store.search(Search("file", EVERYTHING))}
     except NoStore:
         return set()
     except ServiceError as error:

@@ -74,8 +74,10 @@ class FeedbackRows:
 
 def answer(question: str) -> Answer:
     candidates = [Candidate("a", "A book is lent for four weeks. " * 40), Candidate("b", "A film.")]
-    found = Selection([Source(candidates[0], 1, 0.9, 1)], candidates)
-    return Answer(Question(question), found, "answered", "Four weeks [1].", [Citation(0, 10, [1])])
+    selection = Selection([Source(candidates[0], 1, 0.9, 1)], candidates)
+    return Answer(
+        Question(question), selection, "answered", "Four weeks [1].", [Citation(0, 10, [1])]
+    )
 
 
 class BudgetFile:
@@ -185,8 +187,8 @@ class ModelFolder:
         (folder / "sum").write_text(hashlib.sha256(weights).hexdigest())
 
     def check(self, root: Path, done: int) -> int:
-        folders = [one for one in root.iterdir() if one.name.startswith("model")]
-        whole = [self._step(one) for one in folders if not one.name.endswith(".part")]
+        folders = [folder for folder in root.iterdir() if folder.name.startswith("model")]
+        whole = [self._step(folder) for folder in folders if not folder.name.endswith(".part")]
         if self.trained:
             return max(0, done - len(whole))
         return max(0, done - whole[0]) if whole else 0
@@ -214,4 +216,4 @@ def subjects(steps: int) -> dict[str, Subject]:
 
 
 FORKED = list(subjects(1))
-SUBJECTS = subjects(8) | {f"long {name}": one for name, one in subjects(150).items()}
+SUBJECTS = subjects(8) | {f"long {name}": subject for name, subject in subjects(150).items()}

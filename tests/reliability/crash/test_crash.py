@@ -94,10 +94,10 @@ def test_of_a_failure_the_seed_is_told_that_does_it_again(
     monkeypatch.setattr(Kinds, "killing", lambda *_: tear)
     arguments = ["--count", "9", "--only", "fit", "--kills-only", "--seed"]
     assert main([*arguments, "1"]) == 1
-    told = capsys.readouterr().out
-    assert told == "crash: FAILED: --seed 8 --count 1 --only 'fit' --kills-only: torn\n"
+    output = capsys.readouterr().out
+    assert output == "crash: FAILED: --seed 8 --count 1 --only 'fit' --kills-only: torn\n"
     assert main(["--seed", "8", "--count", "1", "--only", "fit", "--kills-only"]) == 1
-    assert capsys.readouterr().out == told
+    assert capsys.readouterr().out == output
 
 
 def test_the_line_for_the_report_says_what_was_done(

@@ -61,28 +61,28 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=200_000, help="raw byte streams")
     parser.add_argument("--answers", type=int, default=100_000, help="of language models")
     parser.add_argument("--files", type=int, default=50_000, help="for `rerankd ingest`")
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # uvicorn warns of each stream that is not HTTP
     problems: list[str] = []
     with tempfile.TemporaryDirectory() as name:
-        for outcome in outcomes(Path(name), given):
+        for outcome in outcomes(Path(name), options):
             print(outcome, flush=True)
             problems += outcome.problems
     for problem in problems[:20]:
-        print(f"DEFECT (seed {given.seed}): {problem}")
+        print(f"DEFECT (seed {options.seed}): {problem}")
     return 1 if problems else 0
 
 
-def outcomes(folder: Path, given: argparse.Namespace) -> Iterator[Outcome]:
-    seed = given.seed
-    if given.count:
-        yield asyncio.run(run_bodies(folder, seed, given.count))
-    if given.streams:
-        yield asyncio.run(run_streams(folder, seed, given.streams))
-    if given.answers:
-        yield asyncio.run(llm_streams.fuzz_llm_streams(seed, given.answers, show))
-    if given.files:
-        yield files.fuzz_files(folder, seed, given.files, show)
+def outcomes(folder: Path, options: argparse.Namespace) -> Iterator[Outcome]:
+    seed = options.seed
+    if options.count:
+        yield asyncio.run(run_bodies(folder, seed, options.count))
+    if options.streams:
+        yield asyncio.run(run_streams(folder, seed, options.streams))
+    if options.answers:
+        yield asyncio.run(llm_streams.fuzz_llm_streams(seed, options.answers, show))
+    if options.files:
+        yield files.fuzz_files(folder, seed, options.files, show)
 
 
 if __name__ == "__main__":

@@ -165,8 +165,8 @@ class Grammar:
         if isinstance(body, dict) and body and chance.random() < 0.9:
             return self._change_object(body)
         if isinstance(body, list) and body and chance.random() < 0.8:
-            place = chance.randrange(len(body))
-            return [*body[:place], self._change(body[place]), *body[place + 1 :]]
+            index = chance.randrange(len(body))
+            return [*body[:index], self._change(body[index]), *body[index + 1 :]]
         if chance.random() < 0.02:
             return self._nested(chance.randint(1, 200), body)
         return self._value()
@@ -191,14 +191,14 @@ class Grammar:
 
     def _change_bytes(self, raw: bytes) -> bytes:
         chance = self._chance
-        place = chance.randrange(len(raw) + 1)
+        offset = chance.randrange(len(raw) + 1)
         action = chance.randrange(5)
         if action == 0:
-            return raw[:place]
+            return raw[:offset]
         if action == 1:
-            return raw[:place] + chance.randbytes(chance.randint(1, 4)) + raw[place:]
+            return raw[:offset] + chance.randbytes(chance.randint(1, 4)) + raw[offset:]
         if action == 2:
-            return raw[:place] + chance.randbytes(1) + raw[place + 1 :]
+            return raw[:offset] + chance.randbytes(1) + raw[offset + 1 :]
         if action == 3:
-            return raw + raw[place:]
+            return raw + raw[offset:]
         return chance.choice((b"", b"null", b"[]", b"0", b'""', b"\xef\xbb\xbf" + raw, b"[" * 5000))

@@ -73,7 +73,7 @@ def anthropic_stream() -> bytes:
     end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
     start = {"type": "message_start", "message": {"usage": {"input_tokens": 85}}}
     events = [start, {"type": "ping"}, *deltas, end, {"type": "message_stop"}]
-    return b"".join(b"event: x\r\n" + event(one) for one in events)
+    return b"".join(b"event: x\r\n" + event(data) for data in events)
 
 
 @dataclass(frozen=True)

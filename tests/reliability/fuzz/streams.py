@@ -87,8 +87,8 @@ def make_stream(chance: random.Random, grammar: Grammar) -> bytes:
     head = f"POST {case.path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     stream = head.encode() + b"Content-Length: %d\r\n\r\n" % len(case.body) + case.body
     for _ in range(chance.choice((0, 1, 1, 2, 5))):
-        place = chance.randrange(len(stream))
-        stream = stream[:place] + chance.choice((b"", chance.randbytes(2))) + stream[place + 1 :]
+        offset = chance.randrange(len(stream))
+        stream = stream[:offset] + chance.choice((b"", chance.randbytes(2))) + stream[offset + 1 :]
     return stream * chance.choice((1, 1, 1, 2))
 
 

@@ -142,11 +142,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=7200)
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--app", type=Path, help="a folder that holds another copy of app/")
-    given = parser.parse_args()
+    options = parser.parse_args()
     if missing := missing_balancers():
         print(f"not installed: {', '.join(missing)} (on Debian: apt-get install haproxy nginx)")
         return 2
-    plan = Plan(given.seed, given.count, given.seconds, given.callers, app=given.app)
+    plan = Plan(options.seed, options.count, options.seconds, options.callers, app=options.app)
     with tempfile.TemporaryDirectory() as folder:
         report, line = asyncio.run(run(plan, Path(folder), show=True))
     print(line)

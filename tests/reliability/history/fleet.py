@@ -207,9 +207,9 @@ def missing_balancers() -> list[str]:
 def start_balancers(
     folder: Path, services: list[Process], ports: list[int]
 ) -> list[subprocess.Popen[bytes]]:
-    haproxy = "\n".join(f"  server {one.name} 127.0.0.1:{one.port}" for one in services)
+    haproxy = "\n".join(f"  server {service.name} 127.0.0.1:{service.port}" for service in services)
     nginx = "\n".join(
-        f"    server 127.0.0.1:{one.port} max_fails=1 fail_timeout=1s;" for one in services
+        f"    server 127.0.0.1:{service.port} max_fails=1 fail_timeout=1s;" for service in services
     )
     (folder / "haproxy.cfg").write_text(HAPROXY.format(port=ports[0], servers=haproxy))
     (folder / "nginx.conf").write_text(NGINX.format(port=ports[1], servers=nginx, folder=folder))

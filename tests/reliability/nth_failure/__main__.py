@@ -25,8 +25,8 @@ def main() -> int:
         (Path(name) / "model").mkdir()
         model = models.bert(Path(name) / "model")
         for kind in ENGINE_FAULTS:
-            for place, journey in enumerate(JOURNEYS):
-                folder = Path(name) / f"{kind} {place}"
+            for number, journey in enumerate(JOURNEYS):
+                folder = Path(name) / f"{kind} {number}"
                 folder.mkdir()
                 run = asyncio.run(fail_each_call(journey, model, folder, kind))
                 total += run.failures.total()

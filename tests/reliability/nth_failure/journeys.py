@@ -27,7 +27,7 @@ class Reply:
     """`right`: all that must be the same each time; none where it was refused, or less."""
 
     right: Any
-    said: Any
+    content: Any
 
     def same(self, right: Any) -> bool:
         """Scores of other batches differ in their last digits."""

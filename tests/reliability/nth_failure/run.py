@@ -56,7 +56,7 @@ async def fail_each_call(journey: Journey, model: Path, folder: Path, kind: str 
                 reply = await journey.ask(client)
                 injector.disarm()
                 if reply.right is not None and not reply.same(right):
-                    raise Wrong(f"call {fail_at}, {injector.failed}: wrong: {reply.said}")
+                    raise Wrong(f"call {fail_at}, {injector.failed}: wrong: {reply.content}")
                 if not injector.failed:
                     return Run(journey.name, injector.seen)
                 await check_after(journey, client, right, idle, f"{fail_at}, {injector.failed}")
@@ -69,7 +69,7 @@ async def check_after(
 ) -> None:
     again = await journey.ask(client)
     if not again.same(right):
-        raise Wrong(f"{journey.name}, after call {call} failed: {again.said}")
+        raise Wrong(f"{journey.name}, after call {call} failed: {again.content}")
     left = await gauges(client)
     if left != idle:
         raise Wrong(f"{journey.name}, after call {call} failed, gauges: {left}, idle: {idle}")

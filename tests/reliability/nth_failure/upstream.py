@@ -11,17 +11,17 @@ USAGE = {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100}
 
 
 def answer_of(path: str, content: bytes) -> tuple[dict[str, str], bytes]:
-    asked = from_json(content)
+    request = from_json(content)
     if path.endswith("/rerank"):
-        return {"Content-Type": "application/json"}, to_json(ranked(asked))
-    if asked.get("stream"):
+        return {"Content-Type": "application/json"}, to_json(ranked(request))
+    if request.get("stream"):
         return {"Content-Type": "text/event-stream"}, streamed()
     choice = {"message": {"content": "".join(SENTENCES)}, "finish_reason": "stop"}
     return {"Content-Type": "application/json"}, to_json({"choices": [choice], "usage": USAGE})
 
 
-def ranked(asked: Any) -> dict[str, Any]:
-    count = len(asked["documents"])
+def ranked(request: Any) -> dict[str, Any]:
+    count = len(request["documents"])
     return {
         "results": [{"index": index, "relevance_score": float(-index)} for index in range(count)],
         "usage": {"total_tokens": count},

@@ -167,6 +167,6 @@ def check_extract(answer: Answer) -> None:
     """Each sentence stands in every passage that it cites."""
     for citation in answer.citations:
         sentence = answer.text[citation.start : citation.end]
-        for place in citation.sources:
-            if sentence not in answer.selection.sources[place - 1].candidate.text:
+        for number in citation.sources:
+            if sentence not in answer.selection.sources[number - 1].candidate.text:
                 raise Violation(f"{sentence!r} does not stand in the passage that it cites")

@@ -92,7 +92,7 @@ async def _ask(reranker: Reranker, query: Query) -> Ranking | None:
 
 def _query(texts: Texts, rng: Random, limit: float | None) -> Query:
     """With a limit, of equal size: jobs are then served in the order in which they came."""
-    documents = [one for one in texts.documents if 0 < len(one.text) < 300]
+    documents = [document for document in texts.documents if 0 < len(document.text) < 300]
     if limit is not None:
         return Query(texts.queries[1], documents[:8], timeout=limit)
     return Query(texts.queries[1], rng.choices(documents, k=rng.randrange(2, 50)))

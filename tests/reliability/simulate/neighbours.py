@@ -113,11 +113,11 @@ class SimulatedLLM:
                 await asyncio.sleep(60.0)
                 raise InjectedTimeout(f"{self.name} is late", upstream=self.name)
             pieces = reply(prompt).split(" ")
-            for place, piece in enumerate(pieces):
-                if fault == 2 and place == len(pieces) // 2:
+            for index, piece in enumerate(pieces):
+                if fault == 2 and index == len(pieces) // 2:
                     raise InjectedFailure(f"{self.name} broke off", upstream=self.name)
-                await asyncio.sleep(3600.0 if fault == 3 and place == 1 else 0.01)
-                on_text(piece if place == 0 else f" {piece}")
+                await asyncio.sleep(3600.0 if fault == 3 and index == 1 else 0.01)
+                on_text(piece if index == 0 else f" {piece}")
             used = TokenUsage(estimate_prompt(prompt) // 2, ANSWER_TOKENS // 2)
             return Completion(None if fault == 4 else used, "length" if fault == 5 else "stop")
         finally:

@@ -27,18 +27,18 @@ class Oracle:
         self._reference = reference
         self._windows = windows
         self._failed = failed
-        self._asked: dict[tuple[str, int | None, Context], Counter[str]] = {}
+        self._requests: dict[tuple[str, int | None, Context], Counter[str]] = {}
 
     def ask(self, query: Query) -> None:
         """Before `query`, as it is read, is ranked: from now on its scores may be shared."""
         key = (query.caller, query.windows, context_of(query))
-        asked = self._asked.setdefault(key, Counter())
-        asked.update({document.text for document in query.documents})
+        requests = self._requests.setdefault(key, Counter())
+        requests.update({document.text for document in query.documents})
 
     def check_cached(self, query: Query, cached: int) -> None:
         """A score is shared only where the same caller has asked for it in another request too."""
-        asked = self._asked[query.caller, query.windows, context_of(query)]
-        shared = sum(asked[text] > 1 for text in {document.text for document in query.documents})
+        requests = self._requests[query.caller, query.windows, context_of(query)]
+        shared = sum(requests[text] > 1 for text in {document.text for document in query.documents})
         if cached > shared:
             raise Violation(f"{cached} scores shared, of {shared} that this caller asked for twice")
 
@@ -95,7 +95,11 @@ class Oracle:
         context, encode = context_of(query), self._reference.encode
         return any(
             item.whole > item.tokens and not self._reference.in_windows(query, item)
-            for item in (encode(context, one.text) for one in query.documents if one.text.strip())
+            for item in (
+                encode(context, document.text)
+                for document in query.documents
+                if document.text.strip()
+            )
         )
 
     def most_tokens(self, query: Query) -> int:

@@ -43,34 +43,34 @@ class Texts:
         self.rng = Random(f"texts {world.seed}")
         room = world.max_tokens // 2 * world.chars_per_token  # of a query: half of the model's
         self.queries = [
-            self._text("q", place, min(room, self._size(60))) for place in range(QUERIES)
+            self._text("q", index, min(room, self._size(60))) for index in range(QUERIES)
         ]
         self.queries[0] = self._text("q", 0, room)  # makes several portions for the tokenizer
         self.documents = [
-            Document(self._text("d", place, min(room - 8, self._size(150))))
-            for place in range(TEXTS)
+            Document(self._text("d", index, min(room - 8, self._size(150))))
+            for index in range(TEXTS)
         ]
-        self.documents += [Document(self._long(place)) for place in range(LONG_TEXTS)]
+        self.documents += [Document(self._long(index)) for index in range(LONG_TEXTS)]
         self.documents += [Document(""), Document(" \n")]
         self.candidates = [
-            Candidate(f"c{place}", self._passage(place), {"source": f"{place}.md"})
-            for place in range(60)
+            Candidate(f"c{index}", self._passage(index), {"source": f"{index}.md"})
+            for index in range(60)
         ]
 
     def _size(self, mean: int) -> int:
         return 8 + min(3000, int(self.rng.expovariate(1 / mean)))
 
-    def _text(self, kind: str, place: int, size: int) -> str:
-        return f"{kind}{place} ".ljust(size, self.rng.choice(LETTERS))
+    def _text(self, kind: str, index: int, size: int) -> str:
+        return f"{kind}{index} ".ljust(size, self.rng.choice(LETTERS))
 
-    def _long(self, place: int) -> str:
+    def _long(self, index: int) -> str:
         count = self.rng.randrange(20, 700)
-        return " ".join(f"{LONG}{self.rng.randrange(10**4):04d}{place:02d}" for _ in range(count))
+        return " ".join(f"{LONG}{self.rng.randrange(10**4):04d}{index:02d}" for _ in range(count))
 
-    def _passage(self, place: int) -> str:
+    def _passage(self, index: int) -> str:
         count = self.rng.randrange(1, 5)
         return " ".join(
-            f"Fact {place}.{number} of {self.rng.choice(LETTERS) * 9} holds."
+            f"Fact {index}.{number} of {self.rng.choice(LETTERS) * 9} holds."
             for number in range(count)
         )
 
@@ -156,12 +156,14 @@ def _query(world: World, texts: Texts, rng: Random) -> Query:
 
 
 def _question(world: World, texts: Texts, rng: Random) -> Question:
-    said = (Turn("user", "Hello."), Turn("assistant", "Hello.")) if rng.random() < 0.2 else ()
+    conversation = (
+        (Turn("user", "Hello."), Turn("assistant", "Hello.")) if rng.random() < 0.2 else ()
+    )
     return Question(
         f"Which fact is number {rng.randrange(30)}?",
         initial_k=rng.randrange(4, 24),
         final_k=rng.randrange(1, 4),
         min_score=rng.choice([None, 0.0, 0.9]),
-        conversation=said,
+        conversation=conversation,
         timeout=rng.choice([None, 0.5, 5.0]),
     )

@@ -134,6 +134,6 @@ async def open_service(
             world, reference, engine, encoder, remote, store, llms,
             batcher, reranker, ranker, chain, answerer, probe, ledger,
         )  # fmt: skip
-        known = reference.encode(Context("known", None, "right", 0), "pair").pair
-        async with watched(batcher, known):
+        pair = reference.encode(Context("known", None, "right", 0), "pair").pair
+        async with watched(batcher, pair):
             yield service

@@ -48,12 +48,12 @@ def sample(pid: int, seconds: float) -> Sample:
 
 
 async def watch(pid: int, samples: list[Sample], every: float, *, show: bool) -> None:
-    started, told = time.monotonic(), 0.0
+    started, reported = time.monotonic(), 0.0
     while True:
         now = time.monotonic() - started
         samples.append(sample(pid, now))
-        if show and now - told >= PROGRESS_SECONDS:
-            told = now
+        if show and now - reported >= PROGRESS_SECONDS:
+            reported = now
             print(f"{now:.0f} s: {samples[-1].memory / 2**20:.0f} MiB", flush=True)
         await asyncio.sleep(every)
 

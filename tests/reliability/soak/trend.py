@@ -71,20 +71,21 @@ class Trend:
 
 def trend_of(samples: Sequence[Sample], latencies: Sequence[Latency]) -> Trend:
     end = samples[-1].seconds
-    settled = [one for one in samples if one.seconds >= min(end * SETTLING, MAX_SETTLING)]
+    settled = [sample for sample in samples if sample.seconds >= min(end * SETTLING, MAX_SETTLING)]
     growth, error = slope(
-        [one.seconds / 3600 for one in settled], [one.memory / MEBIBYTE for one in settled]
+        [sample.seconds / 3600 for sample in settled],
+        [sample.memory / MEBIBYTE for sample in settled],
     )
-    first = [one for one in latencies if one.ended <= end * PART]
-    last = [one for one in latencies if one.ended >= end * (1 - PART)]
+    first = [latency for latency in latencies if latency.ended <= end * PART]
+    last = [latency for latency in latencies if latency.ended >= end * (1 - PART)]
     return Trend(
         end / 3600,
         growth,
         error,
         (settled[0].memory / MEBIBYTE, settled[-1].memory / MEBIBYTE),
-        (max(one.descriptors for one in part(settled)), settled[-1].descriptors),
-        (max(one.threads for one in part(settled)), settled[-1].threads),
-        (p99([one.seconds for one in first]), p99([one.seconds for one in last])),
+        (max(sample.descriptors for sample in part(settled)), settled[-1].descriptors),
+        (max(sample.threads for sample in part(settled)), settled[-1].threads),
+        (p99([latency.seconds for latency in first]), p99([latency.seconds for latency in last])),
         slower(first, last),
     )
 
