@@ -16,10 +16,10 @@ from app.metrics import Metrics
 from app.model_card import ModelCard
 from app.remote.providers import find_target
 from app.remote.reranking import Remote, open_client
-from app.rerank.allowance import Allowance
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache
 from app.rerank.calibration import Calibration, read_calibration
+from app.rerank.daily_documents import DailyDocuments
 from app.rerank.fallback import Limited
 from app.rerank.health import watched
 from app.rerank.query import WINDOWS
@@ -72,10 +72,10 @@ async def open_fallback(
     if not settings.fallback:
         yield None
         return
-    allowance = Allowance(settings.fallback_daily_documents, settings.fallback_budget_file)
-    metrics.watch_fallback(lambda: allowance.left)
+    daily = DailyDocuments(settings.fallback_daily_documents, settings.fallback_budget_file)
+    metrics.watch_fallback(lambda: daily.left)
     async with open_remote(settings, settings.fallback, observe, mark=mark) as served:
-        yield replace(served, reranker=Limited(served.reranker, allowance, observe))
+        yield replace(served, reranker=Limited(served.reranker, daily, observe))
 
 
 @asynccontextmanager

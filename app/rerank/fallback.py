@@ -18,7 +18,7 @@ from app.errors import (
     UpstreamFailed,
 )
 from app.events import FallbackUsed, Observe, ignore
-from app.rerank.allowance import Allowance
+from app.rerank.daily_documents import DailyDocuments
 from app.rerank.query import Query, Ranker, Ranking
 
 logger = logging.getLogger(__name__)
@@ -36,17 +36,17 @@ class Limited:
     def __init__(
         self,
         other: Ranker,
-        allowance: Allowance,
+        daily: DailyDocuments,
         observe: Observe = ignore,
     ) -> None:
         self._other = other
-        self._allowance = allowance
+        self._daily = daily
         self._observe = observe
 
     async def rank(self, query: Query) -> Ranking:
         """Documents count even if the other ranker fails, because it may charge for them."""
         documents = len(query.documents)
-        if not await self._allowance.take(documents):
+        if not await self._daily.take(documents):
             self._observe(FallbackUsed("refused", documents))
             raise FallbackSpent("the fallback's documents for today are spent")
         self._observe(FallbackUsed("sent", documents))

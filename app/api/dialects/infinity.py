@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from app.api.dialects.dialect import (
     Body,
     Dialect,
-    Label,
     Fault,
+    Label,
     as_text,
     body_with_status,
     ranked,

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.api.dialects import jina
 from app.api.dialects.cohere_v2 import render_meta
-from app.api.dialects.dialect import Body, Dialect, Label, Fault, universal_body
+from app.api.dialects.dialect import Body, Dialect, Fault, Label, universal_body
 from app.rerank.query import Query, Ranking
 
 

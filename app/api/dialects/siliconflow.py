@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from app.api.dialects.dialect import (
     Body,
     Dialect,
-    Label,
     Fault,
+    Label,
     as_object,
     ranked,
     universal_body,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Fault, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Fault, Label, as_text, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,

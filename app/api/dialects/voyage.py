@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from app.api.dialects.dialect import Body, Dialect, Label, Fault, as_text, ranked
+from app.api.dialects.dialect import Body, Dialect, Fault, Label, as_text, ranked
 from app.api.dialects.fields import (
     DOCUMENTS,
     QUERY,

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.api.dialects import DIALECTS
-from app.api.dialects.dialect import Body, Dialect, Label, Fault
+from app.api.dialects.dialect import Body, Dialect, Fault, Label
 from app.rerank.query import Document, Query, Ranking
 from tests.desk import Desk
 

@@ -24,10 +24,6 @@ ACCEPTED: Mapping[str, Mapping[str, str]] = {
         "idle = 1.0 if self._running else asyncio.get_running_loop().time() - self._last_ended": (
             STILL_FRESH
         ),
-        "for slot, logit in zip(batch, logits, strict=True): => "
-        "for slot, logit in zip(batch, logits, strict=False):": (
-            "their number was checked when the engine returned"
-        ),
         'return Draining("the service is shutting down", retry_after=1.0) => '
         'return Draining("the service is shutting down", retry_after=2.0)': CHOSEN,
     },
@@ -37,6 +33,12 @@ ACCEPTED: Mapping[str, Mapping[str, str]] = {
     "pace.py": {
         "HALF_LIFE_SECONDS = 10.0 => HALF_LIFE_SECONDS = 11.0": CHOSEN,
         "MAX_BATCH_SECONDS = 2.0 => MAX_BATCH_SECONDS = 3.0": CHOSEN,
+    },
+    "submission.py": {
+        "for slot, logit in zip(batch, logits, strict=True): => "
+        "for slot, logit in zip(batch, logits, strict=False):": (
+            "their number was checked when the engine returned"
+        ),
     },
     "tokenizing.py": {
         "FIRST_CHARS_PER_SECOND = 1e6 => FIRST_CHARS_PER_SECOND = 1000001.0": CHOSEN,

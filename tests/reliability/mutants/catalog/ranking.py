@@ -30,16 +30,16 @@ MUTANTS = [
     ),
     Mutant(
         "a score is delivered to the neighbour's slot",
-        "rerank/batcher.py",
+        "rerank/submission.py",
         "slot.job.logits[slot.position] = logit",
         "slot.job.logits[slot.position - 1] = logit",
         SIMULATE,
     ),
     Mutant(
         "a job ends before its last pair is scored",
-        "rerank/batcher.py",
-        "if not job.left:",
-        "if job.left <= 1:",
+        "rerank/submission.py",
+        "if not job.left]",
+        "if job.left <= 1]",
         SIMULATE,
     ),
     Mutant(
@@ -115,9 +115,23 @@ MUTANTS = [
     Mutant(
         "the earliest due job is not the first",
         "rerank/scheduler.py",
-        "key=lambda other: other.due)",
-        "key=lambda other: -other.due)",
+        "if self._newest_first else due",
+        "if self._newest_first else -due",
         SIMULATE,
+    ),
+    Mutant(
+        "nobody notices that callers leave",
+        "rerank/batcher.py",
+        "self._learn(now, left=True)",
+        "pass",
+        tests("tests/rerank/test_newest_first.py"),
+    ),
+    Mutant(
+        "the oldest stay the first although callers leave",
+        "rerank/scheduler.py",
+        "due - 2 * arrival if self._newest_first",
+        "due if self._newest_first",
+        tests("tests/rerank/test_newest_first.py", "tests/rerank/test_scheduler.py"),
     ),
     Mutant(
         "a batch is one pair too large",

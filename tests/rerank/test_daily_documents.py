@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import QueueFull
 from app.events import Event, FallbackUsed
-from app.rerank.allowance import Allowance
+from app.rerank.daily_documents import DailyDocuments
 from app.rerank.fallback import Fallback, FallbackSpent, Limited
 from app.rerank.query import Document, Query, Ranking
 
@@ -36,15 +36,15 @@ def file(tmp_path: Path) -> Path:
 
 
 async def test_so_many_documents_may_go_and_no_more() -> None:
-    allowance = Allowance(10, None, Days())
-    assert [await allowance.take(count) for count in (4, 7, 6, 1)] == [True, False, True, False]
-    assert allowance.left == 0
+    daily = DailyDocuments(10, None, Days())
+    assert [await daily.take(count) for count in (4, 7, 6, 1)] == [True, False, True, False]
+    assert daily.left == 0
 
 
 async def test_without_a_limit_all_may_go() -> None:
-    allowance = Allowance(0, None, Days())
-    assert await allowance.take(10**9)
-    assert allowance.left == 0
+    daily = DailyDocuments(0, None, Days())
+    assert await daily.take(10**9)
+    assert daily.left == 0
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["in memory", "in a file"])
@@ -52,28 +52,26 @@ async def test_a_day_begins_anew_and_a_clock_that_is_set_back_gives_nothing(
     kept: bool, file: Path
 ) -> None:
     days = Days()
-    allowance = Allowance(10, file if kept else None, days)
-    assert await allowance.take(10)
+    daily = DailyDocuments(10, file if kept else None, days)
+    assert await daily.take(10)
     days.today = TODAY - timedelta(1)
-    assert (await allowance.take(1), allowance.left) == (False, 0)
+    assert (await daily.take(1), daily.left) == (False, 0)
     days.today = TODAY + timedelta(1)
-    assert (allowance.left, await allowance.take(3), allowance.left) == (10, True, 7)
+    assert (daily.left, await daily.take(3), daily.left) == (10, True, 7)
 
 
 async def test_a_restart_and_another_process_count_too(file: Path) -> None:
-    first, second = (Allowance(10, file, Days()) for _ in range(2))
+    first, second = (DailyDocuments(10, file, Days()) for _ in range(2))
     assert await first.take(6)
     assert not await second.take(5)
     assert await second.take(4)
     assert not await first.take(1)
-    assert Allowance(10, file, Days()).left == 0
+    assert DailyDocuments(10, file, Days()).left == 0
 
 
 async def test_many_at_once_take_no_more_than_there_is(file: Path) -> None:
-    allowances = [Allowance(50, file, Days()) for _ in range(4)]
-    taken = await asyncio.gather(
-        *(allowance.take(3) for allowance in allowances for _ in range(10))
-    )
+    counters = [DailyDocuments(50, file, Days()) for _ in range(4)]
+    taken = await asyncio.gather(*(daily.take(3) for daily in counters for _ in range(10)))
     assert sum(taken) == 50 // 3
 
 
@@ -82,51 +80,51 @@ def test_a_file_that_makes_no_sense_spends_the_day_and_says_so(
     file: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write_bytes(content)
-    allowance = Allowance(10, file)
-    assert not asyncio.run(allowance.take(1))
+    daily = DailyDocuments(10, file)
+    assert not asyncio.run(daily.take(1))
     assert "fallback_file_unreadable" in caplog.text
 
 
 def test_an_empty_file_is_a_new_one(file: Path) -> None:
     file.touch()
-    assert asyncio.run(Allowance(10, file, Days()).take(10))
+    assert asyncio.run(DailyDocuments(10, file, Days()).take(10))
 
 
 async def test_where_the_file_cannot_be_written_this_process_counts_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    allowance = Allowance(10, tmp_path / "nowhere" / "documents.json", Days())
-    assert [await allowance.take(count) for count in (8, 3, 2)] == [True, False, True]
+    daily = DailyDocuments(10, tmp_path / "nowhere" / "documents.json", Days())
+    assert [await daily.take(count) for count in (8, 3, 2)] == [True, False, True]
     assert "fallback_file_not_written" in caplog.text
 
 
 async def test_a_file_that_cannot_be_read_for_a_moment_does_not_spend_the_day(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowance = Allowance(10, file, Days())
-    assert await allowance.take(1)
+    daily = DailyDocuments(10, file, Days())
+    assert await daily.take(1)
 
     def out_of_descriptors(path: Path) -> bytes:
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", out_of_descriptors)
-        assert await allowance.take(1)
-    assert await allowance.take(1)
-    assert allowance.left == 7
+        assert await daily.take(1)
+    assert await daily.take(1)
+    assert daily.left == 7
 
 
 async def test_documents_that_could_not_be_written_down_count_once(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    allowance = Allowance(10, file, Days())
+    daily = DailyDocuments(10, file, Days())
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert await allowance.take(6)
-    assert allowance.left == 4
+    assert await daily.take(6)
+    assert daily.left == 4
 
 
 class Other:
@@ -151,7 +149,7 @@ async def test_when_the_day_is_spent_the_local_refusal_stands(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other, events = Other(), list[Event]()
-    limited = Limited(other, Allowance(5, None, Days()), events.append)
+    limited = Limited(other, DailyDocuments(5, None, Days()), events.append)
     fallback = Fallback(Full, limited)
     caplog.set_level(logging.WARNING)
     assert (await fallback.rank(query(5))).model == "other"

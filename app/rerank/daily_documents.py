@@ -27,7 +27,7 @@ def utc_day() -> date:
     return datetime.now(UTC).date()
 
 
-class Allowance:
+class DailyDocuments:
     def __init__(self, limit: int, file: Path | None, today: Callable[[], date] = utc_day) -> None:
         self._limit = limit
         self._file = file
