@@ -53,7 +53,7 @@ def test_an_environment_that_cannot_be_installed_says_why(
 def test_the_plain_app_gives_the_yardsticks_scores_and_is_paused_between_its_turns(
     model: Path,
 ) -> None:
-    plan = Plan(callers=1, documents=2, seconds=0.1, rounds=1)
+    plan = Plan(callers=1, documents=2, seconds=1.0, rounds=1)
     with peers.plain(model) as server:
         server.wait_until_ready()
         server.pause()
