@@ -31,4 +31,7 @@ class Deadline:
             async with asyncio.timeout_at(self.at):
                 yield
         except TimeoutError as error:
-            raise DeadlineExceeded(f"not answered within {self.seconds * 1000:.0f} ms") from error
+            raise self.exceeded() from error
+
+    def exceeded(self) -> DeadlineExceeded:
+        return DeadlineExceeded(f"not answered within {self.seconds * 1000:.0f} ms")

@@ -45,7 +45,7 @@ class Desk:
         self.settings = load({}, **ours)
         self.app = create_app(self.settings, fatal, first_stage)
         async with LifespanManager(self.app):
-            await self.app.state.service.settled()
+            await self.app.state.wiring.service.settled()
             transport = ASGITransport(self.app)
             async with AsyncClient(transport=transport, base_url="http://test") as client:
                 yield client

@@ -120,16 +120,13 @@ class Answerer:
     async def _retrieve(self, run: Run) -> Sequence[Candidate]:
         question = run.question
         with run.stage("retrieve", "RETRIEVER") as span:
-            try:
-                async with run.within():
-                    retrieved = await self._retriever.retrieve(
-                        question.queries,
-                        k=question.initial_k,
-                        filters=question.filters,
-                        collection=question.collection,
-                    )
-            except TimeoutError as error:
-                raise run.late() from error
+            async with run.deadline.enforced():
+                retrieved = await self._retriever.retrieve(
+                    question.queries,
+                    k=question.initial_k,
+                    filters=question.filters,
+                    collection=question.collection,
+                )
             run.warnings += retrieved.warnings
             trace_retrieval(span, question.queries, retrieved.candidates)
         return retrieved.candidates[: question.initial_k]

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from app.answer.question import Question
 from app.answer.result import Selection
 from app.answer.tracing import SpanKind, Tracer, TraceSpan
-from app.errors import DeadlineExceeded, UpstreamTimeout
+from app.deadline import Deadline
+from app.errors import UpstreamTimeout
 from app.events import AnswerStageDone, Observe
 from app.llm import ChainCompletion, OnText, Prompt, TokenUsage
 from app.llm.fallback_chain import FallbackChain
@@ -47,31 +48,28 @@ class Run:
         self.tokens = TokenUsage()
         self.streams = listener is not SILENT
         self.began = False
-        self._limit = limit
+        self.deadline = Deadline.after(limit)
         self._tracer = tracer
         self._root = root
         self._observe = observe
         self._listener = listener
-        self._now = asyncio.get_running_loop().time
-        self._started = self._now()
-        self._due = self._started + limit
-        self._llm_due = self._due - min(MAX_SECONDS_FOR_EXTRACT, SHARE_FOR_EXTRACT * limit)
+        self._for_extract = min(MAX_SECONDS_FOR_EXTRACT, SHARE_FOR_EXTRACT * limit)
 
     @property
     def remaining(self) -> float:
         """Seconds, or DeadlineExceeded: some services read a limit of 0 as no limit."""
-        left = self._due - self._now()
+        left = self.deadline.remaining
         if left <= 0:
-            raise self.late()
+            raise self.deadline.exceeded()
         return left
 
     @property
     def elapsed(self) -> float:
-        return self._now() - self._started
+        return self.deadline.seconds - self.deadline.remaining
 
     @contextmanager
     def stage(self, name: str, kind: SpanKind) -> Iterator[TraceSpan]:
-        started, outcome = self._now(), "client_gone"
+        started, outcome = self.elapsed, "client_gone"
         try:
             with self._tracer.span(name, kind, self._root) as span:
                 yield span
@@ -80,15 +78,9 @@ class Run:
             outcome = "failed"
             raise
         finally:
-            seconds = self._now() - started
+            seconds = self.elapsed - started
             self.times[name] = self.times.get(name, 0.0) + seconds
             self._observe(AnswerStageDone(name, outcome, seconds))
-
-    def within(self) -> asyncio.Timeout:
-        return asyncio.timeout_at(self._due)
-
-    def late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"not answered within {self._limit * 1000:.0f} ms")
 
     def show(self, event: Selection | str) -> None:
         # The citations hold back some pieces; what is left of them may be empty.
@@ -101,9 +93,9 @@ class Run:
         self, chain: FallbackChain, prompt: Prompt, on_text: OnText, *, stream: bool
     ) -> ChainCompletion:
         """Ends early enough for an extract."""
-        left = self._llm_due - self._now()
+        left = self.deadline.remaining - self._for_extract
         try:
-            async with asyncio.timeout_at(self._llm_due):
+            async with asyncio.timeout(left):
                 return await chain.complete(prompt, on_text, stream=stream, left=left)
         except TimeoutError as error:
             sentence = "the language models did not answer within the time limit"

@@ -19,6 +19,7 @@ from app.api.head import AnswerHead
 from app.api.hosts import AllowedHosts
 from app.api.inflight import HoldBodies, InflightBytes
 from app.api.limits import RequestLimits
+from app.api.wiring import Wiring
 from app.events import Observe
 from app.metrics import Metrics
 from app.service import Service
@@ -32,10 +33,9 @@ def build_api(
     observe: Observe,
     limits: RequestLimits,
     *,
-    inflight: InflightBytes,
-    mark: str,
     exposure: Exposure,
-    share_cache: bool,
+    mark: str,
+    inflight: InflightBytes,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
     app = FastAPI(
@@ -49,18 +49,10 @@ def build_api(
         redoc_url=None,
     )
     dialects = Registry(DIALECTS)
-    app.state.service = service
-    app.state.dialects = dialects
-    app.state.metrics = metrics
-    app.state.observe = observe
-    app.state.limits = limits
-    app.state.mark = mark
-    app.state.keys = exposure.keys
-    app.state.metrics_key = exposure.metrics_key
-    app.state.callers_apart = len(set(exposure.keys)) > 1 and not share_cache
+    app.state.wiring = Wiring(service, metrics, observe, limits, dialects, exposure, mark)
     add_routes(app, dialects, docs_shown=exposure.docs)
     problems.install(app)
-    openapi.install(app, service, limits, exposure)
+    openapi.install(app)
     add_middleware(app, exposure, inflight)
     app.add_middleware(Access, service=service, observe=observe)
     return app

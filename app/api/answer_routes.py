@@ -21,23 +21,21 @@ from app.api.answer_bodies import (
 from app.api.answer_stream import EventStream, new_name, note
 from app.api.auth import caller_of, require_key
 from app.api.body import read_json, write_json
-from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import as_invalid
-from app.events import FeedbackGiven, Observe
-from app.service import Service
+from app.api.wiring import wiring_of
+from app.events import FeedbackGiven
 
 router = APIRouter(tags=["answer"], dependencies=[Depends(require_key)])
 
 
 async def get_answer_service(request: Request) -> AnswerService:
-    state: Service = request.app.state.service
-    return state.answering()
+    return wiring_of(request.app).service.answering()
 
 
 async def read_answer_request(request: Request) -> AnswerRequest:
-    limits: RequestLimits = request.app.state.limits
+    limits = wiring_of(request.app).limits
     try:
         body = AnswerRequest.model_validate(await read_json(request, limits))
     except ValidationError as error:
@@ -51,7 +49,7 @@ async def read_answer_request(request: Request) -> AnswerRequest:
 
 
 async def read_verdict(request: Request) -> Verdict:
-    limits: RequestLimits = request.app.state.limits
+    limits = wiring_of(request.app).limits
     try:
         body = FeedbackRequest.model_validate(await read_json(request, limits))
     except ValidationError as error:
@@ -117,6 +115,5 @@ async def feedback(
     if service.feedback is None:
         raise NoFeedback("feedback is not stored: feedback_file is not set")
     if await service.feedback.take(answer_id, verdict):
-        observe: Observe = request.app.state.observe
-        observe(FeedbackGiven(verdict.useful))
+        wiring_of(request.app).observe(FeedbackGiven(verdict.useful))
     return Response(status_code=204)

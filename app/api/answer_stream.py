@@ -23,7 +23,7 @@ from app.api.body import write_json
 from app.api.context import context_of
 from app.api.marking import marked
 from app.api.problems import describe
-from app.errors import DeadlineExceeded
+from app.deadline import Deadline
 
 # Added to the time limit, because an answer that is ready at the last moment must still be sent.
 SEND_SECONDS = 5.0
@@ -53,13 +53,13 @@ class EventStream(Response):
         receive: Receive,  # noqa: ARG002 (the body is read; a disconnect cancels this task)
         send: Send,
     ) -> None:
-        limit = self._service.answerer.limit(self._question)
+        deadline = Deadline.after(self._service.answerer.limit(self._question))
         try:
-            async with asyncio.timeout(limit + SEND_SECONDS):
+            async with asyncio.timeout_at(deadline.at + SEND_SECONDS):
                 await self._make_and_send(send)
         except TimeoutError as error:
             if not self._started:
-                raise DeadlineExceeded(f"not answered within {limit * 1000:.0f} ms") from error
+                raise deadline.exceeded() from error
             context_of(self._request).outcome = STALLED
 
     async def _make_and_send(self, send: Send) -> None:

@@ -13,6 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from pydantic import SecretStr
 
 from app.api.context import context_of
+from app.api.wiring import wiring_of
 from app.errors import ServiceError
 
 bearer = HTTPBearer(auto_error=False, description="One of the configured API keys")
@@ -79,10 +80,10 @@ DepSentKey = Annotated[str | None, Depends(sent_key)]
 
 
 async def require_key(request: Request, key: DepSentKey) -> None:
-    keys: Sequence[bytes] = request.app.state.keys
-    if keys and not (key and is_valid(key, keys)):
+    exposure = wiring_of(request.app).exposure
+    if exposure.keys and not (key and is_valid(key, exposure.keys)):
         raise Unauthorized("an API key is needed: send it as `Authorization: Bearer KEY`")
-    if key and request.app.state.callers_apart:
+    if key and exposure.callers_apart:
         context_of(request).caller = blake2b(key.encode(), digest_size=16).hexdigest()
 
 
@@ -93,6 +94,6 @@ def caller_of(request: Request) -> str:
 
 async def require_metrics_key(request: Request, key: DepSentKey) -> None:
     """`/metrics` has a separate key: its readers need no access to the API, and vice versa."""
-    expected: bytes | None = request.app.state.metrics_key
+    expected = wiring_of(request.app).exposure.metrics_key
     if expected is not None and not (key and is_valid(key, [expected])):
         raise Unauthorized("the metrics key is needed: send it as `Authorization: Bearer KEY`")

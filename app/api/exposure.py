@@ -18,3 +18,9 @@ class Exposure:
     allowed_hosts: tuple[str, ...] = ()  # empty: all
     cors_origins: tuple[str, ...] = ()
     docs: bool = True
+    share_cache: bool = False  # callers with different keys share cached scores and answers
+
+    @property
+    def callers_apart(self) -> bool:
+        """Whether scores and answers are cached separately for each key."""
+        return len(set(self.keys)) > 1 and not self.share_cache

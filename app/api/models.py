@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Request
 from app import __version__
 from app.api.auth import require_key
 from app.api.dialects.registry import Registry
-from app.api.limits import RequestLimits
 from app.api.operations import DepService, readyz
 from app.api.problems import documented
+from app.api.wiring import wiring_of
 from app.service import Served
 
 MODELS = ("/v1/models", "/models")
@@ -75,11 +75,11 @@ async def live() -> dict[str, str]:
 
 async def cluster_auth(request: Request) -> dict[str, bool]:
     """The client of Xinference requests this to learn whether to send its key."""
-    return {"auth": bool(request.app.state.keys)}
+    return {"auth": bool(wiring_of(request.app).exposure.keys)}
 
 
 async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:
-    limits: RequestLimits = request.app.state.limits
+    limits = wiring_of(request.app).limits
     card = served.card
     label = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     return {

@@ -14,31 +14,31 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
 
 from app.api.answer_bodies import AnswerRequest, FeedbackRequest
-from app.api.dialects.registry import Registry
 from app.api.dialects.score import ScoreRequest
 from app.api.exposure import Exposure
 from app.api.limits import RequestLimits
 from app.api.problems import Problem
-from app.service import Service
+from app.api.wiring import wiring_of
 
 Scores = tuple[str, ...] | None  # None before the model is loaded
 
 
-def install(app: FastAPI, service: Service, limits: RequestLimits, exposure: Exposure) -> None:
+def install(app: FastAPI) -> None:
     """Replace the route of FastAPI, which renders the schema at each call."""
-    path = app.openapi_url
+    path, wiring = app.openapi_url, wiring_of(app)
     if path is None:
         return
 
     def build(scores: Scores) -> bytes:
-        document = describe(app, limits)
-        unlock(document, exposure)
+        document = describe(app, wiring.limits)
+        unlock(document, wiring.exposure)
         if scores is not None:
             offer(document, scores)
         return to_json(document)
 
     def scores() -> Scores:
-        return tuple(service.served.card.scores) if service.served is not None else None
+        served = wiring.service.served
+        return tuple(served.card.scores) if served is not None else None
 
     kept = KeptSchema(build, scores)
 
@@ -76,19 +76,19 @@ def describe(app: FastAPI, limits: RequestLimits) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    dialects: Registry = app.state.dialects
+    dialects = wiring_of(app).dialects.dialects
     requests: set[type[BaseModel]] = {
         AnswerRequest,
         FeedbackRequest,
         ScoreRequest,
-        *(dialect.request for dialect in dialects.dialects),
+        *(dialect.request for dialect in dialects),
     }
     _, models = models_json_schema(
         [(Problem, "serialization"), *((request, "validation") for request in requests)],
         ref_template="#/components/schemas/{model}",
     )
     document["components"]["schemas"] |= models["$defs"]
-    names = {dialect.documents for dialect in dialects.dialects}
+    names = {dialect.documents for dialect in dialects}
     for request in requests:
         bound(document["components"]["schemas"][request.__name__]["properties"], limits, names)
     schemas = document["components"]["schemas"]

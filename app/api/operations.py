@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import __version__
 from app.api.auth import require_key, require_metrics_key
-from app.api.limits import RequestLimits
 from app.api.problems import documented
-from app.metrics import Metrics
+from app.api.wiring import wiring_of
 from app.service import Service
 from app.state import READY, StateName
 
@@ -20,8 +19,7 @@ router = APIRouter(tags=["operations"])
 
 
 async def get_service(request: Request) -> Service:
-    service: Service = request.app.state.service
-    return service
+    return wiring_of(request.app).service
 
 
 DepService = Annotated[Service, Depends(get_service)]
@@ -66,8 +64,8 @@ async def readyz(service: DepService) -> dict[str, str]:
     dependencies=[Depends(require_metrics_key)],
 )
 async def metrics(request: Request) -> Response:
-    registry: Metrics = request.app.state.metrics
-    body, content_type = registry.exposition(request.headers.get("accept", ""))
+    accepted = request.headers.get("accept", "")
+    body, content_type = wiring_of(request.app).metrics.exposition(accepted)
     return Response(body, headers={"Content-Type": content_type})
 
 
@@ -89,7 +87,7 @@ def behind(service: Service) -> dict[str, Any]:
     dependencies=[Depends(require_key)],
 )
 async def info(request: Request, service: DepService) -> dict[str, Any]:
-    limits: RequestLimits = request.app.state.limits
+    limits = wiring_of(request.app).limits
     return {
         "version": __version__,
         "state": service.state.name,

@@ -21,8 +21,8 @@ from app.api.auth import Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.context import context_of
 from app.api.dialects.dialect import Dialect, Fault
-from app.api.dialects.registry import Registry
 from app.api.exposure import WrongHost
+from app.api.wiring import wiring_of
 from app.errors import (
     DeadlineExceeded,
     Draining,
@@ -113,7 +113,7 @@ def refuse(request: Request, kind: Kind, detail: str, **more: Any) -> Response:
     """Write an error in the dialect of the request, as far as it is known."""
     context = context_of(request)
     context.outcome = kind.type
-    dialects: Registry = request.app.state.dialects
+    dialects = wiring_of(request.app).dialects
     dialect = context.dialect or dialects.choose(request.scope["path"], request.headers, {})
     if dialect.refuse is None:
         return problem_response(request, kind, detail, **more)

@@ -13,7 +13,7 @@ from app import via
 from app.api.auth import caller_of
 from app.api.body import read_json, step
 from app.api.context import context_of
-from app.api.limits import RequestLimits
+from app.api.wiring import wiring_of
 from app.errors import InvalidRequest, LoopDetected
 from app.rerank.query import Query
 
@@ -31,7 +31,7 @@ async def read_query(request: Request, parse: Callable[[Body], Query]) -> Query:
 
 
 async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -> list[Query]:
-    limits: RequestLimits = request.app.state.limits
+    limits = wiring_of(request.app).limits
     marks = passed_on_by(request)
     body = await read_json(request, limits)
     try:
@@ -52,7 +52,7 @@ async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -
 def passed_on_by(request: Request) -> list[str]:
     """The marks of other rerankd services; the own mark means that the request is in a loop."""
     marks = via.read(", ".join(request.headers.getlist(via.HEADER)))
-    if request.app.state.mark in marks:
+    if wiring_of(request.app).mark in marks:
         sentence = f"the request returned to a service that had forwarded it: {via.ADVICE}"
         raise LoopDetected(sentence, upstream="rerankd")
     return marks

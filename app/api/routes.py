@@ -18,13 +18,12 @@ from app.api.dialects import native, score
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.registry import Registry
 from app.api.dialects.vllm import SCORE_PATHS
-from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
+from app.api.wiring import wiring_of
 from app.event_loop import pause
 from app.rerank.query import Query, Ranker, Ranking
-from app.service import Service
 
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 # Starting a query takes up to 1 ms: the first text of each pair is cut and hashed.
@@ -32,20 +31,18 @@ QUERIES_BETWEEN_PAUSES = 20
 
 
 async def get_reranker(request: Request) -> Ranker:
-    service: Service = request.app.state.service
-    return service.reranker()
+    return wiring_of(request.app).service.reranker()
 
 
 async def get_query(request: Request) -> tuple[Dialect, Query]:
-    limits: RequestLimits = request.app.state.limits
-    dialects: Registry = request.app.state.dialects
+    wiring = wiring_of(request.app)
     dialect = native.DIALECT
 
     def parse(body: Body) -> Query:
         nonlocal dialect
-        dialect = dialects.choose(request.scope["path"], request.headers, body)
+        dialect = wiring.dialects.choose(request.scope["path"], request.headers, body)
         context_of(request).dialect = dialect  # later errors use its format
-        limits.check_counts(body, [dialect.documents])
+        wiring.limits.check_counts(body, [dialect.documents])
         return dialect.parse(body)
 
     query = await read_query(request, parse)
@@ -53,7 +50,7 @@ async def get_query(request: Request) -> tuple[Dialect, Query]:
 
 
 async def get_queries(request: Request) -> list[Query]:
-    limits: RequestLimits = request.app.state.limits
+    limits = wiring_of(request.app).limits
 
     def parse(body: Body) -> list[Query]:
         limits.check_counts(body, chain(*score.SIDES))

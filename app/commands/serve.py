@@ -12,6 +12,7 @@ from contextlib import suppress
 from app import logs
 from app.api import warm_routes
 from app.api.auth import BadKeys
+from app.api.wiring import wiring_of
 from app.commands.flags import add_flags, settings_from, stop
 from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         stop(str(error), 2)
     except CannotListen as error:
         stop(str(error), 1)
-    if not app.state.keys:
+    if not wiring_of(app).exposure.keys:
         warn_if_reachable(listener)
     descriptors = raise_descriptor_limit()
     server = create_server(app, settings, descriptors, ExitLimit())
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         server.run(sockets=[listener])
     if failures:
         stop(str(failures[0]), 1)
-    if app.state.service.loading:  # its thread would keep the process alive until it ends
+    if wiring_of(app).service.loading:  # its thread would keep the process alive until it ends
         logging.shutdown()
         os._exit(0)
     return 0

@@ -13,6 +13,7 @@ from app.api.auth import read_key, read_keys
 from app.api.exposure import Exposure
 from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
+from app.api.wiring import wiring_of
 from app.compose.answer import OpenFirstStage, open_answers, open_first_stage
 from app.compose.gauges import watch
 from app.compose.model import open_fallback, open_model
@@ -59,10 +60,9 @@ def create_app(
         metrics,
         observe,
         request_limits(settings),
-        inflight=inflight,
-        mark=mark,
         exposure=exposure_of(settings),
-        share_cache=settings.share_cache,
+        mark=mark,
+        inflight=inflight,
         lifespan=lifespan,
     )
 
@@ -84,6 +84,7 @@ def exposure_of(settings: Settings) -> Exposure:
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         docs=settings.docs,
+        share_cache=settings.share_cache,
     )
 
 
@@ -96,20 +97,19 @@ def create_server(
     lifespan: bool = True,
 ) -> Server:
     """What serves the app over sockets; `descriptors` is how many the process may open."""
-    service: Service = app.state.service
-    metrics: Metrics = app.state.metrics
+    wiring = wiring_of(app)
     server = Server(
         app,
         connection_limits(settings, descriptors),
-        drain=service.drain,
+        drain=wiring.service.drain,
         drain_seconds=settings.drain_seconds,
-        settled=service.settled if lifespan else None,
-        observe=app.state.observe,
+        settled=wiring.service.settled if lifespan else None,
+        observe=wiring.observe,
         exit_limit=exit_limit,
         lifespan=lifespan,
     )
     connections = server.connections
-    metrics.watch_connections(lambda: len(connections), lambda: connections.unread_bytes)
+    wiring.metrics.watch_connections(lambda: len(connections), lambda: connections.unread_bytes)
     return server
 
 

@@ -63,7 +63,7 @@ async def test_a_full_queue_sends_an_answer_s_passages_to_the_fallback(
 
     async with desk.listening() as there, room.open(fallback=there) as client:
         first = await client.post("/answer", json=BODY)
-        monkeypatch.setattr(room.app.state.service.served.reranker, "rank", full)
+        monkeypatch.setattr(room.app.state.wiring.service.served.reranker, "rank", full)
         second = await client.post("/answer", json=BODY)
     assert "reranked_by" not in first.json()
     assert (second.json()["reranked_by"], second.headers["X-Reranked-By"]) == ("rerankd",) * 2
@@ -78,6 +78,6 @@ async def test_a_fallback_that_fails_too_leaves_the_local_refusal(room: Desk) ->
 
 async def test_without_a_fallback_a_model_that_is_not_there_answers_nothing(room: Desk) -> None:
     async with room.open() as client:
-        room.app.state.service._local = STARTING
+        room.app.state.wiring.service._local = STARTING
         refused = await client.post("/answer", json=BODY)
     assert (refused.status_code, refused.json()["type"]) == (503, "loading")

@@ -62,7 +62,7 @@ async def test_what_is_being_computed_for_one_key_is_not_waited_for_by_another(d
 
 def reused(desk: Desk) -> float:
     """Scores that were taken from the cache."""
-    metrics: Metrics = desk.app.state.metrics
+    metrics: Metrics = desk.app.state.wiring.metrics
     value = metrics.registry.get_sample_value("rerankd_scores_reused_total", {"source": "cache"})
     assert value is not None
     return value

@@ -114,7 +114,10 @@ async def test_what_others_passed_on_is_no_circle(desk: Desk, value: str) -> Non
 @pytest.mark.parametrize("path", ["/rerank", "/v2/rerank", "/score", "/tei/rerank"])
 async def test_the_own_mark_is_refused_before_the_body_is_read(desk: Desk, path: str) -> None:
     async with desk.open() as client:
-        via = [("Via", "1.1 nginx"), ("Via", f"2 {desk.app.state.mark} (rerankd), 1.1 other")]
+        via = [
+            ("Via", "1.1 nginx"),
+            ("Via", f"2 {desk.app.state.wiring.mark} (rerankd), 1.1 other"),
+        ]
         refused = await client.post(path, content=b"no JSON", headers=via)
     assert refused.status_code == 508
 
@@ -123,6 +126,6 @@ async def test_each_process_has_a_mark_of_its_own(desk: Desk) -> None:
     marks = []
     for _ in range(2):
         async with desk.open():
-            marks.append(desk.app.state.mark)
+            marks.append(desk.app.state.wiring.mark)
     assert len({*marks}) == 2
     assert [read(f"1.1 {mark}") for mark in marks] == [[mark] for mark in marks]

@@ -124,7 +124,7 @@ async def test_an_unforeseen_error_is_a_500_that_tells_nothing(
         def broken() -> None:
             raise RuntimeError("secret detail")
 
-        monkeypatch.setattr(desk.app.state.service, "reranker", broken)
+        monkeypatch.setattr(desk.app.state.wiring.service, "reranker", broken)
         response = await client.post("/rerank", json=BODY)
     assert (response.status_code, response.json()["type"]) == (500, "internal")
     assert "secret" not in response.text
@@ -138,7 +138,7 @@ async def test_overload_says_when_to_come_back(desk: Desk, monkeypatch: pytest.M
         def full() -> None:
             raise QueueFull("no room", retry_after=0.05)
 
-        monkeypatch.setattr(desk.app.state.service, "reranker", full)
+        monkeypatch.setattr(desk.app.state.wiring.service, "reranker", full)
         response = await client.post("/rerank", json=BODY)
     assert response.status_code == 429
     assert response.headers["Retry-After"] == "1"
@@ -224,7 +224,7 @@ class Gone:
 
 def gone_count(desk: Desk) -> float | None:
     labels = {"route": "/rerank", "outcome": "client_gone"}
-    registry = desk.app.state.metrics.registry
+    registry = desk.app.state.wiring.metrics.registry
     count: float | None = registry.get_sample_value("rerankd_request_seconds_count", labels)
     return count
 
@@ -243,7 +243,7 @@ async def test_work_for_a_client_that_has_gone_is_cancelled(desk: Desk) -> None:
                 finally:
                     cancelled.set()
 
-        desk.app.state.service.reranker = Slow
+        desk.app.state.wiring.service.reranker = Slow
         body = b'{"query": "q", "documents": ["a"]}'
         client = Gone({"type": "http.request", "body": body})
         call = asyncio.create_task(client.call(desk))

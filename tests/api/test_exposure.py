@@ -126,7 +126,7 @@ async def test_head_tells_a_balancer_that_the_service_drains(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with desk.open() as client:
-        await desk.app.state.service.drain(0)
+        await desk.app.state.wiring.service.drain(0)
         refused = await client.head("/readyz")
     assert (refused.status_code, refused.content) == (503, b"")
     assert refused.headers["Retry-After"] == "1"

@@ -40,7 +40,7 @@ async def test_models_need_a_key_and_health_does_not(desk: Desk) -> None:
 
 async def test_health_falls_while_draining_but_the_process_lives(desk: Desk) -> None:
     async with desk.open() as client:
-        await desk.app.state.service.drain(0)
+        await desk.app.state.wiring.service.drain(0)
         assert (await client.get("/health")).status_code == 503
         assert (await client.get("/nim/v1/health/ready")).status_code == 503
         assert (await client.get("/nim/v1/health/live")).status_code == 200

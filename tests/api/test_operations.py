@@ -51,7 +51,7 @@ async def test_every_answer_names_the_state_of_a_service_that_cannot_serve(
     room: Desk, state: str, kind: str, seconds: str
 ) -> None:
     async with room.open() as client:
-        sentence = put_into(room.app.state.service, state)
+        sentence = put_into(room.app.state.wiring.service, state)
         assert (await client.get("/healthz")).status_code == 200
         refusals = [
             await client.get("/readyz"),
@@ -75,7 +75,7 @@ async def test_every_answer_names_the_state_of_a_service_that_cannot_serve(
 
 async def test_an_engine_that_recovers_makes_the_service_ready_again(desk: Desk) -> None:
     async with desk.open() as client:
-        service = desk.app.state.service
+        service = desk.app.state.wiring.service
         put_into(service, "failed")
         service.served.batcher.failing = None
         assert (await client.get("/readyz")).json() == {"status": "ok"}
@@ -85,7 +85,7 @@ async def test_an_engine_that_recovers_makes_the_service_ready_again(desk: Desk)
 
 async def test_tei_s_clients_are_told_that_a_failed_engine_is_unhealthy(desk: Desk) -> None:
     async with desk.open() as client:
-        put_into(desk.app.state.service, "failed")
+        put_into(desk.app.state.wiring.service, "failed")
         refused = await client.post("/tei/rerank", json={"query": "q", "texts": ["a"]})
     assert (refused.status_code, refused.json()["error_type"]) == (503, "Unhealthy")
 
@@ -198,7 +198,7 @@ async def test_the_schema_asks_for_a_key_only_where_there_are_keys(desk: Desk) -
 
 async def test_refusals_start_at_zero_and_probes_are_none_of_them(desk: Desk) -> None:
     async with desk.open() as client:
-        await desk.app.state.service.drain(0)
+        await desk.app.state.wiring.service.drain(0)
         await client.get("/readyz")
         await client.post("/rerank", json=BODY)
         samples = await scrape(client)

@@ -34,8 +34,8 @@ def full() -> Iterator[str]:
 
     async def serve(port: socket.socket) -> None:
         serving = asyncio.create_task(server.serve(sockets=[port]))
-        await app.state.service.settled()
-        app.state.service.reranker = no_room
+        await app.state.wiring.service.settled()
+        app.state.wiring.service.reranker = no_room
         loaded.set()
         await serving
 

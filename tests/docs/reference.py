@@ -68,7 +68,7 @@ def default_app() -> FastAPI:
 
 
 def metrics() -> str:
-    registered: Metrics = default_app().state.metrics
+    registered: Metrics = default_app().state.wiring.metrics
     rows = [
         [
             f"`{metric.name}{'_total' * (metric.type == 'counter')}`",

@@ -84,7 +84,7 @@ async def rank_with(model: Path, calibration: Path | None, **body: Any) -> tuple
     settings = load({}, model=str(model), device="cpu", calibration=calibration)
     app = create_app(settings, fatal)
     async with LifespanManager(app):
-        await app.state.service.settled()
+        await app.state.wiring.service.settled()
         async with AsyncClient(base_url="http://test", transport=ASGITransport(app)) as client:
             request = {"query": "which river", "documents": ["the Danube", "a hill"], **body}
             answer = await client.post("/rerank", json=request)

@@ -163,7 +163,7 @@ async def test_the_service_and_the_engine_here_give_the_same_scores(small_model:
 
     app = create_app(settings, fatal)
     async with LifespanManager(app):
-        await app.state.service.settled()
+        await app.state.wiring.service.settled()
         async with httpx.AsyncClient(base_url=URL, transport=httpx.ASGITransport(app)) as client:
             scorer = RemoteScorer(client)
             await scorer.greet()

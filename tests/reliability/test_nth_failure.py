@@ -51,9 +51,9 @@ def test_tokens_that_stay_in_the_queue_are_noticed(
 ) -> None:
     take = Scheduler.take
 
-    def leaking(self: Scheduler[Job], budget: int) -> object:
+    def leaking(self: Scheduler[Job], budget: int, enough: float) -> object:
         self.tokens += 1
-        return take(self, budget)
+        return take(self, budget, enough)
 
     monkeypatch.setattr(Scheduler, "take", leaking)
     assert "'rerankd_queue_tokens'" in fails(SMALL, model, tmp_path)

@@ -26,7 +26,7 @@ def address_of(url: str) -> tuple[str, int]:
 
 
 def closed_for(desk: Desk, reason: str) -> float | None:
-    count: float | None = desk.app.state.metrics.registry.get_sample_value(
+    count: float | None = desk.app.state.wiring.metrics.registry.get_sample_value(
         "rerankd_connections_closed_total", {"reason": reason}
     )
     return count
@@ -88,7 +88,7 @@ async def test_work_for_a_caller_that_has_gone_is_cancelled_also_behind_a_second
 ) -> None:
     slow = Slow()
     async with asyncio.timeout(20), desk.listening() as url:
-        desk.app.state.service.reranker = lambda: slow
+        desk.app.state.wiring.service.reranker = lambda: slow
         async with connected(address_of(url)) as (_, writer):
             writer.write(post(BODY, JSON, path="/rerank") + extra)
             await slow.working.wait()
@@ -98,7 +98,7 @@ async def test_work_for_a_caller_that_has_gone_is_cancelled_also_behind_a_second
 async def test_when_all_connections_are_busy_probes_and_metrics_are_served(desk: Desk) -> None:
     slow = Slow()
     async with asyncio.timeout(20), desk.listening(max_connections=1) as url:
-        desk.app.state.service.reranker = lambda: slow
+        desk.app.state.wiring.service.reranker = lambda: slow
         address = address_of(url)
         async with connected(address) as (_, writer):
             writer.write(post(BODY, JSON, path="/rerank"))
@@ -133,4 +133,4 @@ async def test_a_drain_waits_for_no_body_that_is_still_being_sent(desk: Desk) ->
         while "rerankd_requests_in_flight 2.0" not in (await client.get("/metrics")).text:
             pass
         async with asyncio.timeout(5):
-            await desk.app.state.service.drain(15)
+            await desk.app.state.wiring.service.drain(15)

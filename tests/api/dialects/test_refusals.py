@@ -65,7 +65,7 @@ async def test_overload_and_its_hints_reach_every_client(
 ) -> None:
     async with desk.open() as client:
         full = raising(QueueFull("no room", retry_after=0.05))
-        monkeypatch.setattr(desk.app.state.service, "reranker", full)
+        monkeypatch.setattr(desk.app.state.wiring.service, "reranker", full)
         for path, body, read, _ in ROWS:
             response = await client.post(path, json=body)
             assert response.status_code == 429
@@ -84,7 +84,7 @@ async def test_an_error_of_another_service_reaches_every_client(
     ]
     async with desk.open() as client:
         for error, status, seconds in errors:
-            monkeypatch.setattr(desk.app.state.service, "reranker", raising(error))
+            monkeypatch.setattr(desk.app.state.wiring.service, "reranker", raising(error))
             for path, body, read, _ in ROWS:
                 response = await client.post(path, json=body)
                 assert response.status_code == status
@@ -114,14 +114,14 @@ async def test_tei_s_own_statuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     async with desk.open(max_documents=3, max_body_bytes=2000) as client:
         assert await ask(texts=[]) == (400, "Empty")
         labels = {"route": "/rerank", "outcome": "empty"}  # and not malformed: it is JSON
-        registry, name = desk.app.state.metrics.registry, "rerankd_request_seconds_count"
+        registry, name = desk.app.state.wiring.metrics.registry, "rerankd_request_seconds_count"
         assert registry.get_sample_value(name, labels) == 1
         assert await ask(texts=["a"] * 4) == (422, "Validation")
         assert await ask(texts=["book " * 99], truncate=False) == (422, "Validation")
         large = await client.post("/tei/rerank", json={"query": "q", "texts": ["a" * 3000]})
         assert large.status_code == 413
         assert large.headers["Content-Type"].startswith("text/plain")
-        service = desk.app.state.service
+        service = desk.app.state.wiring.service
         monkeypatch.setattr(service, "reranker", raising(ScoringFailed("broken")))
         path_knows = await client.post("/tei/rerank", json={"query": "q", "texts": ["a"]})
         assert path_knows.status_code == 424
@@ -198,7 +198,7 @@ async def test_an_unforeseen_error_is_written_in_the_dialect_too(
 ) -> None:
     async with desk.open() as client:
         broken = raising(RuntimeError("secret"))
-        monkeypatch.setattr(desk.app.state.service, "reranker", broken)
+        monkeypatch.setattr(desk.app.state.wiring.service, "reranker", broken)
         response = await client.post("/v2/rerank", json=DOCUMENTS)
     assert response.status_code == 500
     assert "secret" not in response.text

@@ -127,7 +127,7 @@ async def test_scores_that_are_too_much_together_are_refused_before_any_is_compu
 ) -> None:
     pairs = {"text_1": [f"question {number}" for number in range(8)], "text_2": ["book " * 20] * 8}
     async with desk.open(max_queue_tokens=100, max_documents=100) as client:
-        registry, name = desk.app.state.metrics.registry, "rerankd_batch_seconds_count"
+        registry, name = desk.app.state.wiring.metrics.registry, "rerankd_batch_seconds_count"
         before = registry.get_sample_value(name)  # those that warmed the engine up
         response = await client.post("/score", json=pairs)
         assert registry.get_sample_value(name) == before

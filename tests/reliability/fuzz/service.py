@@ -43,6 +43,6 @@ async def open_service(folder: Path) -> AsyncIterator[FastAPI]:
     """A small real model starts the service; then the hash ranks, thousands of times faster."""
     desk = Desk(bert(folder / "model"), FakeRetriever(*PASSAGES))
     async with desk.open(feedback_file=folder / "feedback.jsonl", log_level="error"):
-        service = desk.app.state.service
+        service = desk.app.state.wiring.service
         service.reranker = HashRanker
         yield desk.app

@@ -90,7 +90,7 @@ async def gauges(client: AsyncClient) -> dict[str, float]:
 
 def check_left(desk: Desk) -> None:
     """What no gauge shows."""
-    served = desk.app.state.service.served
+    served = desk.app.state.wiring.service.served
     batcher = served.batcher if served else None
     if batcher is not None and (batcher._expected or batcher._running_tokens):
         raise Wrong(f"left behind: {batcher._expected} expected, {batcher._running_tokens} running")
