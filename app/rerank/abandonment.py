@@ -11,8 +11,9 @@ from __future__ import annotations
 HALF_LIFE_SECONDS = 5.0
 # Fewer recent calls than this allow no judgement.
 MIN_CALLS = 5.0
-# Prevails from the high share on, until the share has fallen to the low one.
-HIGH_SHARE, LOW_SHARE = 0.5, 0.1
+# Prevails from the high share on, until the share has fallen to the low one. Clients that send a
+# request twice, and leave one when the other is answered, stay below the high share.
+HIGH_SHARE, LOW_SHARE = 0.6, 0.1
 
 
 class Abandonment:

@@ -12,9 +12,9 @@ def observed(*calls: bool, abandonment: Abandonment | None = None, now: float = 
     return abandonment
 
 
-def test_it_prevails_when_half_of_the_callers_leave() -> None:
-    assert observed(*[True, False] * MANY).prevails
-    assert not observed(*[False, True, False] * MANY).prevails
+def test_it_prevails_when_most_callers_leave() -> None:
+    assert observed(*[True, True, False] * MANY).prevails
+    assert not observed(*[False, True] * MANY).prevails, "each request may have been sent twice"
 
 
 def test_a_few_callers_who_leave_say_nothing() -> None:
@@ -38,7 +38,7 @@ def test_it_says_when_it_begins_and_ends() -> None:
 
 def test_old_calls_count_less() -> None:
     abandonment = observed(*[False] * 16)
-    later = observed(*[True] * 8, abandonment=abandonment, now=HALF_LIFE_SECONDS)
+    later = observed(*[True] * 12, abandonment=abandonment, now=HALF_LIFE_SECONDS)
     assert later.prevails
     abandonment = observed(*[False] * 16)
-    assert not observed(*[True] * 7, abandonment=abandonment, now=HALF_LIFE_SECONDS).prevails
+    assert not observed(*[True] * 11, abandonment=abandonment, now=HALF_LIFE_SECONDS).prevails

@@ -84,12 +84,12 @@ async def test_batches_are_short_while_most_callers_leave() -> None:
         calls = [batcher.submit(pairs(mark, tokens=100)) for mark in range(90)]
         await asyncio.gather(*calls)
         assert len(engine.batches[-1]) == 90
-        await leave(batcher, 100, 0.001)
+        await leave(batcher, 300, 0.001)
         engine.calls.clear()
         calls = [batcher.submit(pairs(mark, tokens=100)) for mark in range(90)]
         await asyncio.gather(*calls)
     short = round(SHORT_BATCH_SECONDS * pace / 100)
-    assert max(map(len, engine.batches)) == short
+    assert short <= max(map(len, engine.batches)) <= short + 1  # the pace is an estimate
 
 
 @in_virtual_time
@@ -97,7 +97,7 @@ async def test_a_short_batch_holds_all_of_its_first_job() -> None:
     engine = FakeEngine(per_token=0.0001)
     async with open_batcher(engine, batch=10_000, queue=100_000) as batcher:
         await batcher.submit(pairs(0, tokens=1000))
-        await leave(batcher, 100, 0.001)
+        await leave(batcher, 300, 0.001)
         engine.calls.clear()
         await asyncio.gather(
             batcher.submit(pairs(*range(90), tokens=100)), batcher.submit(pairs(90))
