@@ -237,3 +237,11 @@ async def test_other_tasks_run_while_the_jobs_of_a_large_batch_are_ended() -> No
             seen.append(len(ended))
     assert len(engine.batches) == 1
     assert max(later - earlier for earlier, later in pairwise(seen)) <= 2 * JOBS_BETWEEN_PAUSES
+
+
+@in_virtual_time
+async def test_the_jobs_of_a_small_batch_end_together() -> None:
+    async with open_batcher(FakeEngine(seconds=1.0), batch=100) as batcher:
+        calls = [asyncio.create_task(batcher.submit(pairs(mark))) for mark in range(5)]
+        await calls[0]
+        assert all(call.done() for call in calls)

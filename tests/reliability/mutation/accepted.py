@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CHOSEN = "a value that was chosen"
+NOT_READ_YET = "another value is set before it is read, or nothing depends on it yet"
 STILL_FRESH = "a second without work is as good as none: it has to be ten"
 
 ACCEPTED: Mapping[str, Mapping[str, str]] = {
+    "abandonment.py": {
+        "HALF_LIFE_SECONDS = 5.0 => HALF_LIFE_SECONDS = 6.0": CHOSEN,
+        "MIN_CALLS = 5.0 => MIN_CALLS = 6.0": CHOSEN,
+        "self._observed = 0.0 => self._observed = 1.0": NOT_READ_YET,
+    },
     "admission.py": {
         "FIRST_RETRY_SECONDS = 1.0 => FIRST_RETRY_SECONDS = 2.0": CHOSEN,
         "STALE_SECONDS = 10.0 => STALE_SECONDS = 11.0": CHOSEN,
@@ -34,7 +40,18 @@ ACCEPTED: Mapping[str, Mapping[str, str]] = {
         "HALF_LIFE_SECONDS = 10.0 => HALF_LIFE_SECONDS = 11.0": CHOSEN,
         "MAX_BATCH_SECONDS = 2.0 => MAX_BATCH_SECONDS = 3.0": CHOSEN,
     },
+    "scheduler.py": {
+        "turn: float = field(init=False, default=0.0)  # in the order of the queue => "
+        "turn: float = field(init=False, default=1.0)  # in the order of the queue": NOT_READ_YET,
+    },
     "submission.py": {
+        "JOBS_BETWEEN_PAUSES = 20 => JOBS_BETWEEN_PAUSES = 21": CHOSEN,
+        "for count, job in enumerate(ended, 1): => for count, job in enumerate(ended, 2):": (
+            "the first pause is one job earlier"
+        ),
+        "if count % JOBS_BETWEEN_PAUSES == 0: => if count % JOBS_BETWEEN_PAUSES == 1:": (
+            "each pause is some jobs earlier"
+        ),
         "for slot, logit in zip(batch, logits, strict=True): => "
         "for slot, logit in zip(batch, logits, strict=False):": (
             "their number was checked when the engine returned"
