@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CHOSEN = "a value that was chosen"
+UNUSED_DEFAULT = "it is used only with a deadline, and who states one states this too"
 NOT_READ_YET = "another value is set before it is read, or nothing depends on it yet"
 STILL_FRESH = "a second without work is as good as none: it has to be ten"
 
@@ -26,6 +27,9 @@ ACCEPTED: Mapping[str, Mapping[str, str]] = {
     "batcher.py": {
         "MIN_BATCH_TOKENS = 256 => MIN_BATCH_TOKENS = 257": CHOSEN,
         "HANGING_RETRY_SECONDS = 10.0 => HANGING_RETRY_SECONDS = 11.0": CHOSEN,
+        "SHORT_BATCH_SECONDS = 0.2 => SHORT_BATCH_SECONDS = 1.2": CHOSEN,
+        "at_least: int = 0, => at_least: int = 1,": UNUSED_DEFAULT,
+        "priority: int = 0, => priority: int = 1,": UNUSED_DEFAULT,
         "idle = 0.0 if self._running else asyncio.get_running_loop().time() - self._last_ended => "
         "idle = 1.0 if self._running else asyncio.get_running_loop().time() - self._last_ended": (
             STILL_FRESH

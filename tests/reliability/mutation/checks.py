@@ -24,6 +24,7 @@ UNIT_TESTS = (
     "test_batcher.py",
     "test_batcher_refusal.py",
     "test_batcher_faults.py",
+    "test_newest_first.py",
     "test_reranker_sharing.py",
     "test_turns.py",
     "test_tokenizing.py",
