@@ -45,7 +45,8 @@ async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
         context.hold.cover_values(values)
     context.body_bytes = len(raw)
     try:
-        body = from_json(raw, allow_inf_nan=False)
+        # Texts of callers are not kept: by default, short ones would stay in a cache.
+        body = from_json(raw, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise MalformedRequest(f"the body is not valid JSON: {error}", field="body") from error
     if not isinstance(body, dict):

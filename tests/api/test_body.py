@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from app.api.body import LARGE_BYTES, MAX_UNBROKEN_BYTES, write_answer, write_json
+from app.api.body import LARGE_BYTES, MAX_UNBROKEN_BYTES, read_json, write_answer, write_json
 from app.api.context import open_context
+from app.api.limits import RequestLimits
 
 pytestmark = pytest.mark.anyio
 
+LIMITS = RequestLimits(10**6, 1000, 10**6, 10**6, 1000)
 BODIES: list[Any] = [
     {},
     [],
@@ -28,6 +30,16 @@ BODIES: list[Any] = [
 def request_of(size: int) -> Request:
     request = Request({"type": "http"})
     open_context(request.scope, "r").body_bytes = size
+    return request
+
+
+def sent(body: bytes) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", b"application/json")]
+    request = Request({"type": "http", "headers": headers}, receive)
+    open_context(request.scope, "r")
     return request
 
 
@@ -65,3 +77,10 @@ async def test_others_run_between_the_portions_of_a_large_answer(wrapped: Any) -
 
 async def test_a_small_answer_is_written_at_once() -> None:
     assert await turns_while_writing(100, {"results": [{"index": 0}] * 100}) == 0
+
+
+async def test_no_text_of_a_caller_is_kept_for_the_next_request() -> None:
+    """The parser has a cache of short texts, which would hold them for hours."""
+    first, second = [await read_json(sent(b'{"query":"a secret"}'), LIMITS) for _ in range(2)]
+    assert first == second
+    assert first["query"] is not second["query"]
