@@ -27,8 +27,8 @@ from tests.reliability.watchdog import Watch, watching
 
 pytestmark = pytest.mark.anyio
 
-# Promised is 0.1 s on a machine that is ours alone; a neighbour on the same core doubles it.
-MAX_BUSY_SECONDS = 0.25
+# Promised is 0.1 s on a machine that is ours alone.
+MAX_BUSY_SECONDS = 0.2
 MAX_LATE_SECONDS = 1.0  # by the clock: with everything else that the machine does
 PATHS: dict[str, tuple[str, Dialect]] = {
     dialect.name: (dialect.paths[0], dialect) for dialect in DIALECTS
