@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.errors import ServiceError
 
@@ -11,7 +12,7 @@ class WrongHost(ServiceError):
     """The Host header names none of the allowed hosts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exposure:
     keys: tuple[bytes, ...] = ()  # empty: no key is required
     metrics_key: bytes | None = None  # None: `/metrics` requires no key
@@ -20,7 +21,7 @@ class Exposure:
     docs: bool = True
     share_cache: bool = False  # callers with different keys share cached scores and answers
 
-    @property
+    @cached_property
     def callers_apart(self) -> bool:
         """Whether scores and answers are cached separately for each key."""
         return len(set(self.keys)) > 1 and not self.share_cache

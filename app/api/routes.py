@@ -26,7 +26,7 @@ from app.event_loop import pause
 from app.rerank.query import Query, Ranker, Ranking
 
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
-# Starting a query takes up to 1 ms: the first text of each pair is cut and hashed.
+# So many start in one turn of the event loop: 50 with long texts held it for over 100 ms.
 QUERIES_BETWEEN_PAUSES = 20
 
 
