@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache" / "clients"
+# It installs these environments in a tenth of the time that pip takes.
+UV = (sys.executable, "-m", "uv", "--quiet", "--system-certs")
 
 
 def python_of(name: str) -> Path:
@@ -19,10 +22,18 @@ def python_of(name: str) -> Path:
     python = folder / "bin" / "python"
     if not (folder / ".complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        do(sys.executable, "-m", "venv", folder)
-        do(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "-r", pins)
+        do(*UV, "venv", "--python", sys.executable, folder)
+        do(*UV, "pip", "install", "--python", python, "--no-deps", "-r", pins, *mirror())
         (folder / ".complete").touch()
     return python
+
+
+def mirror() -> list[str]:
+    """The package mirror that pip is configured with, which uv does not read."""
+    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    configured = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    index = os.environ.get("PIP_INDEX_URL") or configured.strip()
+    return ["--default-index", index] if index else []
 
 
 def node_folder() -> Path:
