@@ -16,7 +16,7 @@ ONLY_IN = {
     "uvicorn": {"server"},
     "httptools": {"server"},
     # A backend's library is visible in its own folder; the others convert the reference's model.
-    "torch": {"engines.torch", "training"},
+    "torch": {"engines.torch", "engines.onnxruntime.conversion", "training"},
     "transformers": {"engines.torch", "retrieval.embedder", "training"},
     "sentence_transformers": {
         "engines.torch",
@@ -25,6 +25,8 @@ ONLY_IN = {
         "commands.finetune",
     },
     "openvino": {"engines.openvino"},
+    "onnx": {"engines.onnxruntime"},
+    "onnxruntime": {"engines.onnxruntime"},
     "tokenizers": {"engines", "training.bundled"},
     "app.engines.torch": {
         "engines.torch",
@@ -32,9 +34,11 @@ ONLY_IN = {
         "engines.backends",
         "engines.converting",
         "engines.openvino",
+        "engines.onnxruntime",
         "training",
     },
     "app.engines.openvino": {"engines.openvino", "engines.backends"},
+    "app.engines.onnxruntime": {"engines.onnxruntime", "engines.backends"},
     "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"},
     "stamina": {"upstream"},
     "apsw": {

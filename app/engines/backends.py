@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.engines import openvino, torch
+from app.engines import onnxruntime, openvino, torch
 from app.engines.backend import Converter, Reference
 
 AUTO = "auto"
 REFERENCE: Reference = torch.BACKEND
 BACKENDS: dict[str, Reference | Converter] = {
-    backend.name: backend for backend in (REFERENCE, openvino.BACKEND)
+    backend.name: backend for backend in (REFERENCE, openvino.BACKEND, onnxruntime.BACKEND)
 }
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from app.engines.backend import Choice, Converter, reason_of
 from app.engines.backends import AUTO, REFERENCE, converters
 from app.engines.benchmark import (
     SLICE_TOKENS,
+    Lists,
     Result,
     logits,
     measure,
@@ -118,8 +119,7 @@ def convert_and_measure(
         card = write_card(
             folder, architecture=model.architecture, encoder=encoder, layout=model.layout
         )
-    others = entrants(original, card.layout, folder, step)
-    results += [measure(engines, pairs, reference) for engines in others]
+    results += contest(original, card.layout, folder, step, pairs, reference)
     write_results(folder, processors.kind(), results)
     return card, results
 
@@ -146,20 +146,34 @@ def convert_all(
             shutil.rmtree(folder / backend.name)
 
 
-def entrants(
-    original: ModelSpec, layout: Layout, folder: Path, step: Step
-) -> Iterator[Iterable[Engine]]:
+def contest(
+    original: ModelSpec,
+    layout: Layout,
+    folder: Path,
+    step: Step,
+    pairs: Lists,
+    reference: Sequence[Sequence[float]],
+) -> Iterator[Result]:
     """All but the reference itself: each backend that has converted the model, in each dtype."""
     threads = original.threads or processors.available()
     for backend in usable(original):
-        if (folder / backend.name).is_dir():
-            for dtype in backend.dtypes():
-                step(f"measuring {backend.name} {dtype}")
-                yield by_streams(backend, folder / backend.name, layout, dtype, threads)
+        if not (folder / backend.name).is_dir():
+            continue
+        for dtype in backend.dtypes():
+            step(f"measuring {backend.name} {dtype}")
+            try:
+                yield measure(
+                    by_streams(backend, folder / backend.name, layout, dtype, threads),
+                    pairs,
+                    reference,
+                )
+            except Exception as error:  # noqa: BLE001 (a library may raise anything)
+                fields = {"backend": backend.name, "dtype": dtype, "reason": reason_of(error)}
+                logger.warning("measuring_failed", extra={"fields": fields})
     for dtype in REFERENCE.dtypes():
         if dtype != original.dtype:
             step(f"measuring {REFERENCE.name} {dtype}")
-            yield [REFERENCE.load(replace(original, dtype=dtype)).engine]
+            yield measure([REFERENCE.load(replace(original, dtype=dtype)).engine], pairs, reference)
 
 
 def by_streams(

@@ -46,7 +46,7 @@ def spec(tmp_path: Path) -> ModelSpec:
 
 
 def test_the_settings_offer_every_backend_and_its_dtypes(backend: NumpyBackend) -> None:
-    assert engine_names() == ["auto", "torch", "openvino", "numpy"]
+    assert engine_names() == ["auto", "torch", "openvino", "onnxruntime", "numpy"]
     assert dtype_names() == ["auto", "float32", "bfloat16", "float16", "int8", "float64"]
     settings = Settings(engine="numpy", dtype="float64")
     assert (settings.engine, settings.dtype) == ("numpy", "float64")
@@ -55,7 +55,7 @@ def test_the_settings_offer_every_backend_and_its_dtypes(backend: NumpyBackend) 
 @pytest.mark.parametrize(
     ("setting", "value", "names"),
     [
-        ("engine", "onnx", "auto, torch, openvino"),
+        ("engine", "onnx", "auto, torch, openvino, onnxruntime"),
         ("dtype", "float8", "auto, float32, bfloat16, float16, int8"),
     ],
 )
@@ -68,7 +68,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(
 
 def test_the_list_of_backends_is_read_without_importing_any_of_their_libraries() -> None:
     """In a process of its own: this one may have loaded anything by now."""
-    names = ("torch", "openvino", "transformers", "sentence_transformers")
+    names = ("torch", "openvino", "onnx", "onnxruntime", "transformers", "sentence_transformers")
     program = f"import sys, app.settings; print([n for n in {names} if n in sys.modules])"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -87,7 +87,7 @@ def test_the_fastest_backend_that_agrees_is_chosen_converted_and_opened_again(
     steps: list[str] = []
     first = load(spec, steps.append)
     assert {"converting for numpy", "measuring numpy float64", "opening numpy float64"} <= {*steps}
-    assert {result.engine for result in benchmark_results(spec)} == {"torch", "openvino", "numpy"}
+    assert {result.engine for result in benchmark_results(spec)} == {*BACKENDS}
     assert (first.engine.name, first.engine.dtype, backend.conversions) == ("numpy", "float64", 1)
 
     again = load(spec)
@@ -129,7 +129,8 @@ def test_a_backend_that_refuses_a_model_says_why_when_it_is_set_by_name(
 def test_a_model_that_every_converter_refuses_runs_on_the_reference(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engines.openvino.find_spec", lambda name: None)
+    for backend in converters():
+        monkeypatch.setattr(f"app.engines.{backend.name}.find_spec", lambda name: None)
     monkeypatch.setattr(loading, "convert_and_open", None)
     assert load(spec).engine.name == REFERENCE.name
     refusal = "cannot run model: the package openvino is not installed"

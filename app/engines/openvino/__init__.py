@@ -50,9 +50,9 @@ class OpenVino:
         return [f"{stem}{suffix}" for stem in (STEMS[dtype], TAIL) for suffix in (".xml", ".bin")]
 
     def open(self, folder: Path, layout: Layout, choice: Choice) -> Engine:
-        from app.engines.openvino.engine import OpenVinoEngine  # noqa: PLC0415 (takes a while)
+        from app.engines.openvino.engine import open_engine  # noqa: PLC0415 (takes a while)
 
-        return OpenVinoEngine(folder, STEMS[choice.dtype], layout, choice)
+        return open_engine(folder, STEMS[choice.dtype], layout, choice)
 
 
 BACKEND = OpenVino()

@@ -1,0 +1,77 @@
+"""From the torch model to ONNX graphs: one in full precision, one with products of eight bits."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+
+from app.engines import Pair
+from app.engines.onnxruntime import TAIL, graph_file, weights_file
+from app.engines.onnxruntime.eight_bits import to_eight_bits
+from app.engines.onnxruntime.smoothing import largest_by_channel
+from app.engines.torch.model import Part, TorchModel
+
+OPSET = 18
+# The first axes of a tensor that is read: pairs, and tokens of a pair.
+AXES = {0: "pairs", 1: "tokens"}
+
+
+def convert(model: TorchModel, examples: Sequence[Pair], folder: Path) -> None:
+    def write(part: Part) -> None:
+        if part.is_tail:
+            save(traced(part), folder, TAIL)
+            return
+        save(traced(part), folder, "float32")
+        file = folder / graph_file("float32")
+        inputs = {name: tensor.numpy() for name, tensor in part.inputs.items()}
+        rounded = onnx.load(file)
+        to_eight_bits(rounded.graph, largest_by_channel(file, inputs))
+        save(rounded, folder, "int8")
+
+    model.export(examples, write)
+
+
+def traced(part: Part) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        file = Path(folder) / "traced.onnx"
+        torch.onnx.export(
+            part.module,
+            tuple(part.inputs.values()),
+            file,
+            input_names=list(part.inputs),
+            dynamic_axes=dict.fromkeys(part.inputs, AXES),
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        model = onnx.load(file)
+    for output in model.graph.output:  # what was traced is an example of a shape
+        output.type.tensor_type.ClearField("shape")
+    return model
+
+
+def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
+    onnx.save_model(
+        model,
+        folder / graph_file(stem),
+        save_as_external_data=True,
+        location=weights_file(stem),
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Tracing warns of every shape that Python code reads, and says that it is deprecated."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,70 @@
+"""A converted model, run by ONNX Runtime on the CPU. No torch is needed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from app.engines import OutOfMemory, Pair
+from app.engines.backend import Choice
+from app.engines.layout import Layout
+from app.engines.onnxruntime import TAIL, graph_file
+from app.engines.streams import StreamedEngine
+
+NO_MEMORY_TEXTS = ("bad_alloc", "Failed to allocate memory")
+ERRORS_ONLY = 3
+
+
+def open_engine(folder: Path, layout: Layout, choice: Choice) -> StreamedEngine:
+    body = open_session(folder / graph_file(choice.dtype), choice)
+    tail_file = folder / graph_file(TAIL)
+    tail = open_session(tail_file, choice) if tail_file.exists() else None
+    # A session may be called from several threads at once.
+    stream = OnnxStream(body, tail, layout)
+    return StreamedEngine(
+        "onnxruntime", choice.dtype, choice.slice_tokens, [stream] * choice.streams
+    )
+
+
+class OnnxStream:
+    def __init__(
+        self, body: ort.InferenceSession, tail: ort.InferenceSession | None, layout: Layout
+    ) -> None:
+        self._body = body
+        self._tail = tail
+        self._layout = layout
+
+    def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
+        arrays = self._layout.arrays(pairs, width)
+        try:
+            outputs = self._body.run(None, arrays)
+            if self._tail is not None:
+                names = [each.name for each in self._tail.get_inputs()]
+                read = [*arrays.values(), *outputs]
+                outputs = self._tail.run(None, dict(zip(names, read, strict=True)))
+        except Exception as error:
+            if not any(text in str(error) for text in NO_MEMORY_TEXTS):
+                raise
+            raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
+        scores = np.asarray(outputs[0]).reshape(len(pairs))
+        return [float(score) for score in scores]
+
+
+def open_session(file: Path, choice: Choice) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    # A stream for each thread needs no threads of its own. Fewer streams share all threads.
+    options.intra_op_num_threads = 1 if choice.streams >= choice.threads else choice.threads
+    # A thread that waits sleeps: spinning takes the processor from whatever else runs here.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # It would keep a plan for each shape of a batch.
+    options.enable_mem_pattern = False
+    options.log_severity_level = ERRORS_ONLY
+    try:
+        return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:  # its errors have no common class
+        raise RuntimeError(str(error)) from error
