@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -16,7 +13,7 @@ from app.engines import Pair
 from app.engines.onnxruntime import TAIL, graph_file, weights_file
 from app.engines.onnxruntime.eight_bits import to_eight_bits
 from app.engines.onnxruntime.smoothing import largest_by_channel
-from app.engines.torch.model import Part, TorchModel
+from app.engines.torch.model import Part, TorchModel, quiet
 
 OPSET = 18
 # The first axes of a tensor that is read: pairs, and tokens of a pair.
@@ -63,15 +60,3 @@ def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
         save_as_external_data=True,
         location=weights_file(stem),
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Tracing warns of every shape that Python code reads, and says that it is deprecated."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

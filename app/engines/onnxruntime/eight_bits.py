@@ -1,7 +1,8 @@
 """Wide matrix products of a graph, computed from whole numbers of eight bits.
 
 Each row of what comes in has a scale of its own, found when it comes, so that a score does not
-depend on its batch and nothing has to be calibrated. Each column of the weights has one as well.
+depend on its batch and no text is outside of a calibrated range. Each column of the weights has
+one as well.
 
 Processors with AVX2 and no VNNI add two neighbouring products in a word of 16 bits, which
 saturates. The usual remedy, weights of seven bits, costs rank. Here the scale of a column is such

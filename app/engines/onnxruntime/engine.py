@@ -35,6 +35,7 @@ class OnnxStream:
     ) -> None:
         self._body = body
         self._tail = tail
+        self._tail_inputs = [each.name for each in tail.get_inputs()] if tail else []
         self._layout = layout
 
     def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
@@ -42,9 +43,8 @@ class OnnxStream:
         try:
             outputs = self._body.run(None, arrays)
             if self._tail is not None:
-                names = [each.name for each in self._tail.get_inputs()]
                 read = [*arrays.values(), *outputs]
-                outputs = self._tail.run(None, dict(zip(names, read, strict=True)))
+                outputs = self._tail.run(None, dict(zip(self._tail_inputs, read, strict=True)))
         except Exception as error:
             if not any(text in str(error) for text in NO_MEMORY_TEXTS):
                 raise

@@ -6,10 +6,7 @@ token, so that nothing has to be calibrated.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import openvino as ov
@@ -18,7 +15,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from app.engines import Pair
 from app.engines.openvino import TAIL
-from app.engines.torch.model import Part, TorchModel
+from app.engines.torch.model import Part, TorchModel, quiet
 
 
 def convert(model: TorchModel, examples: Sequence[Pair], folder: Path, stem: str) -> None:
@@ -46,15 +43,3 @@ def write_part(part: Part, file: Path) -> None:
         ov.save_model(model, file, compress_to_fp16=False)
     except RuntimeError as error:  # its only text is "iostream error"
         raise OSError(f"{file.name} cannot be written: the disk may be full") from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Tracing warns of every shape that Python code reads, and uses deprecated functions."""
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +77,18 @@ class Traced(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Any:
         return self.call(*tensors)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Tracing warns of every shape that Python code reads, and uses deprecated functions."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class EightBit(nn.Module):
