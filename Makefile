@@ -8,7 +8,8 @@ BUILD_STAMP := $(BUILD)/.installed
 TOOLS := .cache/tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: help install serve test test-fast check coverage reliability format docs docs-site dist publish
+.PHONY: help install serve test test-fast check coverage reliability gpu-check format docs docs-site
+.PHONY: dist publish
 .PHONY: lock audit sbom pin-images clean
 
 help: ## list the targets
@@ -57,6 +58,9 @@ reliability: install ## run the long checks (some hours): docs/explanation/relia
 	$(BIN)/python -m loadtest.metastability
 	$(BIN)/python -m loadtest.overload
 	$(BIN)/python -m tests.reliability.soak --seed $(SEED)
+
+gpu-check: install ## measure on a machine with a GPU (ten minutes); GPU='--device cpu --small' rehearses it
+	$(BIN)/python -m tests.gpu $(GPU)
 
 format: install ## fix format and lint
 	$(BIN)/ruff format

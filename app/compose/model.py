@@ -120,13 +120,15 @@ async def open_local(settings: Settings, observe: Observe) -> AsyncIterator[Serv
 
 def limits_of(settings: Settings, model: LoadedModel) -> Limits:
     slicing = model.engine.slicing
+    # A GPU computes one batch while another is prepared.
+    overlap = slicing.streams > 1 or model.engine.device.startswith("cuda")
     by_device = max(MIN_BATCH_TOKENS, slicing.streams * slicing.tokens)
     return Limits(
         # More than may wait would not come together.
         min(settings.max_batch_tokens or by_device, settings.max_queue_tokens),
         settings.max_queue_tokens,
         settings.max_wait_ms / 1000,
-        at_once=2 if slicing.streams > 1 else 1,
+        at_once=2 if overlap else 1,
     )
 
 

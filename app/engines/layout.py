@@ -30,15 +30,14 @@ class Layout:
         return ["input_ids", "attention_mask", *(["token_type_ids"] if self.typed else [])]
 
     def arrays(self, pairs: Sequence[Pair], width: int) -> Arrays:
-        ids = np.full((len(pairs), width), self.pad, dtype=np.int64)
-        mask = np.zeros((len(pairs), width), dtype=np.int64)
-        types = np.full((len(pairs), width), self.pad_type, dtype=np.int64)
-        for row, pair in enumerate(pairs):
-            start = width - pair.tokens if self.left else 0
-            end = start + pair.tokens
-            ids[row, start:end] = pair.ids
-            mask[row, start:end] = 1
-            types[row, start : start + pair.split] = 0
-            types[row, start + pair.split : end] = 1
+        lengths = np.array([pair.tokens for pair in pairs])[:, None]
+        starts = width - lengths if self.left else np.zeros_like(lengths)
+        splits = starts + np.array([pair.split for pair in pairs])[:, None]
+        columns = np.arange(width)
+        used = (columns >= starts) & (columns < starts + lengths)
+        ids = np.full(used.shape, self.pad, dtype=np.int64)
+        ids[used] = np.concatenate([pair.ids for pair in pairs])
+        mask = used.astype(np.int64)
+        types = np.where(used, columns >= splits, self.pad_type).astype(np.int64)
         arrays = {"input_ids": ids, "attention_mask": mask}
         return {**arrays, "token_type_ids": types} if self.typed else arrays
