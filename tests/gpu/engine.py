@@ -150,7 +150,7 @@ def flops(engine: TorchEngine, pairs: Sequence[Pair]) -> float:
     )
     squares = sum(pair.tokens**2 for pair in pairs)
     attention = 4.0 * inner.config.num_hidden_layers * inner.config.hidden_size * squares
-    return 2.0 * linear * tokens_of(pairs) + attention
+    return float(2.0 * linear * tokens_of(pairs) + attention)
 
 
 def peak(plan: Plan) -> float:
