@@ -23,6 +23,7 @@ class ModelCard:
     takes_instruction: bool
     scores: Sequence[str] = ("probability", "logit")
     load_seconds: float = 0.0
+    choosing_engine: bool = False  # a faster one may take over soon
 
     def as_fields(self) -> dict[str, object]:
         fields = asdict(self)

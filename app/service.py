@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.answer.answerer import AnswerService
 from app.errors import LoadFailed, NoStore
@@ -20,6 +21,16 @@ from app.state import DRAINING, READY, STARTING, State, failed
 logger = logging.getLogger(__name__)
 
 
+class Successor(NamedTuple):
+    """Opens the model with the engine that was chosen, or nothing if none could be chosen.
+
+    No request that the predecessor has accepted runs for longer than `request_seconds`.
+    """
+
+    open: Callable[[], AbstractAsyncContextManager[Served | None]]
+    request_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """A model that ranks, with its model card and its queues."""
@@ -29,6 +40,7 @@ class Served:
     batcher: Batcher | None = None  # None if another service scores
     tokenizing: Tokenizing | None = None  # None if another service scores
     memory: Callable[[], int] = lambda: 0  # bytes on the device
+    successor: Successor | None = None
 
     @property
     def problem(self) -> str | None:
@@ -72,16 +84,17 @@ class Service:
     async def _run(self) -> None:
         """Open `/answer` first. It stays open if the model fails, because a fallback can rank."""
         try:
-            async with AsyncExitStack() as stack:
-                await self._open(stack)
+            async with AsyncExitStack() as stack, AsyncExitStack() as first:
+                await self._open(stack, first)
+                await self._replace(stack, first)
                 await asyncio.Event().wait()
         finally:
             self._local, self._answering = DRAINING, None
 
-    async def _open(self, stack: AsyncExitStack) -> None:
+    async def _open(self, stack: AsyncExitStack, first: AsyncExitStack) -> None:
         try:
             self._answering = await stack.enter_async_context(self._open_answers(self))
-            self._local = await stack.enter_async_context(self._open_model())
+            self._local = await first.enter_async_context(self._open_model())
         except LoadFailed as error:
             self._fail(error)
         except Exception as error:
@@ -90,6 +103,22 @@ class Service:
         else:
             self._settled.set()
             logger.info("ready", extra={"fields": self._local.card.as_fields()})
+
+    async def _replace(self, stack: AsyncExitStack, first: AsyncExitStack) -> None:
+        """New requests go to the successor; the first model is closed when its own have ended."""
+        successor = self._local.successor if isinstance(self._local, Served) else None
+        if successor is None:
+            return
+        try:
+            chosen = await stack.enter_async_context(successor.open())
+        except Exception:  # whatever it is, the first one goes on
+            logger.exception("engine_not_replaced")
+            return
+        if chosen is not None:
+            self._local = chosen
+            logger.info("engine_replaced", extra={"fields": chosen.card.as_fields()})
+            await asyncio.sleep(successor.request_seconds)
+            await first.aclose()
 
     def _fail(self, error: LoadFailed) -> None:
         """With a fallback, the service continues without its model."""

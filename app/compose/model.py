@@ -6,9 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from app.compose.choosing import choose_engine
 from app.engines import Encoder, LoadedModel, Pair
 from app.engines.spec import ModelSpec
 from app.events import ModelLoaded, Observe, ignore
@@ -25,12 +28,14 @@ from app.rerank.health import watched
 from app.rerank.query import WINDOWS
 from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
-from app.service import Served
+from app.service import Served, Successor
 from app.settings import Settings, is_remote
 
 logger = logging.getLogger(__name__)
 
 TOKENIZER_THREADS = 2
+# Between the time limit of a request and the end of its handler.
+LAST_ANSWER_SECONDS = 10.0
 # A GPU or a CPU of few threads computes larger batches no faster.
 MIN_BATCH_TOKENS = 1_024
 
@@ -86,7 +91,7 @@ async def open_local(settings: Settings, observe: Observe) -> AsyncIterator[Serv
         threads(2, "engine") as engine_threads,
         threads(TOKENIZER_THREADS, "tokenizer") as tokenizer_threads,
     ):
-        model = await loop.run_in_executor(engine_threads, load_model, settings)
+        model, is_open = await loop.run_in_executor(engine_threads, load_soon, settings)
         calibration = load_calibration(settings, model)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
@@ -111,11 +116,36 @@ async def open_local(settings: Settings, observe: Observe) -> AsyncIterator[Serv
             async with watched(batcher, probe):
                 yield Served(
                     reranker,
-                    card_of(model, limits, calibrated=calibration is not None),
+                    card_of(model, limits, calibrated=calibration is not None, is_open=is_open),
                     batcher,
                     reranker.tokenizing,
                     model.engine.memory,
+                    successor_of(settings, observe) if is_open else None,
                 )
+
+
+def successor_of(settings: Settings, observe: Observe) -> Successor:
+    """No request takes longer than the time limit, and what a handler does after it."""
+    return Successor(
+        lambda: open_chosen(settings, observe), settings.timeout_ms / 1000 + LAST_ANSWER_SECONDS
+    )
+
+
+@asynccontextmanager
+async def open_chosen(settings: Settings, observe: Observe) -> AsyncIterator[Served | None]:
+    """The model with the engine that another process chooses, which gives its memory back."""
+    async with AsyncExitStack() as stack:
+        spec = spec_of(settings)
+        if not is_kept(spec):
+            aside = stack.enter_context(TemporaryDirectory(prefix="rerankd-"))
+            settings = settings.model_copy(update={"engines": Path(aside)})
+            spec = spec_of(settings)
+        if not await choose_engine(spec):
+            yield None
+            return
+        served = await stack.enter_async_context(open_local(settings, observe))
+        observe(ModelLoaded(served.card.load_seconds, served.card))
+        yield served
 
 
 def limits_of(settings: Settings, model: LoadedModel) -> Limits:
@@ -136,6 +166,21 @@ def load_model(settings: Settings) -> LoadedModel:
     from app.engines.loading import load  # noqa: PLC0415 (tokenizers takes a while)
 
     return load(spec_of(settings))
+
+
+def load_soon(settings: Settings) -> tuple[LoadedModel, bool]:
+    from app.engines.loading import load_soon  # noqa: PLC0415 (tokenizers takes a while)
+
+    return load_soon(spec_of(settings))
+
+
+def is_kept(spec: ModelSpec) -> bool:
+    """Whether what is measured for this model can be kept."""
+    from app.engines.converted_model import converted_folder  # noqa: PLC0415 (as above)
+    from app.engines.converting import writable  # noqa: PLC0415 (as above)
+
+    folder = converted_folder(spec)
+    return folder is not None and writable(folder.parent)
 
 
 def load_encoder(settings: Settings) -> Encoder:
@@ -186,7 +231,7 @@ def load_calibration(settings: Settings, model: LoadedModel) -> Calibration | No
     return read_calibration(settings.calibration, model.name) if settings.calibration else None
 
 
-def card_of(model: LoadedModel, limits: Limits, *, calibrated: bool) -> ModelCard:
+def card_of(model: LoadedModel, limits: Limits, *, calibrated: bool, is_open: bool) -> ModelCard:
     return ModelCard(
         model=model.name,
         revision=model.revision or None,
@@ -200,4 +245,5 @@ def card_of(model: LoadedModel, limits: Limits, *, calibrated: bool) -> ModelCar
         takes_instruction=model.encoder.takes_instruction,
         scores=("probability", "logit", *(["calibrated"] if calibrated else [])),
         load_seconds=round(model.seconds, 2),
+        choosing_engine=is_open,
     )

@@ -25,8 +25,8 @@ from tokenizers import Tokenizer
 from app.durable import rename, sync_tree
 from app.engines import LoadedModel, processors
 from app.engines.backend import Converter, reason_of
-from app.engines.backends import BACKENDS, REFERENCE
-from app.engines.benchmark import Result
+from app.engines.backends import BACKENDS, READY_MADE, REFERENCE
+from app.engines.benchmark import SLICE_TOKENS, Result
 from app.engines.encoders import SplitEncoder, Template
 from app.engines.layout import Layout
 from app.engines.spec import ModelSpec
@@ -159,10 +159,9 @@ def write_card(
     architecture: str,
     encoder: SplitEncoder,
     layout: Layout,
+    files: Sequence[Path],
 ) -> Card:
     template = encoder.template
-    (folder / TOKENIZER).write_text(encoder.tokenizer.to_str())
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
     card = Card(
         architecture=architecture,
         max_tokens=encoder.max_tokens,
@@ -218,6 +217,26 @@ def open_result(spec: ModelSpec, folder: Path, card: Card, best: Result) -> Load
     if not isinstance(backend, Converter):
         return REFERENCE.load(replace(spec, engine=REFERENCE.name, dtype=best.dtype))
     verify(folder, card, [TOKENIZER, *names_of(card, backend, best.dtype)])
+    files = folder / backend.name
+    return open_files(spec, folder, card, backend, files, best)
+
+
+def open_ready_made(spec: ModelSpec) -> LoadedModel | None:
+    """A model that comes with graphs beside its weights needs no conversion to be run exactly."""
+    source, backend = Path(spec.source), READY_MADE
+    card = read_card(source) if spec.is_folder else None
+    if card is None or backend.refuses(spec):
+        return None
+    verify(source, card, list(card.digests))
+    threads = spec.threads or processors.available()
+    exact = Result(backend.name, "float32", threads, max(SLICE_TOKENS), 0.0, 1.0)
+    return open_files(spec, source, card, backend, source, exact)
+
+
+def open_files(
+    spec: ModelSpec, folder: Path, card: Card, backend: Converter, files: Path, best: Result
+) -> LoadedModel:
+    """The tokenizer is in `folder`, what the backend reads is in `files`."""
     if spec.max_length > card.max_tokens:
         raise InvalidSetting(
             f"max_length {spec.max_length} exceeds the {card.max_tokens} tokens "
@@ -225,7 +244,7 @@ def open_result(spec: ModelSpec, folder: Path, card: Card, best: Result) -> Load
         )
     choice = best.choice(spec.threads or processors.available())
     try:
-        engine = backend.open(folder / backend.name, card.layout, choice)
+        engine = backend.open(files, card.layout, choice)
     except (RuntimeError, MemoryError) as error:
         raise LoadFailed(
             f"model {spec.label} cannot be opened by {backend.name}: {reason_of(error)}"

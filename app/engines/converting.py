@@ -25,6 +25,7 @@ from app.engines.benchmark import (
     stream_counts,
 )
 from app.engines.converted_model import (
+    TOKENIZER,
     Card,
     converted_folder,
     open_result,
@@ -116,8 +117,13 @@ def convert_and_measure(
     card = read_card(folder)
     if card is None:
         convert_all(original, model, pairs[0][:EXAMPLE_PAIRS], folder, step)
+        (folder / TOKENIZER).write_text(encoder.tokenizer.to_str())
         card = write_card(
-            folder, architecture=model.architecture, encoder=encoder, layout=model.layout
+            folder,
+            architecture=model.architecture,
+            encoder=encoder,
+            layout=model.layout,
+            files=sorted(file for file in folder.rglob("*") if file.is_file()),
         )
     results += contest(original, card.layout, folder, step, pairs, reference)
     write_results(folder, processors.kind(), results)

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.engines import LoadedModel, processors
+from app.engines.backends import AUTO
 from app.engines.benchmark import Result
 from app.engines.converted_model import (
     Damaged,
     converted_folder,
+    open_ready_made,
     open_result,
     read_card,
     read_results,
@@ -47,6 +49,26 @@ def load(spec: ModelSpec, step: Step = log_step, *, again: bool = False) -> Load
     return replace(model, seconds=time.perf_counter() - started)
 
 
+def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool]:
+    """As `load`, but before anything is measured if the model comes ready to run.
+
+    The second value says so: then the engine is not chosen yet.
+    """
+    started = time.perf_counter()
+    refuse_contradictions(spec)
+    is_open = (spec.engine, spec.dtype) == (AUTO, AUTO) and bool(converters_for(spec))
+    if is_open and benchmark_results(spec) is None:
+        try:
+            model = open_ready_made(spec)
+        except Damaged as error:
+            fields = {"folder": spec.label, "reason": str(error)}
+            logger.warning("converted_model_damaged", extra={"fields": fields})
+        else:
+            if model is not None:
+                return replace(model, seconds=time.perf_counter() - started), True
+    return load(spec, step), False
+
+
 def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:
     """What was converted before, if it is there, whole, and was measured on such a processor."""
     try:
@@ -61,7 +83,7 @@ def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:
         return None
 
 
-def benchmark_results(spec: ModelSpec) -> list[Result]:
-    """What was measured when the model was converted; nothing where that was not kept."""
+def benchmark_results(spec: ModelSpec) -> list[Result] | None:
+    """What was measured when the model was converted; None where that was not kept."""
     folder = converted_folder(spec)
-    return (read_results(folder, processors.kind()) if folder else None) or []
+    return read_results(folder, processors.kind()) if folder else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from app.engines.backends import AUTO, REFERENCE
 
@@ -25,6 +28,13 @@ class ModelSpec:
     trust_remote_code: bool = False
     # Where converted models are kept; None: nowhere.
     engines: Path | None = None
+
+    def to_json(self) -> str:
+        return to_json(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        return TypeAdapter(cls).validate_json(text)
 
     @property
     def source(self) -> str:

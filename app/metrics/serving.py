@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prometheus_client import Info
+
 from app import __version__
 from app.events import (
     CLOSE_REASONS,
@@ -32,6 +34,7 @@ REASONS = (
 
 class ServingMetrics:
     def __init__(self, family: Family) -> None:
+        self._build: Info | None = None  # until a model is loaded
         self._family = family
         self._requests = family.histogram(
             "request_seconds",
@@ -78,5 +81,7 @@ class ServingMetrics:
     def _on_model_loaded(self, event: ModelLoaded) -> None:
         self._load_seconds.set(event.seconds)
         labels = {name: str(getattr(event.card, name)) for name in BUILD}
-        build = self._family.info("build", "Version, model and engine of the service")
-        build.info(labels | {"version": __version__})
+        if self._build is None:
+            text = "Version, model and engine of the service"
+            self._build = self._family.info("build", text)
+        self._build.info(labels | {"version": __version__})
