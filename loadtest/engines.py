@@ -55,7 +55,7 @@ class Fidelity(NamedTuple):
 def open_all(spec: ModelSpec, only: Sequence[str]) -> dict[str, LoadedModel]:
     """All that were measured, or the reference and those asked for."""
     load(spec, report.tell)
-    by_name = {f"{result.engine} {result.dtype}": result for result in benchmark_results(spec) or []}
+    by_name = {f"{result.engine} {result.dtype}": result for result in benchmark_results(spec)}
     if unknown := set(only) - set(by_name):
         raise SystemExit(f"--only: no {', '.join(unknown)} here, but {', '.join(by_name)}")
     return {

@@ -21,6 +21,7 @@ import httpx
 START_SECONDS = 300
 EVERYONES = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 PORT = "{port}"
+READY = "/readyz"  # of the service itself
 
 
 class NotStarted(Exception):
@@ -44,8 +45,11 @@ class Server:
             time.sleep(0.1)
 
     def _is_ready(self) -> bool:
+        """Also with the engine that it will keep, where it is ours."""
         with suppress(httpx.TransportError):
-            return httpx.get(self.url + self.ready).status_code == 200
+            is_ready = httpx.get(self.url + self.ready).status_code == 200
+            ours = is_ready and self.ready == READY
+            return is_ready and not (ours and info(self.url).get("choosing_engine"))
         return False
 
     def cpu_seconds(self) -> float:
@@ -104,7 +108,7 @@ def rerankd(
     with started(
         "rerankd, first come first served" if fifo else "rerankd",
         [sys.executable, "-m", "loadtest.fifo" if fifo else "app.cli", "serve", "--port", PORT],
-        "/readyz",
+        READY,
         {f"RERANKD_{name.upper()}": str(value) for name, value in ours.items()},
         folder,
     ) as server:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -13,7 +13,7 @@ from app.answer.question import Question
 from app.errors import EngineFailed, LoadFailed, Loading, NoStore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.query import Document, Query, Ranker
-from app.service import Served, Service
+from app.service import Served, Service, Successor
 from tests.answer.rooms import POLICY
 from tests.fakes import CARD, FakeEngine, FakeRetriever, OverlapReranker
 from tests.virtual_time import in_virtual_time
@@ -105,6 +105,62 @@ async def test_an_answer_that_was_begun_is_ranked_during_a_drain() -> None:
         answerer = service.answering().answerer
         await service.drain(0)
         assert "four weeks" in (await answerer.answer(QUESTION)).text
+
+
+# --- an engine that is chosen later ---
+
+
+@dataclass
+class Replacing(House):
+    """A model whose successor opens half a minute after it, or does not."""
+
+    chosen: OverlapReranker | None = field(default_factory=OverlapReranker)
+    reason: str = ""
+    closed: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def open_model(self) -> AsyncIterator[Served]:
+        try:
+            yield Served(self.model, CARD, successor=Successor(self.open_successor, 60))
+        finally:
+            self.closed.append("first")
+
+    @asynccontextmanager
+    async def open_successor(self) -> AsyncIterator[Served | None]:
+        await asyncio.sleep(30)
+        if self.reason:
+            raise LoadFailed(self.reason)
+        try:
+            yield Served(self.chosen, replace(CARD, engine="chosen")) if self.chosen else None
+        finally:
+            self.closed.append("chosen")
+
+
+@in_virtual_time
+async def test_the_chosen_engine_takes_over_and_the_first_one_ends_its_requests() -> None:
+    house = Replacing()
+    async with house.serving() as service:
+        await service.settled()
+        assert service.reranker() is house.model
+        await asyncio.sleep(30)
+        assert (service.reranker() is house.chosen, house.closed) == (True, [])
+        await asyncio.sleep(58)
+        assert house.closed == []
+        await asyncio.sleep(2)
+        assert (service.state.name, house.closed) == ("ready", ["first"])
+    assert house.closed == ["first", "chosen"]
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    "house", [Replacing(reason="too little memory"), Replacing(chosen=None)], ids=["failed", "none"]
+)
+async def test_without_a_chosen_engine_the_first_one_goes_on(house: Replacing) -> None:
+    async with house.serving() as service:
+        await asyncio.sleep(1_000)
+        assert (service.reranker() is house.model, service.state.name) == (True, "ready")
+        assert house.closed == []
+    assert "first" in house.closed
 
 
 # --- states -------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ async def choose_engine(spec: ModelSpec) -> bool:
     finally:
         with suppress(ProcessLookupError):
             process.kill()
+        await process.wait()
     if status:
         failure = {"status": status, "reason": last[:MAX_REASON_CHARS]}
         logger.warning("engine_not_chosen", extra={"fields": failure})

@@ -57,15 +57,13 @@ def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool
     started = time.perf_counter()
     refuse_contradictions(spec)
     is_open = (spec.engine, spec.dtype) == (AUTO, AUTO) and bool(converters_for(spec))
-    if is_open and benchmark_results(spec) is None:
-        try:
-            model = open_ready_made(spec)
-        except Damaged as error:
-            fields = {"folder": spec.label, "reason": str(error)}
-            logger.warning("converted_model_damaged", extra={"fields": fields})
-        else:
-            if model is not None:
-                return replace(model, seconds=time.perf_counter() - started), True
+    try:
+        ready = open_ready_made(spec) if is_open and not benchmark_results(spec) else None
+    except Damaged as error:
+        warn_of_damage(spec.label, error)
+        ready = None
+    if ready is not None:
+        return replace(ready, seconds=time.perf_counter() - started), True
     return load(spec, step), False
 
 
@@ -78,12 +76,16 @@ def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:
             return None
         return open_result(spec, folder, card, choose(spec, results))
     except Damaged as error:
-        fields = {"folder": str(folder), "reason": str(error)}
-        logger.warning("converted_model_damaged", extra={"fields": fields})
+        warn_of_damage(str(folder), error)
         return None
 
 
-def benchmark_results(spec: ModelSpec) -> list[Result] | None:
-    """What was measured when the model was converted; None where that was not kept."""
+def warn_of_damage(folder: str, error: Damaged) -> None:
+    fields = {"folder": folder, "reason": str(error)}
+    logger.warning("converted_model_damaged", extra={"fields": fields})
+
+
+def benchmark_results(spec: ModelSpec) -> list[Result]:
+    """What was measured when the model was converted; nothing where that was not kept."""
     folder = converted_folder(spec)
-    return read_results(folder, processors.kind()) if folder else None
+    return (read_results(folder, processors.kind()) if folder else None) or []

@@ -50,6 +50,14 @@ class LiveService:
                 assert time.monotonic() < deadline, f"never ready: {self.log}"
                 threading.Event().wait(0.05)
 
+    def wait_until_engine_is_chosen(self) -> None:
+        """What was measured is kept from test to test, so that only the first one waits."""
+        deadline = time.monotonic() + START_SECONDS
+        with httpx.Client(base_url=self.url, timeout=ANSWER_SECONDS) as client:
+            while client.get("/info").json().get("choosing_engine"):
+                assert time.monotonic() < deadline, f"never chosen: {self.log}"
+                threading.Event().wait(0.05)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """The exit code, once the log has been read to its end."""
         self.process.send_signal(how)
@@ -77,6 +85,7 @@ def running(
         service.wait_until_listening()
         if wait:
             service.wait_until_ready()
+            service.wait_until_engine_is_chosen()
         yield service
     finally:
         if process.poll() is None:

@@ -1,6 +1,6 @@
-"""Write the bundled model's graphs, so that it starts without torch: they read its own weights.
+"""Writes a model's graphs beside its weights, so that it starts without torch.
 
-python -m app.training.bundled.graphs --model app/models/rerankd-minilm
+python -m app.engines.onnxruntime.ready_made --model app/models/rerankd-minilm
 
 A graph holds no weights of its own but small ones: it refers to the tensors in `model.safetensors`,
 which are in half precision, and casts them.
@@ -93,8 +93,8 @@ def matching(values: NDArray[np.float32], tensors: Sequence[Stored]) -> tuple[St
 def reference(name: str, tensor: Stored) -> TensorProto:
     proto = TensorProto(name=name, data_type=TensorProto.FLOAT16, dims=tensor.values.shape)
     proto.data_location = TensorProto.EXTERNAL
-    place = {"location": WEIGHTS, "offset": tensor.offset, "length": tensor.values.nbytes}
-    for key, value in place.items():
+    location = {"location": WEIGHTS, "offset": tensor.offset, "length": tensor.values.nbytes}
+    for key, value in location.items():
         proto.external_data.add(key=key, value=str(value))
     return proto
 
