@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sentence_transformers import CrossEncoder
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer, UnigramTrainer
 from transformers import (
@@ -190,6 +193,22 @@ def save(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Pat
     model.save_pretrained(folder)  # type: ignore[operator]
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def modular(folder: Path, family: str) -> Path:
+    """As the Ettin rerankers: a backbone, and a head of modules."""
+    whole, own = FAMILIES[family](folder / "whole"), folder / "modular"
+    backbone = Transformer(str(whole), transformer_task="feature-extraction")
+    width = SIZES["hidden_size"]
+    torch.manual_seed(1)
+    head = [
+        Pooling(width, pooling_mode="cls"),
+        Dense(width, width, bias=False, activation_function=torch.nn.GELU()),
+        LayerNorm(width),
+        Dense(width, 1, activation_function=None, module_output_name="scores"),
+    ]
+    CrossEncoder(modules=[backbone, *head]).save_pretrained(str(own))
+    return own
 
 
 FAMILIES: dict[str, Callable[[Path], Path]] = {

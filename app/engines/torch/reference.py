@@ -16,6 +16,7 @@ from app.engines.backend import reason_of
 from app.engines.spec import BUNDLED, ModelSpec
 from app.engines.torch.encoder import encoder_of
 from app.engines.torch.engine import TorchEngine, is_out_of_memory
+from app.engines.torch.kinds import refuse_other_kinds
 from app.engines.torch.model import TorchModel
 from app.errors import InvalidSetting, LoadFailed
 
@@ -73,6 +74,7 @@ def pick_device(name: str) -> str:
 def _cross_encoder(spec: ModelSpec, device: str) -> CrossEncoder:
     if not spec.is_folder and (spec.name == BUNDLED or spec.source.startswith(("/", "./", "../"))):
         raise LoadFailed(f"model folder {spec.source} does not exist")
+    refuse_other_kinds(spec)
     dtype = HALF_PRECISION.get(device, "float32") if spec.dtype == "auto" else spec.dtype
     disable_progress_bar()  # type: ignore[no-untyped-call]
     model: CrossEncoder = CrossEncoder(
@@ -84,7 +86,8 @@ def _cross_encoder(spec: ModelSpec, device: str) -> CrossEncoder:
         model_kwargs={"dtype": getattr(torch, dtype)},
     )
     architecture = (getattr(model.config, "architectures", None) or [""])[0]
-    if architecture.endswith("Model"):
+    # A backbone may have its head in the modules that follow it.
+    if architecture.endswith("Model") and len(model) == 1:
         raise LoadFailed(
             f"model {spec.label} is an encoder without a ranking head ({architecture}), "
             "not a reranker"
