@@ -145,7 +145,7 @@ def main() -> None:
     with ExitStack() as stack:
         servers: dict[str, Server] = {
             OURS: stack.enter_context(service.rerankd()),
-            FIFO: stack.enter_context(service.rerankd(fifo=True)),
+            FIFO: stack.enter_context(service.rerankd(program="loadtest.fifo")),
         }
         for server in servers.values():
             server.wait_until_ready()

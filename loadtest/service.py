@@ -98,7 +98,7 @@ def started(
 
 @contextmanager
 def rerankd(
-    *, fifo: bool = False, folder: Path | None = None, **settings: object
+    *, program: str = "app.cli", folder: Path | None = None, **settings: object
 ) -> Iterator[Server]:
     """The service with these settings, which go before those in the environment; no cache.
 
@@ -106,8 +106,8 @@ def rerankd(
     """
     ours = {"cache_mb": 0, "log_level": "warning", "device": device()} | settings
     with started(
-        "rerankd, first come first served" if fifo else "rerankd",
-        [sys.executable, "-m", "loadtest.fifo" if fifo else "app.cli", "serve", "--port", PORT],
+        "rerankd" if program == "app.cli" else f"rerankd by {program}",
+        [sys.executable, "-m", program, "serve", "--port", PORT],
         READY,
         {f"RERANKD_{name.upper()}": str(value) for name, value in ours.items()},
         folder,

@@ -16,9 +16,9 @@ def urls(model: Path) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         servers = {
             order: stack.enter_context(
-                service.rerankd(fifo=order == FIFO, model=model, max_queue_tokens=50_000)
+                service.rerankd(program=program, model=model, max_queue_tokens=50_000)
             )
-            for order in (OURS, FIFO)
+            for order, program in ((OURS, "app.cli"), (FIFO, "loadtest.fifo"))
         }
         for server in servers.values():
             server.wait_until_ready()
