@@ -26,8 +26,9 @@ from app.api.body import write_json
 from app.api.dialects import native
 from app.api.dialects.dialect import Label
 from app.api.limits import RequestLimits
-from app.compose.model import load_model
+from app.compose.model import spec_of
 from app.engines import LoadedModel, Pair
+from app.engines.loading import load
 from app.rerank.query import Ranking, Result
 from app.rerank.scheduler import Job, Scheduler
 from loadtest import report, service
@@ -239,7 +240,7 @@ def main() -> None:
     os.environ.setdefault("RERANKD_DEVICE", "cpu")
     with service.rerankd() as server:
         server.wait_until_ready()
-        model = load_model(settings.load(os.environ))
+        model = load(spec_of(settings.load(os.environ)))
         results = measure(server.url, model, plan) | {
             "plan": plan,
             "service": service.info(server.url),

@@ -162,12 +162,6 @@ def limits_of(settings: Settings, model: LoadedModel) -> Limits:
     )
 
 
-def load_model(settings: Settings) -> LoadedModel:
-    from app.engines.loading import load  # noqa: PLC0415 (tokenizers takes a while)
-
-    return load(spec_of(settings))
-
-
 def load_soon(settings: Settings) -> tuple[LoadedModel, bool]:
     from app.engines.loading import load_soon  # noqa: PLC0415 (tokenizers takes a while)
 

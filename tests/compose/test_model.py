@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.compose.model import load_encoder, load_model
-from app.engines import Encoder
+from app.compose.model import load_encoder, spec_of
+from app.engines import Encoder, LoadedModel, loading
 from app.errors import LoadFailed
 from app.settings import Settings, load
 from tests import models
@@ -44,6 +44,10 @@ def own(converted: Path, tmp_path: Path) -> Path:
 def settings(folder: Path, **more: Any) -> Settings:
     ours = {"device": "cpu", "engine": "openvino", "engines": folder / "engines", **more}
     return load({}, model=str(folder / "model"), **ours)
+
+
+def load_model(settings: Settings) -> LoadedModel:
+    return loading.load(spec_of(settings))
 
 
 def counted(encoder: Encoder) -> list[int]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.compose.model import load_model
+from app.compose.model import spec_of
+from app.engines.loading import load
 from app.settings import Settings
 from loadtest import mixed, overhead, overload, service
 from loadtest.mixed import FIFO, OURS
@@ -53,7 +54,7 @@ def test_a_wrong_score_is_noticed(urls: dict[str, str]) -> None:
 
 def test_overhead_compares_the_service_with_its_engine(urls: dict[str, str], model: Path) -> None:
     plan = overhead.Plan(requests=3, rounds=2, small=2, large=1, large_documents=100, repeats=1)
-    loaded = load_model(Settings(model=str(model), device="cpu"))
+    loaded = load(spec_of(Settings(model=str(model), device="cpu")))
     results = overhead.measure(urls[OURS], loaded, plan)
     assert len(results["saturation"]["served"]) == len(results["saturation"]["engine"]) == 2
     assert results["saturation"]["beside"] > 0

@@ -115,15 +115,15 @@ def injected(injector: Injector, folder: Path) -> Iterator[None]:
 
 
 def model(injector: Injector) -> Any:
-    load = rankers.load_model
+    load = rankers.load_soon
 
-    def load_failing(*arguments: Any) -> LoadedModel:
-        loaded = load(*arguments)
+    def load_failing(*arguments: Any) -> tuple[LoadedModel, bool]:
+        loaded, is_open = load(*arguments)
         encoder: Any = FailingEncoder(loaded.encoder, injector)
         engine: Any = FailingEngine(loaded.engine, injector)
-        return replace(loaded, encoder=encoder, engine=engine)
+        return replace(loaded, encoder=encoder, engine=engine), is_open
 
-    return patch.object(rankers, "load_model", load_failing)
+    return patch.object(rankers, "load_soon", load_failing)
 
 
 class BrokenOff(httpx.AsyncByteStream):
