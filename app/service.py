@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from app.answer.answerer import AnswerService
@@ -106,19 +106,22 @@ class Service:
 
     async def _replace(self, stack: AsyncExitStack, first: AsyncExitStack) -> None:
         """New requests go to the successor; the first model is closed when its own have ended."""
-        successor = self._local.successor if isinstance(self._local, Served) else None
-        if successor is None:
+        local = self._local
+        if isinstance(local, State) or local.successor is None:
             return
         try:
-            chosen = await stack.enter_async_context(successor.open())
+            chosen = await stack.enter_async_context(local.successor.open())
         except Exception:  # whatever it is, the first one goes on
             logger.exception("engine_not_replaced")
+            chosen = None
+        if chosen is None:
+            card = replace(local.card, choosing_engine=False)
+            self._local = replace(local, card=card, successor=None)
             return
-        if chosen is not None:
-            self._local = chosen
-            logger.info("engine_replaced", extra={"fields": chosen.card.as_fields()})
-            await asyncio.sleep(successor.request_seconds)
-            await first.aclose()
+        self._local = chosen
+        logger.info("engine_replaced", extra={"fields": chosen.card.as_fields()})
+        await asyncio.sleep(local.successor.request_seconds)
+        await first.aclose()
 
     def _fail(self, error: LoadFailed) -> None:
         """With a fallback, the service continues without its model."""

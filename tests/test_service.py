@@ -121,7 +121,8 @@ class Replacing(House):
     @asynccontextmanager
     async def open_model(self) -> AsyncIterator[Served]:
         try:
-            yield Served(self.model, CARD, successor=Successor(self.open_successor, 60))
+            card = replace(CARD, choosing_engine=True)
+            yield Served(self.model, card, successor=Successor(self.open_successor, 60))
         finally:
             self.closed.append("first")
 
@@ -160,6 +161,8 @@ async def test_without_a_chosen_engine_the_first_one_goes_on(house: Replacing) -
         await asyncio.sleep(1_000)
         assert (service.reranker() is house.model, service.state.name) == (True, "ready")
         assert house.closed == []
+        assert service.served is not None
+        assert service.served.card.choosing_engine is False
     assert "first" in house.closed
 
 

@@ -16,10 +16,13 @@ NICENESS = 19
 
 
 def main(text: str) -> None:
-    from app.engines.loading import load  # noqa: PLC0415 (only in this process)
+    from app.engines.loading import benchmark_results, load  # noqa: PLC0415 (only here)
 
     os.nice(NICENESS)
-    load(ModelSpec.from_json(text), lambda step: print(f"{STEP}{step}", flush=True))  # noqa: T201
+    spec = ModelSpec.from_json(text)
+    load(spec, lambda step: print(f"{STEP}{step}", flush=True))  # noqa: T201
+    if not benchmark_results(spec):
+        sys.exit("what was measured could not be kept")
 
 
 if __name__ == "__main__":

@@ -99,3 +99,13 @@ async def test_the_process_ends_with_the_service(
     with pytest.raises(asyncio.CancelledError):
         await choosing
     assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.anyio
+async def test_a_model_that_could_not_be_kept_is_not_called_chosen(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    as_it_is = ModelSpec(str(models.bert(tmp_path)), device="cpu", engine="torch", engines=tmp_path)
+    assert await choose_engine(as_it_is) is False
+    (fields,) = fields_logged(caplog, "engine_not_chosen")
+    assert fields == {"status": 1, "reason": "what was measured could not be kept"}
