@@ -9,8 +9,7 @@ TOOLS := .cache/tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
 .PHONY: help install serve test test-fast check coverage reliability gpu-check format docs docs-site
-.PHONY: dist publish
-.PHONY: lock audit sbom pin-images clean
+.PHONY: dist publish lock audit sbom pin-images clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from app.durable import rename, sync_tree
 from app.engines import LoadedModel, processors
-from app.engines.backend import Converter, reason_of
+from app.engines.backend import Choice, Converter, reason_of
 from app.engines.backends import BACKENDS, READY_MADE, REFERENCE
 from app.engines.benchmark import SLICE_TOKENS, Result
 from app.engines.encoders import SplitEncoder, Template
@@ -217,8 +217,8 @@ def open_result(spec: ModelSpec, folder: Path, card: Card, best: Result) -> Load
     if not isinstance(backend, Converter):
         return REFERENCE.load(replace(spec, engine=REFERENCE.name, dtype=best.dtype))
     verify(folder, card, [TOKENIZER, *names_of(card, backend, best.dtype)])
-    files = folder / backend.name
-    return open_files(spec, folder, card, backend, files, best)
+    choice = best.choice(spec.threads or processors.available())
+    return open_files(spec, folder, card, backend, folder / backend.name, choice)
 
 
 def open_ready_made(spec: ModelSpec) -> LoadedModel | None:
@@ -229,12 +229,12 @@ def open_ready_made(spec: ModelSpec) -> LoadedModel | None:
         return None
     verify(source, card, list(card.digests))
     threads = spec.threads or processors.available()
-    exact = Result(backend.name, "float32", threads, max(SLICE_TOKENS), 0.0, 1.0)
-    return open_files(spec, source, card, backend, source, exact)
+    choice = Choice("float32", max(SLICE_TOKENS), threads, threads)
+    return open_files(spec, source, card, backend, source, choice)
 
 
 def open_files(
-    spec: ModelSpec, folder: Path, card: Card, backend: Converter, files: Path, best: Result
+    spec: ModelSpec, folder: Path, card: Card, backend: Converter, files: Path, choice: Choice
 ) -> LoadedModel:
     """The tokenizer is in `folder`, what the backend reads is in `files`."""
     if spec.max_length > card.max_tokens:
@@ -242,7 +242,6 @@ def open_files(
             f"max_length {spec.max_length} exceeds the {card.max_tokens} tokens "
             f"that {spec.label} can take"
         )
-    choice = best.choice(spec.threads or processors.available())
     try:
         engine = backend.open(files, card.layout, choice)
     except (RuntimeError, MemoryError) as error:

@@ -56,15 +56,23 @@ def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool
     """
     started = time.perf_counter()
     refuse_contradictions(spec)
-    is_open = (spec.engine, spec.dtype) == (AUTO, AUTO) and bool(converters_for(spec))
+    if (spec.engine, spec.dtype) != (AUTO, AUTO) or not converters_for(spec):
+        return load(spec, step), False
+    folder = converted_folder(spec)
+    kept = reopen(spec, folder) if folder else None
+    model = kept or open_as_it_came(spec)
+    if model is None:
+        return load(spec, step), False
+    return replace(model, seconds=time.perf_counter() - started), kept is None
+
+
+def open_as_it_came(spec: ModelSpec) -> LoadedModel | None:
+    """With the graphs that are beside its weights, if there are any and they are whole."""
     try:
-        ready = open_ready_made(spec) if is_open and not benchmark_results(spec) else None
+        return open_ready_made(spec)
     except Damaged as error:
         warn_of_damage(spec.label, error)
-        ready = None
-    if ready is not None:
-        return replace(ready, seconds=time.perf_counter() - started), True
-    return load(spec, step), False
+        return None
 
 
 def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from app.engines import LoadedModel, Pair, tokens_of
 from app.engines.loading import load
 from app.engines.torch.engine import TorchEngine
 from loadtest.baseline import Predict
+from loadtest.report import tell
 from loadtest.workload import Request
 from tests.gpu.plan import Plan
 
@@ -168,7 +168,3 @@ def peak(plan: Plan) -> float:
     started = time.perf_counter()
     multiply()
     return float(PRODUCTS * 2 * size**3) / (time.perf_counter() - started)
-
-
-def tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

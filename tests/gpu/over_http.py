@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ import httpx
 
 from loadtest import peers, service
 from loadtest.baseline import Predict
+from loadtest.report import tell
 from loadtest.service import Server
 from loadtest.turns import Ratio, take_turns
 from loadtest.workload import Kind
@@ -93,7 +93,3 @@ def busy_seconds(ours: Server) -> float:
     values = service.metrics(httpx.get(f"{ours.url}/metrics").raise_for_status().text)
     ours.pause()
     return sum(value for name, value in values.items() if name.startswith(BUSY))
-
-
-def tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
