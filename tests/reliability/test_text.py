@@ -131,7 +131,7 @@ def joined_one_by_one(text: str) -> str:
 @pytest.mark.parametrize(
     ("mutant", "unit", "size"),
     [
-        (cut_by_prefixes, "a. ", 40_000),
+        (cut_by_prefixes, "a. ", 80_000),
         (joined_one_by_one, "a\n", 50_000),
     ],
 )
