@@ -2,7 +2,8 @@
 
     python -m loadtest.peers --quick
 
-Also `CrossEncoder.predict` in-process, with no server at all, as the yardstick.
+Libraries that are no servers stand behind the plain app, with files made by their own tools. Also
+`CrossEncoder.predict` in-process, with no server at all, as the yardstick.
 RERANKD_* settings reach the service: RERANKD_DTYPE=bfloat16 python -m loadtest.peers
 """
 
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +23,7 @@ from matplotlib.figure import Figure
 from pydantic_core import from_json
 
 from app.engines.spec import ModelSpec
+from app.evaluation.writing import new_folder
 from loadtest import environment, report, service
 from loadtest.baseline import Predict
 from loadtest.report import Table
@@ -35,6 +38,12 @@ PREDICT = "CrossEncoder.predict"
 OURS = "rerankd"
 INFINITY = "Infinity"
 PLAIN = "FastAPI + predict"
+LIBRARIES = {
+    "sentence-transformers ONNX int8": "onnx",
+    "sentence-transformers OpenVINO int8": "openvino",
+    "OpenVINO GenAI": "genai",
+    "fastembed": "fastembed",
+}
 CHECK_SEED = 99
 
 Turns = dict[str, dict[str, list[Turn]]]
@@ -63,6 +72,24 @@ def infinity(model: Path) -> Iterator[Server]:
 
 
 @contextmanager
+def library(name: str, model: Path) -> Iterator[Server]:
+    python = environment.python_of("libraries")
+    command = [python, "-m", "uvicorn", "loadtest.library_app:app", "--port", service.PORT]
+    settings = {"LIBRARY": LIBRARIES[name], "MODEL": str(library_files(model, python))}
+    with service.started(name, [*command, "--log-level", "warning"], "/health", settings) as server:
+        yield server
+
+
+def library_files(model: Path, python: Path) -> Path:
+    """Made once for a model, by the tools of the libraries."""
+    folder = environment.CACHE / f"{model.name}-for-libraries"
+    if not folder.exists():
+        with new_folder(folder) as aside:
+            environment.do(python, "-m", "loadtest.library_models", model, aside)
+    return folder
+
+
+@contextmanager
 def plain(model: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "uvicorn", "loadtest.plain:app", "--port", service.PORT]
     settings = {"MODEL": str(model), "DEVICE": service.device()}
@@ -78,6 +105,7 @@ def start_all(model: Path, stack: ExitStack) -> tuple[dict[str, Server], dict[st
         OURS: lambda: service.rerankd(model=model),
         INFINITY: lambda: infinity(model),
         PLAIN: lambda: plain(model),
+        **{name: partial(library, name, model) for name in LIBRARIES},
     }
     running: dict[str, Server] = {}
     missing: dict[str, str] = {}
@@ -169,7 +197,7 @@ def differences(servers: Mapping[str, Server], predict: Predict) -> dict[str, fl
 def tabulate(turns: Turns, apart: dict[str, float], missing: dict[str, str]) -> Table:
     headings = ["contender", "score off by"]
     for kind in turns:
-        headings += [f"{kind}, pairs/s", "x predict", "x Infinity", "pairs/core-s"]
+        headings += [f"{kind}, pairs/s", "x predict", "rerankd to it", "pairs/core-s"]
     rows = [
         [name, f"{apart.get(name, 0):.4f}"]
         + [cell for by_name in turns.values() for cell in cells(by_name, name)]
@@ -181,12 +209,9 @@ def tabulate(turns: Turns, apart: dict[str, float], missing: dict[str, str]) -> 
 
 def cells(by_name: Mapping[str, Sequence[Turn]], name: str) -> list[str]:
     rates = {name: [turn.pairs_per_second for turn in turns] for name, turns in by_name.items()}
-    ratios = [
-        str(Ratio.of(rates[name], rates[other])) if other in rates else "-"
-        for other in (PREDICT, INFINITY)
-    ]
+    ratios = [Ratio.of(rates[name], rates[PREDICT]), Ratio.of(rates[OURS], rates[name])]
     per_core = median(turn.pairs_per_core_second for turn in by_name[name])
-    return [f"{median(rates[name]):.0f}", *ratios, f"{per_core:.0f}"]
+    return [f"{median(rates[name]):.0f}", *map(str, ratios), f"{per_core:.0f}"]
 
 
 def as_json(turns: Turns) -> dict[str, Any]:
