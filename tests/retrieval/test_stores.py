@@ -1,6 +1,6 @@
 """What holds for every store that `rerankd ingest` fills.
 
-SQLite, Chroma, FAISS and PostgreSQL are real; the others are replaced by a server of our own.
+SQLite, Chroma, FAISS, LanceDB and PostgreSQL are real; the others are replaced by a server of our own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 Stage = Callable[[], FirstStage]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "chroma", "faiss", "postgresql", *MAKERS])
+@pytest.fixture(scope="module", params=["sqlite", "chroma", "faiss", "lancedb", "postgresql", *MAKERS])
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
@@ -42,8 +42,8 @@ def fresh(
         match request.param:
             case "sqlite":
                 url = f"sqlite:{folder}/NAME.db"
-            case "faiss":
-                url = f"faiss:{folder}"
+            case "faiss" | "lancedb":
+                url = f"{request.param}:{folder}"
             case "chroma":
                 url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
             case "postgresql":
@@ -167,6 +167,8 @@ async def drop(stage: FirstStage) -> None:
             await writer.remove([held.id for held in await writer.held()])
     elif url.startswith("faiss"):
         shutil.rmtree(Path(url.removeprefix("faiss:")) / stage.collection)
+    elif url.startswith("lancedb"):
+        shutil.rmtree(Path(url.removeprefix("lancedb:")) / f"{stage.collection}.lance")
     elif url.startswith("postgres"):
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(f"drop table {stage.collection}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.retrieval.stores import chroma, elasticsearch, faiss, pgvector, qdrant, sqlite, template
+from app.retrieval.stores import chroma, elasticsearch, faiss, lancedb, pgvector, qdrant, sqlite, template
 from app.retrieval.stores.kind import StoreKind
 
 DEFAULT_STORE = "sqlite:rerankd.db"
@@ -18,6 +18,7 @@ STORES: Mapping[str, StoreKind] = by_scheme(
     sqlite.STORE,
     chroma.STORE,
     faiss.STORE,
+    lancedb.STORE,
     pgvector.STORE,
     qdrant.STORE,
     elasticsearch.STORE,
