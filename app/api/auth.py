@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from base64 import b64decode
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -69,11 +70,25 @@ def is_valid(key: str, keys: Sequence[bytes]) -> bool:
     return any(matches)
 
 
+def basic_password(authorization: str) -> str | None:
+    """The key of callers that can only be given a URL: `http://any:KEY@host`."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return b64decode(encoded, validate=True).decode().partition(":")[2] or None
+    except ValueError:
+        return None
+
+
 async def sent_key(
+    request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     key: Annotated[str | None, Depends(header)],
 ) -> str | None:
-    return credentials.credentials if credentials else key
+    if credentials:
+        return credentials.credentials
+    return key or basic_password(request.headers.get("authorization", ""))
 
 
 DepSentKey = Annotated[str | None, Depends(sent_key)]

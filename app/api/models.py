@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from app import __version__
 from app.api.auth import require_key
@@ -17,6 +17,8 @@ from app.service import Served
 MODELS = ("/v1/models", "/models")
 HEALTH = ("/health", "/ping", "/v1/health/ready")
 LIVE = "/v1/health/live"
+# Weaviate requests these, below the address that it is given.
+WELL_KNOWN = "/.well-known"
 
 LOCKED = [Depends(require_key)]
 
@@ -78,6 +80,21 @@ async def cluster_auth(request: Request) -> dict[str, bool]:
     return {"auth": bool(wiring_of(request.app).exposure.keys)}
 
 
+async def well_known_ready(service: DepService) -> Response:
+    await readyz(service)
+    return Response(status_code=204)
+
+
+async def well_known_live() -> Response:
+    return Response(status_code=204)
+
+
+async def weaviate_meta(served: DepServed) -> dict[str, Any]:
+    """Weaviate shows this object in its own `/v1/meta`."""
+    card = served.card
+    return {"model": card.model, "engine": card.engine, "version": __version__}
+
+
 async def tei_info(request: Request, served: DepServed) -> dict[str, Any]:
     limits = wiring_of(request.app).limits
     card = served.card
@@ -108,7 +125,18 @@ def make_router(dialects: Registry) -> APIRouter:
     for path in ("/v1/cluster/auth", "/xinference/v1/cluster/auth"):
         router.add_api_route(path, cluster_auth, include_in_schema=False)
     router.add_api_route("/tei/info", tei_info, dependencies=LOCKED, include_in_schema=False)
+    for prefix in ("", "/weaviate"):
+        add_weaviate(router, prefix)
     return router
+
+
+def add_weaviate(router: APIRouter, prefix: str) -> None:
+    for name, state in (("live", well_known_live), ("ready", well_known_ready)):
+        path = f"{prefix}{WELL_KNOWN}/{name}"
+        router.add_api_route(path, state, status_code=204, include_in_schema=False)
+    router.add_api_route(
+        f"{prefix}/meta", weaviate_meta, dependencies=LOCKED, include_in_schema=False
+    )
 
 
 def add_prefix(router: APIRouter, prefix: str) -> None:

@@ -23,6 +23,7 @@ from app.api.dialects import (
     tei,
     vllm,
     voyage,
+    weaviate,
     xinference,
 )
 from app.api.dialects.dialect import Dialect
@@ -36,6 +37,7 @@ DIALECTS: Sequence[Dialect] = (
     llamacpp.DIALECT,
     voyage.DIALECT,
     infinity.DIALECT,
+    weaviate.DIALECT,
     native.DIALECT,
     cohere_v1.DIALECT,
     xinference.DIALECT,

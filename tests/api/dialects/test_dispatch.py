@@ -39,6 +39,7 @@ VOYAGE_SDK = {"x-fern-sdk-name": "voyageai"}
         ("/rerank", {}, {"raw_scores": False}, "infinity"),
         ("/rerank", {}, {"top_k": 1}, "voyage"),
         ("/rerank", {}, {"truncation": True}, "voyage"),
+        ("/rerank", {}, {"property": ""}, "weaviate"),
         ("/rerank", {}, {"top_n": 1}, "native"),
         ("/rerank", {"user-agent": "python-httpx/0.28"}, {}, "native"),
         ("/reranking", {}, {"texts": ["a"]}, "tei"),

@@ -37,6 +37,7 @@ DIALECTS: dict[str, tuple[dict[str, Any], Read, int]] = {
         422,
     ),
     "/siliconflow/v1/rerank": (DOCUMENTS, lambda body: body["message"], 400),
+    "/weaviate/rerank": (DOCUMENTS, lambda body: body["error"], 422),
     "/score": ({"text_1": "q", "text_2": "a"}, lambda body: body["error"]["message"], 400),
 }
 ROWS = [(path, *row) for path, row in DIALECTS.items()]
