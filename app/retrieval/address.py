@@ -8,6 +8,7 @@ from app.retrieval.stores import STORES
 from app.retrieval.stores.kind import Address
 
 TRANSPORTS = ("", "http", "https")
+HTTPS_PORT = 443
 
 
 def read_address(text: str) -> Address:
@@ -31,5 +32,6 @@ def read_address(text: str) -> Address:
         raise ValueError(f"{scheme}:// names no host")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    base = f"{transport or 'http'}://{host}:{port or default_port}"
+    port = port or default_port
+    base = f"{transport or ('https' if port == HTTPS_PORT else 'http')}://{host}:{port}"
     return Address(scheme, parts.path.strip("/"), options, text, base, login)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from app.errors import UpstreamFailed
 from app.retrieval.store import Candidate
 
 # Ids of chunks are UUIDs of this namespace.
 CHUNK_NAMESPACE = UUID("7b1e62c0-5c0f-4d43-9b0e-6f2f3d2c9a11")
+
+
+def uuid_of(name: str) -> str:
+    """The id of a chunk in stores whose ids are UUIDs only; the chunk's own is beside it."""
+    return str(uuid5(CHUNK_NAMESPACE, name))
 
 
 class Held(NamedTuple):

@@ -1,4 +1,4 @@
-"""`rerankd ingest` fills Qdrant, Elasticsearch and OpenSearch, each replaced by our own server."""
+"""`rerankd ingest` fills stores that are replaced by servers of our own."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from app.ingest.chunking import Chunking
 from app.ingest.syncing import Sync
 from app.retrieval.opening import open_writer
 from app.retrieval.store import Candidate
-from app.retrieval.stores import elasticsearch_writer, qdrant
+from app.retrieval.stores import (
+    elasticsearch_writer,
+    milvus,
+    pinecone,
+    qdrant,
+    weaviate_writer,
+)
 from app.retrieval.writer import Held
 from tests.retrieval.stand_ins.filling import (
     TLS,
+    WITH_LAYOUT,
     Embedding,
     filled_stage,
     put,
@@ -30,22 +37,29 @@ pytestmark = pytest.mark.anyio
 
 
 def rows(count: int) -> list[Candidate]:
-    return [Candidate(f"row {number}", f"cats {number}", {"n": number}) for number in range(count)]
+    return [Candidate(f"row-{number}", f"cats {number}", {"n": number}) for number in range(count)]
 
 
 async def test_all_pages_are_listed(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qdrant, "PAGE", 3)
     monkeypatch.setattr(elasticsearch_writer, "PAGE", 3)
+    monkeypatch.setattr(weaviate_writer, "PAGE", 3)
+    monkeypatch.setattr(milvus, "MAX_ROWS", 3)
+    monkeypatch.setattr(pinecone, "PAGE", 3)
     async with writer_at(with_vectors(store_url)) as writer:
         for number in (3, 7):
             await put(writer, *rows(number))
             assert {held.id for held in await writer.held()} == {held.id for held in rows(number)}
         await writer.remove([held.id for held in rows(5)])
-        assert {held.id for held in await writer.held()} == {"row 5", "row 6"}
-        await writer.remove(["row 5", "never there"])
-        assert [held.id for held in await writer.held()] == ["row 6"]
+        assert {held.id for held in await writer.held()} == {"row-5", "row-6"}
+        await writer.remove(["row-5", "never-there"])
+        assert [held.id for held in await writer.held()] == ["row-6"]
 
 
+with_layout = pytest.mark.parametrize("store_kind", WITH_LAYOUT)
+
+
+@with_layout
 async def test_passages_lie_where_the_address_says(store_url: str) -> None:
     at = f"{store_url}?text=body&metadata=facts&vector=dense"
     facts = {"text": "a", "source": "a.md", "parent_doc_id": "p", "year": 2020}
@@ -57,6 +71,7 @@ async def test_passages_lie_where_the_address_says(store_url: str) -> None:
     assert await search(at, year=2021) == []
 
 
+@with_layout
 async def test_metadata_that_would_hide_the_passage_are_refused(store_url: str) -> None:
     async with writer_at(with_vectors(store_url)) as writer:
         with pytest.raises(UpstreamFailed, match=r"in the field text, .* with \?metadata="):
@@ -85,6 +100,7 @@ async def test_one_name_may_have_values_of_several_kinds(store_url: str) -> None
     assert [candidate.id for candidate in await search(at, v="old")] == ["y"]
 
 
+@with_layout
 async def test_a_store_that_has_no_such_vectors_says_how_to_name_them(store_url: str) -> None:
     async with writer_at(with_vectors(store_url)) as writer:
         await put(writer, Candidate("x", "cats"))

@@ -51,6 +51,8 @@ def fresh(
             case kind:
                 port = stack.enter_context(serving(MAKERS[kind]()))
                 url = with_vectors(f"{kind}://127.0.0.1:{port}")
+                # Each index of Pinecone has a host and a size of vectors of its own.
+                url += "/i-NAME" * (kind == "pinecone")
 
         def stage() -> FirstStage:
             name = f"c{uuid4().hex}"
@@ -174,12 +176,19 @@ async def drop(stage: FirstStage) -> None:
             await connection.execute(f"drop table {stage.collection}")
     else:
         kind, _, host = url.partition("?")[0].partition("://")
-        async with httpx.AsyncClient() as client:
-            path = f"http://{host}{PLACES.get(kind, '')}/{stage.collection}"
-            (await client.delete(path)).raise_for_status()
+        async with httpx.AsyncClient(base_url=f"http://{host}") as client:
+            if kind == "milvus":
+                body = {"collectionName": stage.collection}
+                response = await client.post("/v2/vectordb/collections/drop", json=body)
+            else:
+                name = stage.collection.capitalize() if kind == "weaviate" else stage.collection
+                response = await client.delete(f"{PLACES.get(kind, '')}/{name}")
+            response.raise_for_status()
 
 
 PLACES = {
     "chroma": "/api/v2/tenants/default_tenant/databases/default_database/collections",
     "qdrant": "/collections",
+    "weaviate": "/v1/schema",
+    "pinecone": "/namespaces",
 }

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.retrieval.stores import chroma, elasticsearch, faiss, lancedb, pgvector, qdrant, sqlite, template
+from app.retrieval.stores import (
+    chroma,
+    elasticsearch,
+    faiss,
+    lancedb,
+    milvus,
+    pgvector,
+    pinecone,
+    qdrant,
+    sqlite,
+    template,
+    weaviate,
+)
 from app.retrieval.stores.kind import StoreKind
 
 DEFAULT_STORE = "sqlite:rerankd.db"
@@ -22,5 +34,8 @@ STORES: Mapping[str, StoreKind] = by_scheme(
     pgvector.STORE,
     qdrant.STORE,
     elasticsearch.STORE,
+    weaviate.STORE,
+    milvus.STORE,
+    pinecone.STORE,
     template.STORE,
 )

@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 
+# The name of the column or property. A table that has it was made by `rerankd ingest`.
+LABELS = "rerankd_labels"
+
+
 def label(name: str, value: Any) -> str:
     """Unlike values have unlike labels: `"1"` is not `1`, and neither is `true`; 1.0 is 1."""
     if isinstance(value, float) and value.is_integer():

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from app.errors import LoadFailed, UpstreamFailed, UpstreamTimeout
 from app.retrieval.endpoint import as_candidate, as_mapping, as_number, reading, sound, with_text
 from app.retrieval.store import Candidate, Search
-from app.retrieval.stores.labels import label, labels_of
+from app.retrieval.stores.labels import LABELS, label, labels_of
 from app.retrieval.writer import Held, check_size, held_as
 
 # The library reports on stderr that a new table does not exist yet. It reads this when imported.
@@ -25,7 +25,6 @@ os.environ.setdefault("LANCE_LOG", "error")
 import lancedb  # noqa: E402
 
 NAME = "lancedb"
-LABELS = "labels"
 # Versions of this age have no reader left, and their files are removed after an ingest.
 OLD = timedelta(hours=1)
 IDS_PER_REMOVAL = 500

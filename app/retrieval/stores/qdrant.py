@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
-from uuid import uuid5
 
 from app.errors import UpstreamFailed
 from app.retrieval.endpoint import Endpoint, as_id, as_mapping, reading, with_text
 from app.retrieval.store import Candidate, Search, Store
 from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.stores.layout import Layout, layout_of, layout_to_fill
-from app.retrieval.writer import CHUNK_NAMESPACE, Held, check_size, held_as
+from app.retrieval.writer import Held, check_size, held_as, uuid_of
 
 LOST = "it has no such collection: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 PAGE = 1000
@@ -19,15 +18,11 @@ PAGE = 1000
 ID_FIELD = "rerankd_id"
 
 
-def point_id(name: str) -> str:
-    return str(uuid5(CHUNK_NAMESPACE, name))
-
-
 def split_point(point: Any) -> tuple[str, Mapping[str, Any]]:
     """Id and payload. A point that `rerankd ingest` wrote has the id of its chunk."""
     payload = as_mapping(point.get("payload"))
     name = payload.get(ID_FIELD)
-    if isinstance(name, str) and point["id"] == point_id(name):
+    if isinstance(name, str) and point["id"] == uuid_of(name):
         return name, {key: value for key, value in payload.items() if key != ID_FIELD}
     return as_id(point["id"]), payload
 
@@ -104,7 +99,7 @@ class QdrantWriter:
         vector_name = self._layout.vector
         points = [
             {
-                "id": point_id(chunk.id),
+                "id": uuid_of(chunk.id),
                 "vector": {vector_name: vector} if vector_name else vector,
                 "payload": self._layout.fields(self.name, chunk, {ID_FIELD: chunk.id}),
             }
@@ -114,7 +109,7 @@ class QdrantWriter:
 
     async def remove(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), PAGE):
-            body = {"points": [point_id(name) for name in ids[start : start + PAGE]]}
+            body = {"points": [uuid_of(name) for name in ids[start : start + PAGE]]}
             await self._endpoint.ask("POST", f"{self._root}/points/delete?wait=true", body)
 
     async def _fit(self, size: int) -> None:

@@ -15,8 +15,11 @@ from app.retrieval.writer import StoreWriter
 from tests.answer.upstreams import EMBEDDER, EMBEDDING
 from tests.retrieval.stage import stage_of
 from tests.retrieval.stand_ins.elasticsearch import Elasticsearch, OpenSearch
+from tests.retrieval.stand_ins.milvus import Milvus
+from tests.retrieval.stand_ins.pinecone import Pinecone
 from tests.retrieval.stand_ins.qdrant import Qdrant
 from tests.retrieval.stand_ins.serving import StandIn
+from tests.retrieval.stand_ins.weaviate import Weaviate
 
 # Created once, because that takes long.
 TLS = ssl.create_default_context()
@@ -25,11 +28,18 @@ MAKERS: dict[str, Callable[[], StandIn]] = {
     "qdrant": Qdrant,
     "elasticsearch": Elasticsearch,
     "opensearch": OpenSearch,
+    "weaviate": Weaviate,
+    "milvus": Milvus,
+    "pinecone": Pinecone,
 }
+# Their addresses name the field of vectors; without it, they hold words.
+WORDS_BY_DEFAULT = {"elasticsearch", "opensearch"}
+# Their addresses name the fields of text, vector and metadata.
+WITH_LAYOUT = ["qdrant", "elasticsearch", "opensearch", "milvus"]
 
 
 def with_vectors(url: str) -> str:
-    return url if url.startswith("qdrant") else f"{url}?vector=embedding"
+    return f"{url}?vector=embedding" if url.partition(":")[0] in WORDS_BY_DEFAULT else url
 
 
 def filled_stage(url: str, **more: Any) -> FirstStage:

@@ -27,6 +27,7 @@ class StoreRequest(NamedTuple):
     params: Mapping[str, str]
     content_type: str
     body: bytes
+    query: str = ""
 
 
 class StoreResponse(NamedTuple):
@@ -66,7 +67,9 @@ def serving(store: StandIn) -> Iterator[int]:
             params = dict(parse_qsl(parts.query, keep_blank_values=True))
             kind = self.headers.get("Content-Type", "")
             try:
-                response = store.answer(StoreRequest(self.command, parts.path, params, kind, body))
+                response = store.answer(
+                    StoreRequest(self.command, parts.path, params, kind, body, parts.query)
+                )
             except (Undocumented, ValidationError) as error:
                 complaints.append(f"{self.command} {self.path}: {error}")
                 response = StoreResponse(501, {})
