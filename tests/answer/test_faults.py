@@ -12,12 +12,16 @@ import httpx
 import pytest
 
 from app.errors import UpstreamFailed, UpstreamTimeout
+from app.retrieval import endpoint
 from tests.answer.upstreams import (
     CHROMA,
     ELASTICSEARCH,
     EMBEDDING,
+    MILVUS,
+    PINECONE,
     QDRANT,
     TEMPLATED,
+    WEAVIATE,
     Upstream,
     answering,
     opened,
@@ -31,6 +35,9 @@ URLS = {
     "qdrant": ("qdrant://store.test", QDRANT),
     "elasticsearch": ("elasticsearch://store.test?vector=dense", ELASTICSEARCH),
     "opensearch": ("opensearch://store.test", ELASTICSEARCH),
+    "weaviate": ("weaviate://store.test", WEAVIATE),
+    "milvus": ("milvus://store.test", MILVUS),
+    "pinecone": ("pinecone://store.test", PINECONE),
     "template": ("", TEMPLATED),
 }
 every_store = pytest.mark.parametrize("kind", URLS)
@@ -119,7 +126,9 @@ def test_a_refused_key_says_which_setting_to_set(kind: str, code: int, tmp_path:
     assert str(error) == f"{kind} answered {code}: {hint}"
 
 
-@pytest.mark.parametrize("kind", ["chroma", "qdrant", "elasticsearch", "opensearch"])
+@pytest.mark.parametrize(
+    "kind", ["chroma", "qdrant", "elasticsearch", "opensearch", "weaviate", "milvus"]
+)
 def test_a_missing_collection_says_which_setting_to_set(kind: str, tmp_path: Path) -> None:
     error, _ = failing(kind, tmp_path, status(404))
     assert "it has no such" in str(error)
@@ -154,6 +163,16 @@ JUNK = (
 def test_junk_is_called_junk(kind: str, content: bytes, tmp_path: Path) -> None:
     error, _ = failing(kind, tmp_path, Upstream(lambda _: httpx.Response(200, content=content)))
     assert "answered something that is not JSON" in str(error) or "not what was asked" in str(error)
+
+
+@every_store
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "MAX_ANSWER_BYTES", 999)
+    huge = Upstream(lambda _: httpx.Response(200, content=b" " * 1000))
+    error, _ = failing(kind, tmp_path, huge)
+    assert "answered with more than 999 bytes" in str(error)
 
 
 def spoiled(value: Any) -> list[Any]:

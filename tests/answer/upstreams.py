@@ -62,6 +62,56 @@ CHROMA = {
     "distances": [[0.1, 0.4]],
     "include": ["distances", "documents", "metadatas"],
 }
+WEAVIATE_CLASS = {
+    "class": "Docs",
+    "properties": [
+        {"name": "text", "dataType": ["text"]},
+        {"name": "source", "dataType": ["text"]},
+        {"name": "topic", "dataType": ["text"]},
+        {"name": "year", "dataType": ["int"]},
+        {"name": "hasAuthor", "dataType": ["Author"]},
+    ],
+}
+WEAVIATE = {
+    "data": {
+        "Get": {
+            "Docs": [
+                {
+                    "_additional": {"distance": 0.1, "id": "5c56c793", "score": "0"},
+                    "source": "a.md",
+                    "text": "first",
+                },
+                {
+                    "_additional": {"distance": 0.4, "id": "7e57d004", "score": "0"},
+                    "source": None,
+                    "text": "second",
+                },
+            ]
+        }
+    }
+}
+MILVUS = {
+    "code": 0,
+    "cost": 6,
+    "data": [
+        {"distance": 0.9, "id": "a", "source": "a.md", "text": "first", "vector": [0.1, 0.2]},
+        {"distance": 0.5, "id": 42, "text": "second", "vector": [0.1, 0.1]},
+    ],
+}
+PINECONE = {
+    "results": [],
+    "matches": [
+        {
+            "id": "a",
+            "score": 0.9,
+            "values": [],
+            "metadata": {"text": "first", "source": "a.md"},
+        },
+        {"id": "b", "score": 0.5, "values": [], "metadata": {"text": "second"}},
+    ],
+    "namespace": "docs",
+    "usage": {"readUnits": 5},
+}
 TEMPLATE = {
     "url": "http://search.test/find/{collection}",
     "headers": {"Authorization": "Token {key}"},
@@ -86,7 +136,7 @@ TEMPLATED = {
 
 @dataclass
 class Upstream:
-    """Answers the embedder and Chroma's first request; `answer` responds to the search."""
+    """Answers the embedder and the first request to Chroma and Weaviate; `answer` the search."""
 
     answer: Callable[[httpx.Request], httpx.Response]
     requests: list[httpx.Request] = field(default_factory=list)
@@ -96,6 +146,8 @@ class Upstream:
             return httpx.Response(200, json=EMBEDDING)
         if request.method == "GET" and "/collections/" in request.url.path:
             return httpx.Response(200, json={"id": "uuid-of-docs", "name": "docs"})
+        if request.method == "GET" and "/v1/schema/" in request.url.path:
+            return httpx.Response(200, json=WEAVIATE_CLASS)
         self.requests.append(request)
         return self.answer(request)
 

@@ -15,9 +15,12 @@ from app.retrieval.store import Candidate
 from tests.answer.upstreams import (
     CHROMA,
     ELASTICSEARCH,
+    MILVUS,
+    PINECONE,
     QDRANT,
     TEMPLATED,
     VECTOR,
+    WEAVIATE,
     Upstream,
     answering,
     opened,
@@ -231,6 +234,9 @@ STORES = [
     ("chroma://store.test", CHROMA),
     ("qdrant://store.test", QDRANT),
     ("elasticsearch://store.test?vector=dense", ELASTICSEARCH),
+    ("weaviate://store.test", WEAVIATE),
+    ("milvus://store.test", MILVUS),
+    ("pinecone://store.test", PINECONE),
     ("", TEMPLATED),
 ]
 

@@ -32,7 +32,9 @@ pytestmark = pytest.mark.anyio
 Stage = Callable[[], FirstStage]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "chroma", "faiss", "lancedb", "postgresql", *MAKERS])
+@pytest.fixture(
+    scope="module", params=["sqlite", "chroma", "faiss", "lancedb", "postgresql", *MAKERS]
+)
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:

@@ -26,7 +26,5 @@ def label(name: str, value: Any) -> str:
 def labels_of(facts: Mapping[str, Any]) -> list[str]:
     """Values that are lists, objects or null match no filter."""
     return [
-        label(name, value)
-        for name, value in facts.items()
-        if isinstance(value, str | int | float)
+        label(name, value) for name, value in facts.items() if isinstance(value, str | int | float)
     ]

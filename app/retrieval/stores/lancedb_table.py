@@ -242,9 +242,7 @@ class LanceDBWriter:
         async with self._folder.calling():
             table = await self._open(len(vectors[0]))
             check_size(NAME, table.vector_size(self._columns), len(vectors[0]))
-            rows = [
-                self._row(chunk, vector) for chunk, vector in zip(chunks, vectors, strict=True)
-            ]
+            rows = [self._row(chunk, vector) for chunk, vector in zip(chunks, vectors, strict=True)]
             merge = table.table.merge_insert(self._columns.id)
             await merge.when_matched_update_all().when_not_matched_insert_all().execute(rows)
             self._changed = True

@@ -52,7 +52,7 @@ class Collections:
         body = {**self._database, "collectionName": collection, **more}
         answer = await self._endpoint.ask("POST", f"/v2/vectordb/{path}", body)
         with reading(self.name):
-            code = answer["code"]
+            code = int(as_number(answer["code"]))
             if not code:
                 return answer["data"]
             reason = str(answer.get("message"))[:MAX_REASON_CHARS]

@@ -148,10 +148,14 @@ async def test_the_hits_of_vespa_are_ranked_as_objects_and_returned_whole(
         }
         for number, text in enumerate(TEXTS)
     ]
-    documents = [{"id": hit["id"], **hit["fields"]} for hit in hits if isinstance(hit["fields"], dict)]
+    documents = [
+        {"id": hit["id"], **hit["fields"]} for hit in hits if isinstance(hit["fields"], dict)
+    ]
     body = {"query": QUERY, "documents": documents, "top_n": 2, "return_documents": True}
     answer = await post(client, "/rerank", body)
-    assert [result["id"] for result in answer["results"]] == [hits[index]["id"] for index in order[:2]]
+    assert [result["id"] for result in answer["results"]] == [
+        hits[index]["id"] for index in order[:2]
+    ]
     assert answer["results"][0]["document"]["sddocname"] == "docs"
 
 

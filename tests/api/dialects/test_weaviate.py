@@ -112,5 +112,3 @@ async def test_a_login_that_cannot_be_read_is_no_key(desk: Desk, encoded: str) -
     async with desk.open(api_keys="one") as client:
         headers = {"Authorization": f"Basic {encoded}"}
         assert (await client.post("/rerank", json=BATCH, headers=headers)).status_code == 401
-
-
