@@ -47,6 +47,7 @@ ONLY_IN = {
         "retrieval.stores.sqlite_journal",
     },
     "faiss": {"retrieval.stores.faiss", "retrieval.stores.faiss_collection"},
+    "lancedb": {"retrieval.stores.lancedb_table"},
     "psycopg": {"retrieval.stores.pgvector_table"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"answer.otel"},

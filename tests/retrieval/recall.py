@@ -137,7 +137,7 @@ def main() -> None:
             name = f"recall{time.time_ns()}"
             recall = asyncio.run(measure(url, name, sample))
             print(
-                f"{url.partition(':')[0]:12} recall@{K} {recall.mean:.4f}, worst {recall.worst:.2f}, "
+                f"{url.partition(':')[0]}: recall@{K} {recall.mean:.4f}, worst {recall.worst:.2f}; "
                 f"filled in {recall.fill_seconds:.0f} s, {len(sample.questions)} questions in "
                 f"{recall.search_seconds:.1f} s"
             )

@@ -1,6 +1,6 @@
 """What holds for every store that `rerankd ingest` fills.
 
-SQLite, Chroma, FAISS, LanceDB and PostgreSQL are real; the others are replaced by a server of our own.
+SQLite, Chroma, FAISS, LanceDB and PostgreSQL are real; servers of our own replace the others.
 """
 
 from __future__ import annotations

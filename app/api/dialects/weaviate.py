@@ -46,7 +46,7 @@ def parse(body: Body) -> Query:
     return Query(request.query, [Document(request.property, body=body)])
 
 
-def render(ranking: Ranking, label: Label) -> Body:
+def render(ranking: Ranking, _: Label) -> Body:
     query = ranking.query
     scores = {result.index: result.score for result in ranking.results}
     answer: Body = {"query": query.text, "scores": None, "property": None, "score": None}

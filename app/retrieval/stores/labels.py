@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-
 # The name of the column or property. A table that has it was made by `rerankd ingest`.
 LABELS = "rerankd_labels"
 

@@ -22,7 +22,7 @@ from app.retrieval.writer import Held, check_size, held_as
 
 # The library reports on stderr that a new table does not exist yet. It reads this when imported.
 os.environ.setdefault("LANCE_LOG", "error")
-import lancedb  # noqa: E402
+import lancedb
 
 NAME = "lancedb"
 # Versions of this age have no reader left, and their files are removed after an ingest.

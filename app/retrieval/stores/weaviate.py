@@ -8,9 +8,9 @@ from typing import Any, Literal
 from app.errors import LoadFailed
 from app.retrieval.endpoint import as_candidate, as_mapping, as_number, reading, with_text
 from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores import graphql
 from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.stores.labels import LABELS
-from app.retrieval.stores import graphql
 from app.retrieval.stores.weaviate_classes import (
     ID_FIELD,
     LOST,

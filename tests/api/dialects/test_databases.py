@@ -54,7 +54,7 @@ def argsort(values: list[float]) -> list[int]:
     return sorted(range(len(values)), key=values.__getitem__)
 
 
-# --- Elasticsearch: the `custom` service of its inference API --------------------------------------
+# --- Elasticsearch: the `custom` service of its inference API ------------------------------------
 
 
 def elasticsearch_body(settings: dict[str, Any]) -> Any:
@@ -84,7 +84,7 @@ async def test_elasticsearch_as_the_page_configures_it_finds_indices_and_scores(
     assert all(score >= 0 for score in scores)  # Lucene accepts no other
 
 
-# --- OpenSearch: a connector of ML Commons with its functions for Cohere ---------------------------
+# --- OpenSearch: a connector of ML Commons with its functions for Cohere -------------------------
 
 
 async def test_opensearch_as_the_page_configures_it_finds_a_score_for_each_document(
@@ -110,7 +110,7 @@ async def test_opensearch_as_the_page_configures_it_finds_a_score_for_each_docum
     assert len(scores) == len(TEXTS)
 
 
-# --- Redpanda Connect: Cohere's client for Go ------------------------------------------------------
+# --- Redpanda Connect: Cohere's client for Go ----------------------------------------------------
 
 
 async def test_redpanda_connect_as_cohere_s_client_finds_texts_by_their_index(
@@ -133,7 +133,7 @@ async def test_redpanda_connect_as_cohere_s_client_finds_texts_by_their_index(
     assert all(isinstance(result["relevance_score"], float) for result in answer["results"])
 
 
-# --- Vespa: its hits, ranked by the caller ---------------------------------------------------------
+# --- Vespa: its hits, ranked by the caller -------------------------------------------------------
 
 
 async def test_the_hits_of_vespa_are_ranked_as_objects_and_returned_whole(

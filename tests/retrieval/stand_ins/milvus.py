@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,25 +117,19 @@ class Milvus:
         return StoreResponse(200, {"code": 0, "data": data})
 
     def _answer(self, path: str, body: bytes) -> Any:
-        match path:
-            case "collections/create":
-                return self._create(Create.model_validate_json(body))
-            case "collections/describe":
-                return self._describe(Named.model_validate_json(body))
-            case "collections/drop":
-                self._engine.drop_collection(Named.model_validate_json(body).collection_name)
-                return {}
-            case "entities/upsert":
-                upsert = Upsert.model_validate_json(body)
-                ids = self._of(upsert).upsert(upsert.data)
-                return {"upsertCount": len(ids), "upsertIds": ids}
-            case "entities/delete":
-                return self._delete(Delete.model_validate_json(body))
-            case "entities/query":
-                return self._query(Query.model_validate_json(body))
-            case "entities/search":
-                return self._search(Search.model_validate_json(body))
-        raise Undocumented("no such path")
+        actions: dict[str, tuple[type[Named], Callable[[Any], Any]]] = {
+            "collections/create": (Create, self._create),
+            "collections/describe": (Named, self._describe),
+            "collections/drop": (Named, self._drop),
+            "entities/upsert": (Upsert, self._upsert),
+            "entities/delete": (Delete, self._delete),
+            "entities/query": (Query, self._query),
+            "entities/search": (Search, self._search),
+        }
+        if path not in actions:
+            raise Undocumented("no such path")
+        kind, act = actions[path]
+        return act(kind.model_validate_json(body))
 
     def _of(self, body: Named) -> Any:
         return self._engine.get_collection(body.collection_name)
@@ -174,6 +169,14 @@ class Milvus:
                 for field in self._of(body).schema.fields
             ],
         }
+
+    def _drop(self, body: Named) -> dict[str, Any]:
+        self._engine.drop_collection(body.collection_name)
+        return {}
+
+    def _upsert(self, body: Upsert) -> dict[str, Any]:
+        ids = self._of(body).upsert(body.data)
+        return {"upsertCount": len(ids), "upsertIds": ids}
 
     def _delete(self, body: Delete) -> dict[str, Any]:
         collection = self._of(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -83,25 +84,27 @@ class Index:
         self.namespaces: dict[str, dict[str, Vector]] = {}
 
     def answer(self, request: StoreRequest) -> StoreResponse:
-        match f"{request.method} {request.path}":
-            case "POST /describe_index_stats":
-                return self._describe()
-            case "POST /query":
-                return self._query(Query.model_validate_json(request.body))
-            case "POST /vectors/upsert":
-                return self._upsert(Upsert.model_validate_json(request.body))
-            case "POST /vectors/delete":
-                return self._delete(Delete.model_validate_json(request.body))
-            case "GET /vectors/list":
-                return self._list(dict(request.params))
-            case "GET /vectors/fetch":
-                return self._fetch(request)
-            case path if path.startswith("DELETE /namespaces/"):
-                del self.namespaces[path.rpartition("/")[2]]
-                return StoreResponse(202, {})
-        raise Undocumented("no such path")
+        actions: dict[str, Callable[[StoreRequest], StoreResponse]] = {
+            "POST /describe_index_stats": self._describe,
+            "POST /query": self._query,
+            "POST /vectors/upsert": self._upsert,
+            "POST /vectors/delete": self._delete,
+            "GET /vectors/list": self._list,
+            "GET /vectors/fetch": self._fetch,
+            "DELETE /namespaces": self._delete_namespace,
+        }
+        path = request.path
+        if path.startswith("/namespaces/"):
+            path = path.rpartition("/")[0]
+        if f"{request.method} {path}" not in actions:
+            raise Undocumented("no such path")
+        return actions[f"{request.method} {path}"](request)
 
-    def _describe(self) -> StoreResponse:
+    def _delete_namespace(self, request: StoreRequest) -> StoreResponse:
+        del self.namespaces[request.path.rpartition("/")[2]]
+        return StoreResponse(202, {})
+
+    def _describe(self, _: StoreRequest) -> StoreResponse:
         namespaces = {name: {"vectorCount": len(held)} for name, held in self.namespaces.items()}
         total = sum(len(held) for held in self.namespaces.values())
         return StoreResponse(
@@ -116,7 +119,8 @@ class Index:
             },
         )
 
-    def _upsert(self, body: Upsert) -> StoreResponse:
+    def _upsert(self, request: StoreRequest) -> StoreResponse:
+        body = Upsert.model_validate_json(request.body)
         self.dimension = self.dimension or len(body.vectors[0].values)
         for vector in body.vectors:
             if len(vector.values) != self.dimension:
@@ -127,12 +131,14 @@ class Index:
         held |= {vector.id: vector for vector in body.vectors}
         return StoreResponse(200, {"upsertedCount": len(body.vectors)})
 
-    def _delete(self, body: Delete) -> StoreResponse:
+    def _delete(self, request: StoreRequest) -> StoreResponse:
+        body = Delete.model_validate_json(request.body)
         for name in body.ids:
             self.namespaces.get(body.namespace, {}).pop(name, None)
         return StoreResponse(200, {})
 
-    def _list(self, params: dict[str, str]) -> StoreResponse:
+    def _list(self, request: StoreRequest) -> StoreResponse:
+        params = dict(request.params)
         namespace, limit = params.pop("namespace"), int(params.pop("limit"))
         token = params.pop("paginationToken", "")
         if params or not 1 <= limit <= 100:
@@ -157,7 +163,8 @@ class Index:
         answer = {"vectors": vectors, "namespace": "", "usage": {"readUnits": 1}}
         return StoreResponse(200, answer)
 
-    def _query(self, body: Query) -> StoreResponse:
+    def _query(self, request: StoreRequest) -> StoreResponse:
+        body = Query.model_validate_json(request.body)
         held = self.namespaces.get(body.namespace, {})
         if held and len(body.vector) != self.dimension:
             return failed("Query vector dimension does not match the index")

@@ -6,6 +6,7 @@ Queries are parsed as GraphQL, and may ask only for what the documentation has.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -69,6 +70,7 @@ class Match(Strict):
 class BatchDelete(Strict):
     match: Match
     output: Literal["minimal"]
+    dry_run: Literal[False] = Field(False, alias="dryRun")
 
 
 class Condition(Strict):
@@ -117,26 +119,34 @@ class Weaviate:
         return []
 
     def answer(self, request: StoreRequest) -> StoreResponse:
-        match [request.method, *request.path.strip("/").split("/")]:
-            case ["POST", "v1", "schema"]:
-                return self._create(request.body)
-            case ["GET", "v1", "schema", name]:
-                return self._schema(name)
-            case ["DELETE", "v1", "schema", name]:
-                del self.classes[name], self.objects[name]
-                return StoreResponse(200, None)
-            case ["GET", "v1", "objects"]:
-                return self._list(dict(request.params))
-            case ["POST", "v1", "batch", "objects"]:
-                return self._put(Batch.model_validate_json(request.body))
-            case ["DELETE", "v1", "batch", "objects"]:
-                return self._remove(BatchDelete.model_validate_json(request.body))
-            case ["POST", "v1", "graphql"]:
-                return self._graphql(GraphQL.model_validate_json(request.body).query)
-        raise Undocumented("no such path")
+        actions: dict[str, Callable[[StoreRequest], StoreResponse]] = {
+            "POST /v1/schema": self._create,
+            "GET /v1/schema/": self._describe,
+            "DELETE /v1/schema/": self._drop,
+            "GET /v1/objects": self._list,
+            "POST /v1/batch/objects": self._put,
+            "DELETE /v1/batch/objects": self._remove,
+            "POST /v1/graphql": self._graphql,
+            # Weaviate's own client begins with these.
+            "GET /v1/meta": lambda _: StoreResponse(200, {"version": "1.34.0", "modules": {}}),
+            "GET /v1/.well-known/ready": lambda _: StoreResponse(200, None),
+            "GET /v1/.well-known/openid-configuration": lambda _: StoreResponse(404, None),
+        }
+        path = re.sub("^/v1/schema/.+", "/v1/schema/", request.path)
+        if f"{request.method} {path}" not in actions:
+            raise Undocumented("no such path")
+        return actions[f"{request.method} {path}"](request)
 
-    def _create(self, body: bytes) -> StoreResponse:
-        made = Class.model_validate_json(body)
+    def _describe(self, request: StoreRequest) -> StoreResponse:
+        return self._schema(request.path.rpartition("/")[2])
+
+    def _drop(self, request: StoreRequest) -> StoreResponse:
+        name = request.path.rpartition("/")[2]
+        del self.classes[name], self.objects[name]
+        return StoreResponse(200, None)
+
+    def _create(self, request: StoreRequest) -> StoreResponse:
+        made = Class.model_validate_json(request.body)
         if made.name in self.classes:
             return StoreResponse(422, {"error": [{"message": "class already exists"}]})
         self.classes[made.name], self.objects[made.name] = made, {}
@@ -147,8 +157,9 @@ class Weaviate:
             return StoreResponse(404, None)
         return StoreResponse(200, self.classes[name].model_dump(by_alias=True))
 
-    def _list(self, params: dict[str, str]) -> StoreResponse:
+    def _list(self, request: StoreRequest) -> StoreResponse:
         """In the order of ids; `after` is the last id of the page before."""
+        params = dict(request.params)
         name, limit = params.pop("class"), int(params.pop("limit"))
         after, include = params.pop("after", ""), params.pop("include", "")
         if params or include not in ("", "vector"):
@@ -158,7 +169,8 @@ class Weaviate:
         shown = [row.model_dump(by_alias=True, exclude=unseen) for row in rows[:limit]]
         return StoreResponse(200, {"objects": shown, "totalResults": len(shown)})
 
-    def _put(self, batch: Batch) -> StoreResponse:
+    def _put(self, request: StoreRequest) -> StoreResponse:
+        batch = Batch.model_validate_json(request.body)
         return StoreResponse(200, [self._outcome(entry) for entry in batch.objects])
 
     def _outcome(self, entry: Object) -> dict[str, Any]:
@@ -178,24 +190,15 @@ class Weaviate:
         held[entry.id] = entry
         return {"id": entry.id, "result": {"status": "SUCCESS"}}
 
-    def _remove(self, body: BatchDelete) -> StoreResponse:
+    def _remove(self, request: StoreRequest) -> StoreResponse:
+        body = BatchDelete.model_validate_json(request.body)
         held = self.objects[body.match.class_name]
         gone = [held.pop(name) for name in body.match.where.ids if name in held]
         results = {"matches": len(gone), "limit": 10_000, "successful": len(gone), "failed": 0}
         return StoreResponse(200, {"output": body.output, "results": results})
 
-    def _graphql(self, query: str) -> StoreResponse:
-        try:
-            (operation,) = parse(query).definitions
-        except GraphQLSyntaxError as error:
-            raise Undocumented(str(error)) from error
-        assert isinstance(operation, OperationDefinitionNode)
-        (get,) = operation.selection_set.selections
-        assert isinstance(get, FieldNode)
-        assert get.name.value == "Get"
-        assert get.selection_set
-        (wanted,) = get.selection_set.selections
-        assert isinstance(wanted, FieldNode)
+    def _graphql(self, request: StoreRequest) -> StoreResponse:
+        wanted = wanted_by(GraphQL.model_validate_json(request.body).query)
         name = wanted.name.value
         if name not in self.classes:
             return failed(f'Cannot query field "{name}" on type "GetObjectsObj".')
@@ -239,6 +242,22 @@ class Nothing:
 
 
 NOTHING = Nothing()
+
+
+def wanted_by(query: str) -> FieldNode:
+    """What stands in `{ Get { ... } }`."""
+    try:
+        (operation,) = parse(query).definitions
+    except GraphQLSyntaxError as error:
+        raise Undocumented(str(error)) from error
+    assert isinstance(operation, OperationDefinitionNode)
+    (get,) = operation.selection_set.selections
+    assert isinstance(get, FieldNode)
+    assert get.name.value == "Get"
+    assert get.selection_set
+    (wanted,) = get.selection_set.selections
+    assert isinstance(wanted, FieldNode)
+    return wanted
 
 
 def refused(message: str) -> dict[str, Any]:
