@@ -31,7 +31,7 @@ report = {
     "words": get(client.query.get(name, fields).with_bm25("needle", properties=["text"])),
     "both": get(
         client.query.get(name, fields).with_hybrid(
-            "needle", vector=[1.0, 0.0], properties=["text"]
+            "needle", vector=[0.1, 1.0], properties=["text"]
         )
     ),
     "listed": client.data_object.get(class_name=name, limit=2, after=uuid)["objects"],
