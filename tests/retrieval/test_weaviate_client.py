@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -20,15 +21,17 @@ pytestmark = pytest.mark.anyio
 SCRIPT = Path(__file__).parents[1] / "clients" / "scripts" / "weaviate_v3.py"
 
 
+def run_client(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(python_of("weaviate")), str(SCRIPT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 async def test_the_client_of_weaviate_reads_and_removes_what_we_wrote() -> None:
     with serving(Weaviate()) as port:
         async with writer_at(f"weaviate://127.0.0.1:{port}") as writer:
             await writer.put(PASSAGES, VECTORS)
             first = min(uuid_of(passage.id) for passage in PASSAGES)
-            command = [python_of("weaviate"), SCRIPT, f"http://127.0.0.1:{port}", "Docs", first]
-            done = subprocess.run(
-                [str(part) for part in command], capture_output=True, text=True, check=False
-            )
+            done = await asyncio.to_thread(run_client, f"http://127.0.0.1:{port}", "Docs", first)
             assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
             held = await writer.held()
         found = await search(f"weaviate://127.0.0.1:{port}", "needle")

@@ -74,6 +74,6 @@ DIALECT = Dialect(
     render,
     refuse,
     prefix="weaviate",
-    # Weaviate has no setting for a path, and always sends this key.
+    # Weaviate always sends this key, and its address may have no path.
     recognises=lambda signs: signs.path == "/rerank" and "property" in signs.keys,
 )

@@ -143,6 +143,8 @@ class Table:
             return []
         query = self.table.query().nearest_to(list(vector)).column(columns.vector)
         query = query.distance_type("cosine").limit(search.k)
+        read = [name for name in self._schema.names if name not in (columns.vector, LABELS)]
+        query = query.select([*read, "_distance"])
         if conditions:
             query = query.where(" and ".join(conditions))
         rows = await query.to_list()

@@ -23,16 +23,14 @@ def get(query):
 
 near = {"vector": [1.0, 0.0]}
 filtered = client.query.get(name, fields).with_near_vector(near)
-filtered = filtered.with_where({"operator": "And", "operands": [labelled('n=3')]})
+filtered = filtered.with_where({"operator": "And", "operands": [labelled("n=3")]})
 report = {
     "schema": client.schema.get(name),
     "near": get(client.query.get(name, fields).with_near_vector(near)),
     "filtered": get(filtered),
     "words": get(client.query.get(name, fields).with_bm25("needle", properties=["text"])),
     "both": get(
-        client.query.get(name, fields).with_hybrid(
-            "needle", vector=[0.1, 1.0], properties=["text"]
-        )
+        client.query.get(name, fields).with_hybrid("needle", vector=[0.1, 1.0], properties=["text"])
     ),
     "listed": client.data_object.get(class_name=name, limit=2, after=uuid)["objects"],
     "removed": client.batch.delete_objects(
