@@ -72,12 +72,12 @@ def make_sample(passages: int, questions: int, size: int, seed: int = 1) -> Samp
     facts = [{"color": COLORS[row % 4], "even": row % 8 < 4, "n": row} for row in range(passages)]
     texts = [Candidate(f"p{row}", f"passage {row}", fact) for row, fact in enumerate(facts)]
     vectors = draw(passages)
-    asked = []
+    drawn = []
     for row, vector in enumerate(draw(questions)):
         filters = FILTERS[row % len(FILTERS)] if row % 2 else {}
         right = [texts[each].id for each in best_rows(vectors, vector, facts, filters)]
-        asked.append(Question(vector.tolist(), filters, right))
-    return Sample(texts, vectors, asked)
+        drawn.append(Question(vector.tolist(), filters, right))
+    return Sample(texts, vectors, drawn)
 
 
 def best_rows(

@@ -115,7 +115,7 @@ async def test_batches_are_joined_at_the_end_of_an_ingest(tmp_path: Path) -> Non
     table = await connection.open_table("docs")
     assert before == 3
     assert (await table.stats())["fragment_stats"]["num_fragments"] == 1
-    connection.close()
+    connection.close()  # type: ignore[no-untyped-call]
 
 
 LANGCHAIN = [
@@ -136,7 +136,7 @@ async def make(folder: Path, rows: list[dict[str, Any]], vector: str) -> None:
     vectors = pa.array([row[vector] for row in rows], pa.list_(pa.float32(), 2))
     position = table.schema.get_field_index(vector)
     await connection.create_table("docs", table.set_column(position, vector, vectors))
-    connection.close()
+    connection.close()  # type: ignore[no-untyped-call]
 
 
 async def test_a_table_as_langchain_makes_it_is_searched_and_filtered(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ async def test_metadata_that_are_not_json_are_an_error_that_says_so(tmp_path: Pa
     await fill(tmp_path, PASSAGES[:1])
     connection = await lancedb.connect_async(tmp_path)
     await (await connection.open_table("docs")).update({"metadata": "junk"})
-    connection.close()
+    connection.close()  # type: ignore[no-untyped-call]
     with pytest.raises(UpstreamFailed, match="JSON that is not what was asked for"):
         await search(tmp_path)
 

@@ -34,7 +34,7 @@ async def test_the_client_of_weaviate_reads_and_removes_what_we_wrote() -> None:
             done = await asyncio.to_thread(run_client, f"http://127.0.0.1:{port}", "Docs", first)
             assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
             held = await writer.held()
-        found = await search(f"weaviate://127.0.0.1:{port}", "needle")
+        candidates = await search(f"weaviate://127.0.0.1:{port}", "needle")
     report = json.loads(done.stdout)
     assert report["schema"]["class"] == "Docs"
     assert [row["rerankd_id"] for row in report["near"]] == ["east", "north"]
@@ -46,4 +46,4 @@ async def test_the_client_of_weaviate_reads_and_removes_what_we_wrote() -> None:
     assert [row["id"] for row in report["listed"]] == names[1:]
     assert report["removed"] == {"matches": 1, "limit": 10_000, "successful": 1, "failed": 0}
     assert len(held) == 2
-    assert {uuid_of(candidate.id) for candidate in found} == set(names[1:])
+    assert {uuid_of(candidate.id) for candidate in candidates} == set(names[1:])

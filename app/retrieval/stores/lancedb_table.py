@@ -111,7 +111,7 @@ class Folder:
 
     def close(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            self._connection.close()  # type: ignore[no-untyped-call]
 
 
 class Table:

@@ -72,8 +72,8 @@ class WeaviateStore:
         own = {key: value for key, value in row.items() if key != "_additional"}
         text = own.pop(self._text, None)
         if LABELS not in properties:
-            known = {key: value for key, value in own.items() if value is not None}
-            return as_candidate(additional["id"], text, known, score)
+            facts = {key: value for key, value in own.items() if value is not None}
+            return as_candidate(additional["id"], text, facts, score)
         return as_candidate(own[ID_FIELD], text, as_facts(as_mapping(own)), score)
 
     async def close(self) -> None:

@@ -129,8 +129,8 @@ class Weaviate:
             "POST /v1/graphql": self._graphql,
             # Weaviate's own client begins with these.
             "GET /v1/meta": lambda _: StoreResponse(200, {"version": "1.34.0", "modules": {}}),
-            "GET /v1/.well-known/ready": lambda _: StoreResponse(200, None),
-            "GET /v1/.well-known/openid-configuration": lambda _: StoreResponse(404, None),
+            "GET /v1/.well-properties/ready": lambda _: StoreResponse(200, None),
+            "GET /v1/.well-properties/openid-configuration": lambda _: StoreResponse(404, None),
         }
         path = re.sub("^/v1/schema/.+", "/v1/schema/", request.path)
         if f"{request.method} {path}" not in actions:
@@ -179,8 +179,8 @@ class Weaviate:
             raise Undocumented("an id is a UUID")
         if entry.class_name not in self.classes:
             raise Undocumented("the class would be made with properties of chance")
-        known = {each.name for each in self.classes[entry.class_name].properties}
-        if entry.properties.keys() - known:
+        properties = {each.name for each in self.classes[entry.class_name].properties}
+        if entry.properties.keys() - properties:
             raise Undocumented("properties would get types of chance")
         held = self.objects[entry.class_name]
         size = next((len(row.vector or ()) for row in held.values()), len(entry.vector or ()))
@@ -212,17 +212,17 @@ class Weaviate:
         return self._get(name, arguments, fields)
 
     def _get(self, name: str, arguments: Arguments, fields: list[FieldNode]) -> StoreResponse:
-        known = {each.name: each for each in self.classes[name].properties}
+        properties = {each.name: each for each in self.classes[name].properties}
         plain = [each.name.value for each in fields if not each.selection_set]
-        if unknown := [each for each in plain if each not in known]:
+        if unknown := [each for each in plain if each not in properties]:
             return failed(f'Cannot query field "{unknown[0]}" on type "{name}".')
         rows = [
             row
             for row in self.objects[name].values()
-            if all(holds(known, each, row) for each in (arguments.where or NOTHING).operands)
+            if all(holds(properties, each, row) for each in (arguments.where or NOTHING).operands)
         ]
         try:
-            scored = ranked(rows, arguments, known)
+            scored = ranked(rows, arguments, properties)
         except ValueError:
             return failed("explorer: get class: vector search: vector lengths don't match")
         shown = [
@@ -268,10 +268,10 @@ def failed(message: str) -> StoreResponse:
     return StoreResponse(200, {"data": None, "errors": [{"message": message, "path": ["Get"]}]})
 
 
-def holds(known: dict[str, Property], condition: Condition, row: Object) -> bool:
+def holds(properties: dict[str, Property], condition: Condition, row: Object) -> bool:
     """Only whole labels, and values of the type of their property, are compared."""
     (name,) = condition.path
-    value, kind = row.properties.get(name), known[name]
+    value, kind = row.properties.get(name), properties[name]
     if not kind.filterable:
         raise Undocumented(f"{name} has no index for filters")
     if condition.operator == "ContainsAll":
@@ -292,7 +292,9 @@ def holds(known: dict[str, Property], condition: Condition, row: Object) -> bool
 Scored = tuple[Object, dict[str, Any]]
 
 
-def ranked(rows: list[Object], arguments: Arguments, known: dict[str, Property]) -> list[Scored]:
+def ranked(
+    rows: list[Object], arguments: Arguments, properties: dict[str, Property]
+) -> list[Scored]:
     """Each word counts 1, which is not BM25, but gives an order; hybrid adds the cosine."""
     chosen = [each for each in (arguments.near, arguments.words, arguments.hybrid) if each]
     if len(chosen) != 1:
@@ -303,7 +305,7 @@ def ranked(rows: list[Object], arguments: Arguments, known: dict[str, Property])
         return [(row, {"distance": distance, "score": "0"}) for distance, row in best]
     operator = arguments.hybrid or arguments.words
     assert operator
-    if any(not known[name].searchable for name in operator.properties):
+    if any(not properties[name].searchable for name in operator.properties):
         raise Undocumented("the property has no index of words")
     scores = [(shared(operator, row), row) for row in rows]
     if arguments.hybrid:
