@@ -57,7 +57,8 @@ class Sample:
 
 
 def unit(vectors: npt.NDArray[np.float64]) -> Vectors:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / lengths, np.float32)
 
 
 def make_sample(passages: int, questions: int, size: int, seed: int = 1) -> Sample:

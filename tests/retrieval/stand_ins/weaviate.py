@@ -129,8 +129,8 @@ class Weaviate:
             "POST /v1/graphql": self._graphql,
             # Weaviate's own client begins with these.
             "GET /v1/meta": lambda _: StoreResponse(200, {"version": "1.34.0", "modules": {}}),
-            "GET /v1/.well-properties/ready": lambda _: StoreResponse(200, None),
-            "GET /v1/.well-properties/openid-configuration": lambda _: StoreResponse(404, None),
+            "GET /v1/.well-known/ready": lambda _: StoreResponse(200, None),
+            "GET /v1/.well-known/openid-configuration": lambda _: StoreResponse(404, None),
         }
         path = re.sub("^/v1/schema/.+", "/v1/schema/", request.path)
         if f"{request.method} {path}" not in actions:
@@ -202,7 +202,9 @@ class Weaviate:
         name = wanted.name.value
         if name not in self.classes:
             return failed(f'Cannot query field "{name}" on type "GetObjectsObj".')
-        values = {each.name.value: value_from_ast_untyped(each.value) for each in wanted.arguments}
+        values = {
+            each.name.value: value_from_ast_untyped(each.value) for each in wanted.arguments or ()
+        }
         try:
             arguments = Arguments.model_validate(values)
         except ValidationError as error:
