@@ -1,4 +1,4 @@
-"""The state of the process (starting, ready, failed or draining) and its reranker."""
+"""The state of the process (starting, ready, failed, leaving or draining) and its reranker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
 from app.rerank.query import Query, Ranker, Ranking
 from app.rerank.tokenizing import Tokenizing
-from app.state import DRAINING, READY, STARTING, State, failed
+from app.state import DRAINING, LEAVING, READY, STARTING, State, failed
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ class Service:
         self._local: Served | State = STARTING  # the model, or why it is not available
         self._fallback: Served | None = None
         self._answering: AnswerService | None = None  # None without a first stage
-        self._draining = False
+        self._leaving = asyncio.Event()  # not ready any more, but serving
+        self._draining = False  # refusing newcomers
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -152,7 +153,16 @@ class Service:
     def state(self) -> State:
         if self._draining:
             return DRAINING
+        if self._leaving.is_set() and self.can_serve:
+            return LEAVING
         return READY if self._fallback is not None else self.local_state
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether requests are served, also while the process leaves."""
+        if self._draining:
+            return False
+        return self._fallback is not None or self.local_state == READY
 
     @property
     def local_state(self) -> State:
@@ -207,9 +217,18 @@ class Service:
             if not self._active:
                 self._idle.set()
 
-    async def drain(self, seconds: float) -> None:
-        """Refuse new requests; return when all accepted ones are answered or time is up."""
-        self._draining = True
+    def leave(self) -> None:
+        """Become unready, so that newcomers go elsewhere. Whoever still comes is served."""
+        self._leaving.set()
+
+    async def leave_requested(self) -> None:
+        await self._leaving.wait()
+
+    async def drain(self, seconds: float, *, refuse: bool = True) -> None:
+        """Return when all accepted requests are answered or time is up. `refuse` new ones unless
+        no new connection can be opened."""
+        self.leave()
+        self._draining = refuse
         logger.info("draining", extra={"fields": {"requests": self._active}})
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from app.errors import Draining, EngineFailed, Loading, Refused
 
-StateName = Literal["starting", "ready", "failed", "draining"]
+StateName = Literal["starting", "ready", "failed", "leaving", "draining"]
 
 
 class State(NamedTuple):
@@ -21,10 +21,12 @@ class State(NamedTuple):
 REFUSALS: Mapping[StateName, Callable[[str], Refused]] = {
     "starting": lambda problem: Loading(problem, retry_after=1.0),
     "failed": EngineFailed,
+    "leaving": lambda problem: Draining(problem, retry_after=1.0),
     "draining": lambda problem: Draining(problem, retry_after=1.0),
 }
 READY = State("ready")
 STARTING = State("starting", "the model is loading")
+LEAVING = State("leaving", "the service is shutting down; it still serves requests")
 DRAINING = State("draining", "the service is shutting down")
 
 

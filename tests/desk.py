@@ -17,7 +17,8 @@ from app.answer.answerer import Retrieves
 from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
 from app.events import Observe
-from app.server.serving import Server, listen
+from app.server.listening import listen
+from app.server.serving import Server
 from app.settings import Settings, load
 
 DESCRIPTORS = 1024

@@ -27,6 +27,10 @@ class Unauthorized(ServiceError):
     """No API key, or an unknown key."""
 
 
+class Disabled(ServiceError):
+    """An operation that a setting has to allow first."""
+
+
 class BadKeys(ValueError):
     """The configured keys cannot be used."""
 
@@ -112,3 +116,12 @@ async def require_metrics_key(request: Request, key: DepSentKey) -> None:
     expected = wiring_of(request.app).exposure.metrics_key
     if expected is not None and not (key and is_valid(key, [expected])):
         raise Unauthorized("the metrics key is needed: send it as `Authorization: Bearer KEY`")
+
+
+async def require_admin_key(request: Request, key: DepSentKey) -> None:
+    """It has no default: whoever reaches the port could end the service."""
+    expected = wiring_of(request.app).exposure.admin_key
+    if expected is None:
+        raise Disabled("this operation is disabled: RERANKD_ADMIN_KEY is not set")
+    if not (key and is_valid(key, [expected])):
+        raise Unauthorized("the admin key is needed: send it as `Authorization: Bearer KEY`")

@@ -16,6 +16,7 @@ class WrongHost(ServiceError):
 class Exposure:
     keys: tuple[bytes, ...] = ()  # empty: no key is required
     metrics_key: bytes | None = None  # None: `/metrics` requires no key
+    admin_key: bytes | None = None  # None: `/drain` is disabled
     allowed_hosts: tuple[str, ...] = ()  # empty: all
     cors_origins: tuple[str, ...] = ()
     docs: bool = True

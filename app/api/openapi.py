@@ -108,10 +108,11 @@ def bound(properties: dict[str, Any], limits: RequestLimits, names: AbstractSet[
 
 def unlock(document: dict[str, Any], exposure: Exposure) -> None:
     """Remove authorization and 401 from operations that require no key."""
-    if not (exposure.keys or exposure.metrics_key):
+    keys = {"/metrics": exposure.metrics_key, "/drain": exposure.admin_key}
+    if not (exposure.keys or any(keys.values())):
         document["components"].pop("securitySchemes", None)
     for path, operations in document["paths"].items():
-        if exposure.metrics_key if path == "/metrics" else exposure.keys:
+        if keys.get(path, exposure.keys):
             continue
         for operation in operations.values():
             operation.pop("security", None)

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import __version__
-from app.api.auth import require_key, require_metrics_key
+from app.api.auth import require_admin_key, require_key, require_metrics_key
 from app.api.problems import documented
 from app.api.wiring import wiring_of
 from app.service import Service
@@ -54,6 +54,19 @@ async def readyz(service: DepService) -> dict[str, str]:
     if service.state != READY:
         raise service.state.refusal()
     return {"status": "ok"}
+
+
+@router.post(
+    "/drain",
+    summary="Leave: become unready, serve for the lame duck time, then drain and end",
+    status_code=202,
+    response_model=Health,
+    responses=documented(401, 403),
+    dependencies=[Depends(require_admin_key)],
+)
+async def drain(service: DepService) -> dict[str, str]:
+    service.leave()
+    return {"status": service.state.name}
 
 
 @router.get(

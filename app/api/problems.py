@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from app.answer.feedback import FeedbackFinal, FeedbackFull, FeedbackLost, NoFeedback, UnknownAnswer
-from app.api.auth import Unauthorized
+from app.api.auth import Disabled, Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.context import context_of
 from app.api.dialects.dialect import Dialect, Fault
@@ -61,6 +61,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     Empty: Kind(400, "empty", "There is nothing to rank"),
     MalformedRequest: Kind(400, "malformed", "The body is not JSON"),
     Unauthorized: Kind(401, "unauthorized", "An API key is needed"),
+    Disabled: Kind(403, "disabled", "The operation is disabled"),
     NoStore: Kind(404, "no_store", "No store to answer from"),
     NoFeedback: Kind(404, "no_feedback", "The service does not store feedback"),
     UnknownAnswer: Kind(404, "unknown_answer", "No answer has this id"),

@@ -18,7 +18,7 @@ from app.compose.app import create_app, create_server
 from app.errors import LoadFailed
 from app.server.exit_limit import ExitLimit
 from app.server.limits import raise_descriptor_limit
-from app.server.serving import CannotListen, listen
+from app.server.listening import CannotListen, listen
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -22,6 +22,7 @@ from app.event_loop import loop_watched
 from app.metrics import Metrics
 from app.observing import harmless
 from app.server.exit_limit import ExitLimit
+from app.server.leaving import Times
 from app.server.limits import Limits, default_connections
 from app.server.serving import Server
 from app.service import Service
@@ -81,6 +82,7 @@ def exposure_of(settings: Settings) -> Exposure:
     return Exposure(
         keys=read_keys(settings.api_keys, settings.api_keys_file),
         metrics_key=read_key(settings.metrics_key, "metrics_key"),
+        admin_key=read_key(settings.admin_key, "admin_key"),
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         docs=settings.docs,
@@ -101,8 +103,8 @@ def create_server(
     server = Server(
         app,
         connection_limits(settings, descriptors),
-        drain=wiring.service.drain,
-        drain_seconds=settings.drain_seconds,
+        service=wiring.service,
+        times=Times(drain=settings.drain_seconds, lame_duck=settings.lame_duck_seconds),
         settled=wiring.service.settled if lifespan else None,
         observe=wiring.observe,
         exit_limit=exit_limit,

@@ -37,6 +37,14 @@ BATCHER: Mapping[str, tuple[str, Callable[[Batcher], float]]] = {
         "Tokens that the engine computes per second",
         lambda batcher: batcher.pace.tokens_per_second,
     ),
+    "queue_seconds_of_work": (
+        "Seconds that the engine needs for the tokens in the queue: the signal to scale out on",
+        lambda batcher: batcher.pace.seconds_for(batcher.waiting_tokens),
+    ),
+    "utilization": (
+        "Share of the last minute in which the engine computed, from 0 to 1",
+        lambda batcher: batcher.calls.utilization,
+    ),
     "newest_first": (
         "1 while the newest requests are served first, because most callers leave unanswered",
         lambda batcher: batcher.newest_first,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -17,33 +16,26 @@ import uvicorn
 from app.events import Observe, ignore
 from app.server.connections import Connections
 from app.server.exit_limit import ExitLimit
+from app.server.leaving import Leaving, Service, Step, Times
 from app.server.limits import Limits
+from app.server.listening import BACKLOG, stop_listening
 from app.server.protocol import LimitedProtocol
 
-logger = logging.getLogger(__name__)
-
-BACKLOG = 2048
 # asyncio accepts up to this many connections before the protocol counts them.
 ACCEPTED_AT_ONCE = 32
-GRACE_SECONDS = 5
-
-
-class CannotListen(Exception):
-    """The address is in use or does not belong to this machine."""
 
 
 class Server(uvicorn.Server):
-    """Drains before it closes its socket, so that new requests still get an answer."""
+    """Leaves before it closes its connections, so that each accepted request is answered."""
 
     def __init__(
         self,
         app: Any,
         limits: Limits,
         *,
-        drain: Callable[[float], Awaitable[None]],
-        drain_seconds: float,
+        service: Service,
+        times: Times,
         settled: Callable[[], Awaitable[None]] | None = None,
-        grace_seconds: float = GRACE_SECONDS,
         observe: Observe = ignore,
         exit_limit: ExitLimit | None = None,
         lifespan: bool = True,
@@ -51,53 +43,62 @@ class Server(uvicorn.Server):
         self.connections = Connections(limits, observe)
         config = make_config(app, self.connections, lifespan=lifespan)
         # uvicorn waits this long for connections; its annotation says int, but a float works.
-        config.timeout_graceful_shutdown = grace_seconds  # type: ignore[assignment]
+        config.timeout_graceful_shutdown = times.grace  # type: ignore[assignment]
         super().__init__(config)
-        self._grace_seconds = grace_seconds
-        self._drain_service = drain
-        self._drain_seconds = drain_seconds
+        self._service = service
+        self._times = times
         self._settled = settled
         self._exit_limit = exit_limit
-        self._draining: asyncio.Task[None] | None = None
-        self._freezing: asyncio.Task[None] | None = None
+        self._listeners: list[socket.socket] = []
+        self._leaving = Leaving(service, times, self.connections, self._stop_listening)
+        self._terminated = False  # by a first SIGTERM
+        self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
-        for listener in sockets or ():  # asyncio has set their backlog to ACCEPTED_AT_ONCE
+        self._listeners = sockets or []
+        for listener in self._listeners:  # asyncio has set their backlog to ACCEPTED_AT_ONCE
             listener.listen(BACKLOG)
         self.listening.set()
+        self._tasks.append(asyncio.create_task(self._leave(), name="leave"))
         if self._settled is not None:
-            self._freezing = asyncio.create_task(freeze_after(self._settled), name="freeze")
+            self._tasks.append(asyncio.create_task(freeze_after(self._settled), name="freeze"))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first SIGTERM drains; any other signal ends the server at once."""
-        if self._loop is None or self._draining is not None or sig != signal.SIGTERM:
-            self._limit_exit()
-            super().handle_exit(sig, frame)
+        """The first SIGTERM starts to leave, and the next signal ends the lame duck time. Any other
+        signal ends the server at once."""
+        if self._loop is not None and sig == signal.SIGTERM and not self._terminated:
+            self._terminated = True
+            self._limit_exit(self._times.total)
+            self._loop.call_soon_threadsafe(self._service.leave)
+        elif self._loop and self._terminated and self._leaving.step is not Step.DRAINING:
+            self._limit_exit(self._times.after_lame_duck)
+            self._loop.call_soon_threadsafe(self._leaving.shorten)
         else:
-            self._limit_exit(self._drain_seconds)
-            self._loop.call_soon_threadsafe(self._start_draining)
+            self._limit_exit(self._times.end)
+            super().handle_exit(sig, frame)
 
     def end(self) -> None:
         """End without a signal, because there is nothing to serve."""
-        self._limit_exit()
+        self._limit_exit(self._times.end)
         self.should_exit = True
 
-    def _limit_exit(self, drain_seconds: float = 0) -> None:
-        """Allow the grace period twice: for connections, then for other resources and threads."""
+    def _limit_exit(self, seconds: float) -> None:
         if self._exit_limit is not None:
-            self._exit_limit.start(drain_seconds + 2 * self._grace_seconds)
+            self._exit_limit.start(seconds)
 
-    def _start_draining(self) -> None:
-        self._draining = asyncio.create_task(self._drain(), name="drain")
-
-    async def _drain(self) -> None:
-        self.connections.drain()
-        await self._drain_service(self._drain_seconds)
+    async def _leave(self) -> None:
+        await self._service.leave_requested()
+        if not self._terminated:  # `POST /drain`
+            self._limit_exit(self._times.total)
+        await self._leaving.run()
         self.should_exit = True
+
+    async def _stop_listening(self) -> None:
+        await stop_listening(self.servers, self._listeners)
 
 
 async def freeze_after(settled: Callable[[], Awaitable[None]]) -> None:
@@ -124,19 +125,3 @@ def make_config(app: Any, connections: Connections, *, lifespan: bool) -> uvicor
         server_header=False,
         backlog=ACCEPTED_AT_ONCE,
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket. Call this before loading, so that a port in use is reported at once."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        # Connections inherit this option; asyncio sets it only on sockets that it creates. Without
-        # it, the second write of an answer waits 40 ms until the client acknowledges the first.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listener.getsockname()[1]}"
-    logger.info("listening", extra={"fields": {"url": url}})
-    return listener

@@ -119,6 +119,13 @@ class Serving(BaseModel):
         description="Time limit for accepted requests after SIGTERM, in seconds; the process ends "
         "at most 10 seconds later",
     )
+    lame_duck_seconds: float = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="Time before that in which the service is not ready but serves all requests, "
+        "so that load balancers and clients go elsewhere first, in seconds",
+    )
     cache_mb: int = Field(64, ge=0, description="Memory for cached scores, in MiB; 0: no cache")
     cache_ttl_seconds: float = Field(
         3600, gt=0, description="Time that the cache keeps a score, in seconds"
@@ -158,6 +165,9 @@ class Serving(BaseModel):
     metrics_key: SecretStr | None = Field(
         None, description="Key for `/metrics` alone; not set: no key is needed"
     )
+    admin_key: SecretStr | None = Field(
+        None, description="Key for `POST /drain` alone; not set: `/drain` is disabled"
+    )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
     allowed_hosts: Names = Field(
         (),
@@ -194,7 +204,7 @@ class Serving(BaseModel):
             raise ValueError(f"unknown dtype {value!r}; known: {', '.join(dtype_names())}")
         return value
 
-    @field_validator("api_keys", "metrics_key", mode="before")
+    @field_validator("api_keys", "metrics_key", "admin_key", mode="before")
     @classmethod
     def _a_key_that_is_set_is_not_empty(cls, value: object) -> object:
         """An empty secret is a mistake in the deployment, and would open the service to "

@@ -16,9 +16,11 @@ from typing import Any
 
 from app import logs
 from app.server.exit_limit import ExitLimit
+from app.server.leaving import Times
 from app.server.limits import default_connections, raise_descriptor_limit
-from app.server.serving import Server, listen
-from tests.server.wire import App, make_limits, no_drain
+from app.server.listening import listen
+from app.server.serving import Server
+from tests.server.wire import App, Leaver, make_limits
 
 
 class Hanging(App):
@@ -38,9 +40,8 @@ def main(grace: float, descriptors: int = 0) -> None:
     server = Server(
         Hanging(),
         limits,
-        drain=no_drain,
-        drain_seconds=0,
-        grace_seconds=grace,
+        service=Leaver(),
+        times=Times(drain=0, grace=grace),
         exit_limit=ExitLimit(),
         lifespan=False,
     )

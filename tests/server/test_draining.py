@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.server.exit_limit import EXIT_FORCED, ExitLimit, running_threads
-from tests.server.wire import GET, App, House, exchange, post, serving
+from tests.server.wire import GET, App, House, Leaver, exchange, post, serving
 from tests.virtual_time import in_virtual_time
 
 # --- connections --------------------------------------------------------------------------
@@ -48,15 +48,11 @@ async def test_a_caller_that_has_reset_its_connection_is_refused_in_vain() -> No
 
 @pytest.mark.anyio
 async def test_on_sigterm_answers_close_their_connections_while_the_service_drains() -> None:
-    drained = asyncio.Event()
-
-    async def drain(seconds: float) -> None:
-        await drained.wait()
-
-    async with serving(App(), drain=drain) as (server, address):
+    service = Leaver(drained=False)
+    async with serving(App(), service=service) as (server, address):
         server.handle_exit(signal.SIGTERM, None)
         answer = await exchange(address, GET)
-        drained.set()
+        service.drained.set()
     assert answer.endswith(b"\r\nconnection: close\r\n\r\naa")
 
 

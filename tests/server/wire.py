@@ -6,7 +6,7 @@ import asyncio
 import errno
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,9 +15,11 @@ from uvicorn.server import ServerState
 
 from app.events import ConnectionClosed, Event, Observe, ignore
 from app.server.connections import Connections
+from app.server.leaving import Times
 from app.server.limits import Limits
+from app.server.listening import listen
 from app.server.protocol import LimitedProtocol
-from app.server.serving import Server, listen, make_config
+from app.server.serving import Server, make_config
 
 HIGH_WATER, LOW_WATER = 65_536, 16_384
 UNLIMITED = 1 << 40
@@ -231,11 +233,34 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+class Leaver:
+    """A service that ends its drain when the test allows it, and that could serve until then."""
+
+    def __init__(self, *, drained: bool = True, can_serve: bool = True) -> None:
+        self.can_serve = can_serve
+        self.drained = asyncio.Event()
+        self.drains: list[tuple[float, bool]] = []  # seconds, and whether newcomers are refused
+        self._leaving = asyncio.Event()
+        if drained:
+            self.drained.set()
+
+    def leave(self) -> None:
+        self._leaving.set()
+
+    async def leave_requested(self) -> None:
+        await self._leaving.wait()
+
+    async def drain(self, seconds: float, *, refuse: bool) -> None:
+        self.drains.append((seconds, refuse))
+        await self.drained.wait()
+
+
 @asynccontextmanager
 async def serving(
     app: Any,
     observe: Observe = ignore,
-    drain: Callable[[float], Awaitable[None]] | None = None,
+    service: Leaver | None = None,
+    times: Times = Times(drain=0),
     **limits: Any,
 ) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
     """Over real sockets of loopback; the server, and its address."""
@@ -243,8 +268,8 @@ async def serving(
     server = Server(
         app,
         make_limits(**limits),
-        drain=drain or no_drain,
-        drain_seconds=0,
+        service=service or Leaver(),
+        times=times,
         observe=observe,
         lifespan=False,
     )
@@ -255,10 +280,6 @@ async def serving(
     finally:
         server.should_exit = True
         await task
-
-
-async def no_drain(seconds: float) -> None:
-    """Nothing to wait for."""
 
 
 @asynccontextmanager

@@ -41,10 +41,11 @@ class Faults:
     """The stretches of time in which a process was killed, stopped or starting."""
 
     stretches: list[tuple[float, float]] = field(default_factory=list)
+    recovery_seconds: float = RECOVERY_SECONDS
 
     def explain(self, exchange: Exchange) -> bool:
         return any(
-            exchange.started <= until + RECOVERY_SECONDS and exchange.ended >= since
+            exchange.started <= until + self.recovery_seconds and exchange.ended >= since
             for since, until in self.stretches
         )
 
