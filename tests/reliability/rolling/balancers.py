@@ -39,7 +39,7 @@ listen callers
 class Balancer:
     name: str
     program: str
-    resends: bool  # whether it sends a request again after its server has died
+    redirects: bool  # what it could not send to one process, it sends to another
     template: Callable[[], str]
     command: Callable[[str, Path], list[str]]
 
@@ -52,7 +52,7 @@ class Balancer:
         text = self.template()
         for old, new in addresses(folder, port, services):
             text = text.replace(old, new)
-        file = folder / f"{self.name}.conf"
+        file = folder / f"{self.name}.yaml"  # a name by which Envoy reads YAML
         file.write_text(text)
         return file
 
@@ -106,9 +106,9 @@ def envoy_command(program: str, config: Path) -> list[str]:
 
 
 BALANCERS = (
-    Balancer("haproxy", "haproxy", False, shipped("haproxy/rerankd.cfg"), haproxy_command),
+    Balancer("haproxy", "haproxy", True, shipped("haproxy/rerankd.cfg"), haproxy_command),
     Balancer("nginx", "nginx", True, nginx_template, nginx_command),
-    Balancer("envoy", "envoy", False, shipped("envoy/rerankd.yaml"), envoy_command),
+    Balancer("envoy", "envoy", True, shipped("envoy/rerankd.yaml"), envoy_command),
     Balancer("by_connection", "haproxy", False, lambda: BY_CONNECTION, haproxy_command),
 )
 
