@@ -70,6 +70,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     RERANKD_ENGINES=/engines \
     RERANKD_HOST=0.0.0.0 \
+    RERANKD_LAME_DUCK_SECONDS=10 \
     RERANKD_STORE=sqlite:/data/rerankd.db \
     RERANKD_MODEL=${MODEL:-bundled} \
     RERANKD_REVISION=${REVISION} \

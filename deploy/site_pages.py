@@ -26,7 +26,10 @@ PAGES = {
     "loadtest/README.md": "explanation/load-tests.md",
 }
 COPIED = (
+    "deploy/envoy/rerankd.yaml",
     "deploy/grafana/dashboards/rerankd.json",
+    "deploy/haproxy/rerankd.cfg",
+    "deploy/nginx/replicas.conf",
     "deploy/nginx/rerankd.conf",
     "deploy/prometheus/prometheus.yml",
     "deploy/prometheus/rules.yml",

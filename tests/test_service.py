@@ -185,6 +185,29 @@ async def test_a_service_starts_then_is_ready_and_drains() -> None:
 
 
 @in_virtual_time
+async def test_a_service_that_leaves_serves_and_goes_on_if_no_newcomer_can_come() -> None:
+    house = House()
+    async with house.serving() as service:
+        await service.settled()
+        service.leave()
+        await service.leave_requested()
+        assert (service.state.name, service.can_serve) == ("leaving", True)
+        assert (await service.reranker().rank(QUERY)).results
+        await service.drain(0, refuse=False)
+        assert service.state.name == "leaving"
+        assert (await service.reranker().rank(QUERY)).results
+        await service.drain(0)
+        assert (service.state.name, service.can_serve) == ("draining", False)
+
+
+@in_virtual_time
+async def test_a_service_that_leaves_while_it_loads_still_says_so() -> None:
+    async with House().serving() as service:
+        service.leave()
+        assert (service.state.name, service.can_serve) == ("starting", False)
+
+
+@in_virtual_time
 async def test_a_service_that_stops_without_a_drain_is_not_loading() -> None:
     async with House().serving() as service:
         await service.settled()

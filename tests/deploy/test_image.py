@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from app.server.leaving import Times
 from app.settings import PREFIX, Settings
 from tests.deploy.processes import free_port
 
@@ -126,9 +127,12 @@ def test_compose_gives_no_container_more_than_it_needs() -> None:
     assert SERVICES["rerankd"]["read_only"] is True
 
 
-def test_compose_waits_longer_than_the_service_drains() -> None:
+def test_compose_waits_longer_than_the_service_needs_to_leave() -> None:
+    (lame_duck,) = re.findall(r"RERANKD_LAME_DUCK_SECONDS=(\d+)", (ROOT / "Dockerfile").read_text())
+    drain = Settings.model_fields["drain_seconds"].default
     grace = int(SERVICES["rerankd"]["stop_grace_period"].removesuffix("s"))
-    assert grace > Settings.model_fields["drain_seconds"].default + 5
+    assert int(lame_duck) == 10
+    assert grace > Times(drain=drain, lame_duck=float(lame_duck)).total
 
 
 def test_images_of_others_say_which_version_their_digest_is() -> None:

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from app.events import ConnectionClosed, Event, Observe, ignore
 from app.server.connections import Connections
+from app.server.exit_limit import ExitLimit
 from app.server.leaving import Times
 from app.server.limits import Limits
 from app.server.listening import listen
@@ -23,6 +24,7 @@ from app.server.serving import Server, make_config
 
 HIGH_WATER, LOW_WATER = 65_536, 16_384
 UNLIMITED = 1 << 40
+NO_TIMES = Times(drain=0)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -240,6 +242,7 @@ class Leaver:
         self.can_serve = can_serve
         self.drained = asyncio.Event()
         self.drains: list[tuple[float, bool]] = []  # seconds, and whether newcomers are refused
+        self.draining = asyncio.Event()
         self._leaving = asyncio.Event()
         if drained:
             self.drained.set()
@@ -252,6 +255,7 @@ class Leaver:
 
     async def drain(self, seconds: float, *, refuse: bool) -> None:
         self.drains.append((seconds, refuse))
+        self.draining.set()
         await self.drained.wait()
 
 
@@ -260,7 +264,8 @@ async def serving(
     app: Any,
     observe: Observe = ignore,
     service: Leaver | None = None,
-    times: Times = Times(drain=0),
+    times: Times = NO_TIMES,
+    exit_limit: ExitLimit | None = None,
     **limits: Any,
 ) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
     """Over real sockets of loopback; the server, and its address."""
@@ -271,6 +276,7 @@ async def serving(
         service=service or Leaver(),
         times=times,
         observe=observe,
+        exit_limit=exit_limit,
         lifespan=False,
     )
     task = asyncio.create_task(server.serve([listener]))
@@ -290,7 +296,11 @@ async def connected(
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, address)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except OSError:
+        sock.close()
+        raise
     reader, writer = await asyncio.open_connection(sock=sock)
     try:
         yield reader, writer

@@ -19,7 +19,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ from tests.reliability.rolling.balancers import BALANCERS, Balancer, missing_pro
 
 QUERIES, TEXTS = 24, 200
 PAUSE_SECONDS = 0.1  # of a caller between two requests
+# Until each load balancer knows that the new process is ready: minReadySeconds of Kubernetes.
+SETTLE_SECONDS = 2.0
 # As client libraries wait. The kernel needs some time to close the sockets of a killed process.
 RETRY_SECONDS = 0.5
 LAME_DUCK_SECONDS = 2.0  # twice the interval of the health checks
@@ -92,7 +94,9 @@ class Fleet:
     processes: Sequence[Process]
     ports: dict[Balancer, int]
 
-    async def replace_all(self, plan: Plan) -> list[Attempts]:
+    async def replace_all(
+        self, plan: Plan, show: Callable[[int, list[Attempts]], None] = lambda done, attempts: None
+    ) -> list[Attempts]:
         """Run the callers for as long as the rounds take."""
         faults = Faults(recovery_seconds=0.0)
         all_attempts = [
@@ -111,7 +115,8 @@ class Fleet:
             for attempts in all_attempts
         ]
         try:
-            for _ in range(plan.rounds):
+            for done in range(plan.rounds):
+                show(done, all_attempts)
                 for process in self.processes:
                     await self._replace(process, plan.how, faults)
         finally:
@@ -130,6 +135,7 @@ class Fleet:
         assert how == signal.SIGKILL or code == 0, process.log()
         process.start()
         await process.ready()
+        await asyncio.sleep(SETTLE_SECONDS)
 
 
 @asynccontextmanager
@@ -167,7 +173,7 @@ def settings(folder: Path) -> dict[str, str]:
 def result_lines(plan: Plan, results: Sequence[Attempts], seconds: float) -> list[str]:
     right = sum(attempts.checker.report.verdicts["right"] for attempts in results)
     head = (
-        f"rolling: {plan.how.name}, {plan.rounds} rounds of 3 processes in {seconds:.0f} s, "
+        f"rolling: {plan.how.name}, {plan.rounds} rounds in {seconds:.0f} s, "
         f"{plan.callers} callers, {right} right answers"
     )
     return [head] + [
@@ -191,14 +197,19 @@ def defects(plan: Plan, results: Sequence[Attempts]) -> list[str]:
     return sentences
 
 
-async def prove(folder: Path, plans: Sequence[Plan], show: bool) -> list[str]:
+def show_progress(rounds: int, attempts: list[Attempts]) -> None:
+    failed = sum(each.failed for each in attempts)
+    print(f"{time.strftime('%H:%M:%S')}: {rounds} rounds done, {failed} failed", flush=True)
+
+
+async def prove(folder: Path, plans: Sequence[Plan]) -> list[str]:
     sentences = []
     async with open_fleet(folder) as fleet:
         for plan in plans:
             started = time.monotonic()
-            results = await fleet.replace_all(plan)
-            if show:
-                print("\n".join(result_lines(plan, results, time.monotonic() - started)))
+            results = await fleet.replace_all(plan, show_progress)
+            lines = result_lines(plan, results, time.monotonic() - started)
+            print("\n".join(lines), flush=True)
             sentences += defects(plan, results)
     return sentences
 
@@ -221,7 +232,7 @@ def main() -> int:
         if options.only in (None, how.name)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        sentences = asyncio.run(prove(Path(folder), plans, show=True))
+        sentences = asyncio.run(prove(Path(folder), plans))
     for sentence in sentences:
         print(f"DEFECT: {sentence}")
     return 1 if sentences else 0

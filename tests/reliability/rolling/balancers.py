@@ -28,6 +28,7 @@ listen callers
     bind :8080
     balance roundrobin
     option httpchk GET /readyz
+    timeout check 5s
     default-server check inter 1s fall 1 rise 1
     server a 127.0.0.1:8001
     server b 127.0.0.1:8002
@@ -45,7 +46,9 @@ class Balancer:
 
     @property
     def path(self) -> str | None:
-        return str(ENVOY) if self.program == "envoy" and ENVOY.exists() else shutil.which(self.program)
+        return (
+            str(ENVOY) if self.program == "envoy" and ENVOY.exists() else shutil.which(self.program)
+        )
 
     def config(self, folder: Path, port: int, services: Sequence[int]) -> Path:
         """The shipped configuration with the ports of a test, and its files in `folder`."""
