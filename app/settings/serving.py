@@ -116,15 +116,15 @@ class Serving(BaseModel):
     drain_seconds: float = Field(
         30,
         ge=0,
-        description="Time limit for accepted requests after SIGTERM, in seconds; the process ends "
-        "at most 10 seconds later",
+        description="Time limit for accepted requests after SIGTERM and `lame_duck_seconds`, in "
+        "seconds; the process ends at most 10 seconds later",
     )
     lame_duck_seconds: float = Field(
         0,
         ge=0,
         le=3600,
-        description="Time before that in which the service is not ready but serves all requests, "
-        "so that load balancers and clients go elsewhere first, in seconds",
+        description="Time between SIGTERM and the drain in which the service is not ready but "
+        "serves every request, so that load balancers and clients go elsewhere, in seconds",
     )
     cache_mb: int = Field(64, ge=0, description="Memory for cached scores, in MiB; 0: no cache")
     cache_ttl_seconds: float = Field(

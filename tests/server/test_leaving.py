@@ -162,7 +162,7 @@ class Crowd:
         while True:
             try:
                 connection = socket.create_connection(self.address, timeout=20)
-            except ConnectionRefusedError:
+            except ConnectionError:
                 self.refused += 1
                 return
             with connection:
