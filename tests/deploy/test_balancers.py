@@ -100,17 +100,27 @@ async def test_a_slow_replica_gets_fewer_requests_than_its_turn(
     assert slow.requests < 0.6 * REQUESTS / 3
 
 
-async def test_nginx_sends_a_refused_ranking_to_another_replica_but_no_feedback(
-    tmp_path: Path,
-) -> None:
+@asynccontextmanager
+async def behind_nginx(folder: Path, replicas: list[Replica]) -> AsyncIterator[httpx.AsyncClient]:
     (nginx,) = [balancer for balancer in BALANCERS if balancer.name == "nginx"]
+    async with balanced(nginx, folder, replicas) as client:
+        yield client
+
+
+async def test_nginx_sends_a_ranking_that_was_refused_to_another_replica(tmp_path: Path) -> None:
     replicas = [Replica(answer=UNREADY), Replica(answer=UNREADY), Replica()]
-    async with balanced(nginx, tmp_path, replicas) as client:
-        ranked = [await client.post("/rerank", content=b"") for _ in range(6)]
+    async with behind_nginx(tmp_path, replicas) as client:
+        answers = [await client.post("/rerank", content=b"") for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 6
+
+
+async def test_nginx_sends_feedback_once_and_hides_what_is_for_operators(tmp_path: Path) -> None:
+    replicas = [Replica(answer=UNREADY) for _ in range(3)]
+    async with behind_nginx(tmp_path, replicas) as client:
         refused = await client.post("/answer/1/feedback", content=b"")
-        for _ in range(2):  # the servers that have just failed come last for a second
-            refused = await client.post("/answer/1/feedback", content=b"")
+        sent = sum(replica.requests for replica in replicas)
         hidden = [(await client.post(path)).status_code for path in ("/drain", "/metrics")]
-    assert [answer.status_code for answer in ranked] == [200] * 6
-    assert refused.status_code in (200, 503)
-    assert hidden == [404, 404]
+        assert sum(replica.requests for replica in replicas) == sent
+        await client.post("/rerank", content=b"")
+    assert (refused.status_code, sent, hidden) == (503, 1, [404, 404])
+    assert sum(replica.requests for replica in replicas) > sent + 1
