@@ -87,4 +87,7 @@ def ignore_handshakes(listener: socket.socket) -> None:
 
 
 def has_waiting_connections(listeners: Sequence[socket.socket]) -> bool:
-    return bool(select.select(listeners, (), (), 0)[0])
+    poll = select.poll()
+    for listener in listeners:
+        poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))

@@ -94,8 +94,10 @@ class Server(uvicorn.Server):
         await self._service.leave_requested()
         if not self._terminated:  # `POST /drain`
             self._limit_exit(self._times.total)
-        await self._leaving.run()
-        self.should_exit = True
+        try:
+            await self._leaving.run()
+        finally:
+            self.should_exit = True
 
     async def _stop_listening(self) -> None:
         await stop_listening(self.servers, self._listeners)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.anyio
 
 BY_REQUEST = [balancer for balancer in BALANCERS if balancer.redirects]
 EACH = pytest.mark.parametrize("balancer", BY_REQUEST, ids=lambda balancer: balancer.name)
-SLOW_SECONDS = 0.1
+# A slow replica answers after the others have answered so many, or after this time if none can.
+OTHERS_FIRST, STUCK_SECONDS = 40, 0.3
 REQUESTS, CALLERS = 240, 6
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 UNREADY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno"
@@ -35,8 +37,8 @@ def programs() -> None:
 class Replica:
     """Answers every request in the same way, and counts those of callers."""
 
-    seconds: float = 0.0
     answer: bytes = OK
+    others: Sequence[Replica] = ()  # that are faster
     port: int = 0
     requests: int = 0
 
@@ -45,12 +47,23 @@ class Replica:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 probe = b"/readyz" in head
                 self.requests += not probe
-                await asyncio.sleep(0.0 if probe else self.seconds)
+                if self.others and not probe:
+                    await self._let_others_go_first()
                 writer.write(OK if probe else self.answer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the balancer closes the connection
         finally:
             writer.close()
+
+    async def _let_others_go_first(self) -> None:
+        def answered() -> int:
+            return sum(other.requests for other in self.others)
+
+        before, give_up = answered(), time.monotonic() + STUCK_SECONDS
+        while answered() < before + OTHERS_FIRST:
+            if time.monotonic() > give_up:
+                return
+            await asyncio.sleep(0.001)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -86,8 +99,9 @@ def test_the_program_accepts_its_configuration(balancer: Balancer, tmp_path: Pat
 async def test_a_slow_replica_gets_fewer_requests_than_its_turn(
     balancer: Balancer, tmp_path: Path
 ) -> None:
-    slow, fast, other = Replica(SLOW_SECONDS), Replica(), Replica()
-    async with balanced(balancer, tmp_path, [slow, fast, other]) as client:
+    fast = [Replica(), Replica()]
+    slow = Replica(others=fast)
+    async with balanced(balancer, tmp_path, [slow, *fast]) as client:
 
         async def call() -> None:
             for _ in range(REQUESTS // CALLERS):
@@ -96,7 +110,7 @@ async def test_a_slow_replica_gets_fewer_requests_than_its_turn(
         async with asyncio.TaskGroup() as callers:
             for _ in range(CALLERS):
                 callers.create_task(call())
-    assert slow.requests + fast.requests + other.requests == REQUESTS
+    assert slow.requests + fast[0].requests + fast[1].requests == REQUESTS
     assert slow.requests < 0.6 * REQUESTS / 3
 
 
