@@ -52,7 +52,7 @@ class Balancer:
 
     def config(self, folder: Path, port: int, services: Sequence[int]) -> Path:
         """The shipped configuration with the ports of a test, and its files in `folder`."""
-        text = self.template()
+        text = without_servers(self.template(), SHIPPED_PORTS[len(services) :])
         for old, new in addresses(folder, port, services):
             text = text.replace(old, new)
         file = folder / f"{self.name}.yaml"  # a name by which Envoy reads YAML
@@ -70,14 +70,19 @@ class Balancer:
             yield port
 
 
+def without_servers(text: str, ports: Sequence[int]) -> str:
+    """Each server has a line of its own in all configurations."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not any(str(port) in line for port in ports))
+
+
 def addresses(folder: Path, port: int, services: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """What is replaced. A port that is not needed gets the first process once more."""
+    """What is replaced in a configuration."""
     yield "/var/log/nginx", str(folder)
     yield "listen 8080", f"listen 127.0.0.1:{port}"
     yield "bind :8080", f"bind 127.0.0.1:{port}"
     yield "address: 0.0.0.0, port_value: 8080", f"address: 127.0.0.1, port_value: {port}"
-    for number, shipped in enumerate(SHIPPED_PORTS):
-        service = services[number % len(services)]
+    for shipped, service in zip(SHIPPED_PORTS, services, strict=False):
         yield f"127.0.0.1:{shipped}", f"127.0.0.1:{service}"
         yield f"port_value: {shipped}", f"port_value: {service}"
 
