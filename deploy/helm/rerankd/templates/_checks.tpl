@@ -9,11 +9,14 @@
 {{- if and (eq $values.model.storage "pod") (ne $values.prepare.by "initContainer") }}
 {{- fail "model.storage is pod: the volume is empty unless prepare.by is initContainer" }}
 {{- end }}
-{{- if and (eq $values.prepare.by "job") (ne $values.engines.storage "claim") (ne $values.model.storage "claim") }}
-{{- fail "prepare.by is job: it needs a volume that outlives it; set model.storage or engines.storage to claim" }}
+{{- /* What is prepared: for a GPU the files of the model, for a processor the converted model. */}}
+{{- $target := ternary "model" "engines" $values.gpu.enabled }}
+{{- $storage := get (get $values $target) "storage" }}
+{{- if and (eq $values.prepare.by "initContainer") (eq $storage "image") }}
+{{- fail (printf "prepare.by is initContainer: it cannot write to the image; set %s.storage to pod or claim" $target) }}
 {{- end }}
-{{- if and (eq $values.prepare.by "initContainer") (eq $values.model.storage "image") (eq $values.engines.storage "image") }}
-{{- fail "prepare.by is initContainer: it needs a volume; set model.storage or engines.storage to pod or claim" }}
+{{- if and (eq $values.prepare.by "job") (ne $storage "claim") }}
+{{- fail (printf "prepare.by is job: it needs a volume that outlives it; set %s.storage to claim" $target) }}
 {{- end }}
 {{- $variant := include "rerankd.variant" . }}
 {{- if and $values.gpu.enabled (ne $variant "gpu") }}
