@@ -80,7 +80,7 @@ class Chart:
             for manifest in rendered.manifests
             for problem in self.schemas.problems(manifest, version)
         ]
-        assert problems == []
+        assert not problems, "\n".join(problems)
         return rendered
 
     def refusal(self, values: Values) -> str:

@@ -84,7 +84,7 @@ imagePullSecrets: {{ toYaml . | nindent 2 }}
 
 {{- /* Whether callers need a key; empty if not. */ -}}
 {{- define "rerankd.apiKeys" -}}
-{{- if .Values.keys.existingSecret }}{{ .Values.keys.fromSecret.api_keys }}{{ end }}
+{{- if .Values.keys.existingSecret }}{{ get .Values.keys.fromSecret "api_keys" }}{{ end }}
 {{- end }}
 
 {{- /* Of the Secret in the cluster. A tool that renders without a cluster finds none. */ -}}
