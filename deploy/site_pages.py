@@ -23,10 +23,16 @@ PAGES = {
     "SECURITY.md": "security.md",
     "app/models/rerankd-minilm/README.md": "explanation/bundled-model.md",
     "deploy/README.md": "reference/deployment-files.md",
+    "deploy/helm/rerankd/README.md": "reference/helm-values.md",
     "loadtest/README.md": "explanation/load-tests.md",
 }
 COPIED = (
     "deploy/grafana/dashboards/rerankd.json",
+    "deploy/helm/examples/gpu.yaml",
+    "deploy/helm/examples/keda.yaml",
+    "deploy/helm/examples/laptop.yaml",
+    "deploy/helm/examples/offline.yaml",
+    "deploy/helm/examples/sidecar.yaml",
     "deploy/nginx/rerankd.conf",
     "deploy/prometheus/prometheus.yml",
     "deploy/prometheus/rules.yml",

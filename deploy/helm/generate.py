@@ -68,7 +68,7 @@ def schema() -> str:
     """The schema file with what is generated in it."""
     content = json.loads(SCHEMA.read_text())
     content["properties"]["settings"]["properties"] = settings()
-    names = dict.fromkeys(secrets(), {"type": "string", "minLength": 1})
+    names = {key: {"type": "string", "minLength": 1} for key in secrets()}
     content["properties"]["keys"]["properties"]["fromSecret"]["properties"] = names
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -29,9 +29,7 @@ INIT_CONTAINER: dict[str, Any] = {
 
 
 def mounts(container: dict[str, Any]) -> dict[str, bool]:
-    return {
-        mount["mountPath"]: mount.get("readOnly", False) for mount in container["volumeMounts"]
-    }
+    return {mount["mountPath"]: mount.get("readOnly", False) for mount in container["volumeMounts"]}
 
 
 def volumes(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -93,9 +91,7 @@ def test_with_an_init_container_the_egress_holds_for_the_pod(chart: Chart) -> No
 
 
 def policies(rendered: Rendered) -> dict[str, Any]:
-    return {
-        policy["metadata"]["name"]: policy["spec"] for policy in rendered.all("NetworkPolicy")
-    }
+    return {policy["metadata"]["name"]: policy["spec"] for policy in rendered.all("NetworkPolicy")}
 
 
 def test_with_a_job_the_egress_is_denied_when_the_service_starts(chart: Chart) -> None:

@@ -128,7 +128,5 @@ def test_envoy_gateway_limits_the_body_and_asks_the_least_busy_pod(chart: Chart)
         ({"ingress": INGRESS | {"controller": "apache"}}, "/ingress/controller"),
     ],
 )
-def test_what_could_not_work_is_refused(
-    chart: Chart, values: dict[str, Any], message: str
-) -> None:
+def test_what_could_not_work_is_refused(chart: Chart, values: dict[str, Any], message: str) -> None:
     assert message in chart.refusal(values)

@@ -87,9 +87,7 @@ def test_keda_asks_prometheus_for_the_pods_of_this_release(chart: Chart) -> None
         ("rerankd-test", False),
     ],
 )
-def test_the_query_counts_no_pod_of_another_release(
-    chart: Chart, pod: str, matches: bool
-) -> None:
+def test_the_query_counts_no_pod_of_another_release(chart: Chart, pod: str, matches: bool) -> None:
     (pattern,) = re.findall(r'pod=~"([^"]*)"', keda(chart)["triggers"][0]["metadata"]["query"])
     assert bool(re.fullmatch(pattern, pod)) is matches
 

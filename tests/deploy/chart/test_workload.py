@@ -170,8 +170,9 @@ def test_the_port_of_the_pod_is_that_of_the_service_by_default(chart: Chart) -> 
     (port,) = rendered.container["ports"]
     assert port["containerPort"] == Settings.model_fields["port"].default
     for service in rendered.all("Service"):
-        assert service["spec"]["ports"][0] | {"port": 80, "targetPort": port["name"]} == (
-            service["spec"]["ports"][0]
+        assert (
+            service["spec"]["ports"][0] | {"port": 80, "targetPort": port["name"]}
+            == (service["spec"]["ports"][0])
         )
 
 

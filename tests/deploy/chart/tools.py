@@ -68,7 +68,9 @@ def download(folder: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Unavailable(f"the packages of {PINS.name} cannot be downloaded: {done.stderr[-2000:]}")
+        raise Unavailable(
+            f"the packages of {PINS.name} cannot be downloaded: {done.stderr[-2000:]}"
+        )
 
 
 def wheel(folder: Path, package: str) -> Path:
