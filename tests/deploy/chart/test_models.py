@@ -127,13 +127,13 @@ def test_the_policy_of_a_job_is_there_before_it_and_both_go_when_it_has_succeede
 
 
 def test_a_job_runs_on_each_kind_of_node(chart: Chart) -> None:
-    processors = [
+    kinds: list[dict[str, Any]] = [
         {"name": "amd", "nodeSelector": {"cpu": "amd"}},
         {"name": "arm", "nodeSelector": {"cpu": "arm"}, "tolerations": [{"operator": "Exists"}]},
     ]
-    values = CLAIMS | {"prepare": {"by": "job", "processors": processors, "deadlineSeconds": 60}}
+    values = CLAIMS | {"prepare": {"by": "job", "processors": kinds, "deadlineSeconds": 60}}
     rendered = chart.render(values)
-    for processor in processors:
+    for processor in kinds:
         spec = rendered.the("Job", f"rerankd-prepare-{processor['name']}")["spec"]
         pod = spec["template"]["spec"]
         assert pod["nodeSelector"] == processor["nodeSelector"]

@@ -55,7 +55,7 @@ def test_an_ingress_can_have_a_certificate(chart: Chart) -> None:
     assert spec["tls"] == [{"secretName": "rank", "hosts": ["rank.example"]}]
 
 
-def annotations(chart: Chart, controller: str, **settings: int) -> dict[str, str]:
+def limits_of(chart: Chart, controller: str, **settings: int) -> dict[str, str]:
     ingress = INGRESS | {"controller": controller, "annotations": {"own": "x"}}
     rendered = chart.render({"ingress": ingress, "settings": settings})
     result: dict[str, str] = rendered.the("Ingress")["metadata"]["annotations"]
@@ -64,7 +64,7 @@ def annotations(chart: Chart, controller: str, **settings: int) -> dict[str, str
 
 def test_the_limits_of_nginx_follow_the_settings(chart: Chart) -> None:
     prefix = "nginx.ingress.kubernetes.io"
-    limits = annotations(chart, "nginx", max_body_bytes=1048576, timeout_ms=30500)
+    limits = limits_of(chart, "nginx", max_body_bytes=1048576, timeout_ms=30500)
     assert limits == {
         f"{prefix}/proxy-body-size": "1048576",
         f"{prefix}/proxy-read-timeout": "36",
@@ -74,7 +74,7 @@ def test_the_limits_of_nginx_follow_the_settings(chart: Chart) -> None:
 
 
 def test_the_limits_are_those_of_the_service_by_default(chart: Chart) -> None:
-    limits = annotations(chart, "haproxy")
+    limits = limits_of(chart, "haproxy")
     size = Settings.model_fields["max_body_bytes"].default
     assert limits["haproxy-ingress.github.io/proxy-body-size"] == str(size)
     seconds = Settings.model_fields["timeout_ms"].default / 1000
@@ -83,7 +83,7 @@ def test_the_limits_are_those_of_the_service_by_default(chart: Chart) -> None:
 
 
 def test_another_controller_gets_only_what_is_set(chart: Chart) -> None:
-    assert annotations(chart, "other") == {"own": "x"}
+    assert limits_of(chart, "other") == {"own": "x"}
 
 
 def test_a_route_leads_to_the_service_within_a_time(chart: Chart) -> None:

@@ -16,7 +16,7 @@ from tests.deploy.chart.rendering import Chart
 VALUES: dict[str, Any] = yaml.safe_load(generate.VALUES.read_text())
 SCHEMA: dict[str, Any] = json.loads(generate.SCHEMA.read_text())
 DESCRIBED = [".".join(value.path) for value in generate.described(generate.VALUES.read_text())]
-PEER = {"podSelector": {}}
+PEER: dict[str, Any] = {"podSelector": {}}
 RULE = {"ports": [{"protocol": "TCP", "port": 6333}]}
 # What has to be switched on before a value below that path has an effect.
 NEEDED: dict[str, dict[str, Any]] = {
