@@ -66,8 +66,9 @@ format: install ## fix format and lint
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: install ## generate the parts of docs/reference that come from the code
+docs: install ## generate the parts of docs/reference and of the chart that come from the code
 	$(BIN)/python -m tests.docs.reference
+	$(BIN)/python -m deploy.helm.generate
 
 docs-site: install ## build the site into .cache/site; a broken link is an error
 	$(BIN)/mkdocs build --strict

@@ -23,6 +23,7 @@ PAGES = {
     "SECURITY.md": "security.md",
     "app/models/rerankd-minilm/README.md": "explanation/bundled-model.md",
     "deploy/README.md": "reference/deployment-files.md",
+    "deploy/helm/rerankd/README.md": "reference/helm-values.md",
     "loadtest/README.md": "explanation/load-tests.md",
 }
 COPIED = (
@@ -30,6 +31,11 @@ COPIED = (
     "deploy/grafana/dashboards/rerankd.json",
     "deploy/haproxy/rerankd.cfg",
     "deploy/nginx/replicas.conf",
+    "deploy/helm/examples/gpu.yaml",
+    "deploy/helm/examples/keda.yaml",
+    "deploy/helm/examples/laptop.yaml",
+    "deploy/helm/examples/offline.yaml",
+    "deploy/helm/examples/sidecar.yaml",
     "deploy/nginx/rerankd.conf",
     "deploy/prometheus/prometheus.yml",
     "deploy/prometheus/rules.yml",
