@@ -1,0 +1,114 @@
+"""Opens what ranks the blocks of a bulk run: the model of this process, or a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from app.bulk.gathering import Gathering
+from app.compose.model import (
+    TOKENIZER_THREADS,
+    card_of,
+    limits_of,
+    load_calibration,
+    spec_of,
+    threads,
+)
+from app.engines import LoadedModel, Pair
+from app.errors import ServiceError
+from app.events import BatchDone, Event, ignore
+from app.rerank.batcher import Batcher
+from app.rerank.cache import Cache
+from app.rerank.query import WINDOWS, Query, Ranking
+from app.rerank.reranker import Reranker
+from app.rerank.warmup import warm_up
+from app.settings import Settings
+
+# A block is never too much, and no row is ever late.
+UNLIMITED_TOKENS = 2**40
+UNLIMITED_SECONDS = 1e9
+FACTS = ("model", "revision", "architecture", "engine", "device", "dtype", "max_length")
+
+
+class LocalBlocks:
+    """`facts` says which model ranks, and on what its scores depend beside the rows."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.facts: Mapping[str, Any] = {}
+        self.gathering: Gathering
+        self.reranker: Reranker
+        self._advance = advance
+        self._tokens = self._padding = 0
+
+    async def rank_all(self, queries: Sequence[Query]) -> list[Ranking | ServiceError]:
+        return await self.gathering.rank_all(self.reranker, queries)
+
+    def observe(self, event: Event) -> None:
+        if isinstance(event, BatchDone):
+            self._tokens += event.tokens
+            self._padding += event.padding
+            self._advance(event.pairs - event.failed)
+
+    def figures(self) -> str:
+        computed = self._tokens + self._padding
+        return f"padding {self._padding / computed:.1%} of the tokens" if computed else ""
+
+
+@asynccontextmanager
+async def open_blocks(
+    settings: Settings, advance: Callable[[int], None], step: Callable[[str], None]
+) -> AsyncIterator[LocalBlocks]:
+    """The engine is chosen first, so that all blocks have the same; `step` says what that does.
+
+    `advance` is called with the number of pairs of each batch.
+    """
+    loop = asyncio.get_running_loop()
+    settings = settings.model_copy(update={"max_queue_tokens": UNLIMITED_TOKENS})
+    blocks = LocalBlocks(advance)
+    with (
+        threads(2, "engine") as engine_threads,
+        threads(TOKENIZER_THREADS, "tokenizer") as tokenizer_threads,
+    ):
+        model = await loop.run_in_executor(engine_threads, load, settings, step)
+        calibration = load_calibration(settings, model)
+
+        async def score(pairs: Sequence[Pair]) -> Sequence[float]:
+            return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
+
+        limits = limits_of(settings, model)
+        async with Batcher(score, limits, ignore, model.engine.slicing.cost) as warm:
+            await warm_up(model.encoder, warm)
+        async with Batcher(score, limits, blocks.observe, model.engine.slicing.cost) as batcher:
+            blocks.gathering = Gathering(batcher)
+            blocks.reranker = Reranker(
+                model.name,
+                model.encoder,
+                blocks.gathering,
+                Cache(0, 1.0, loop.time),
+                tokenizer_threads,
+                timeout=UNLIMITED_SECONDS,
+                calibration=calibration,
+                windows=WINDOWS[settings.long_documents],
+                tokenizers=TOKENIZER_THREADS,
+            )
+            card = card_of(model, limits, calibrated=calibration is not None, is_open=False)
+            blocks.facts = {name: getattr(card, name) for name in FACTS} | {
+                "files": files_of(settings)
+            }
+            yield blocks
+
+
+def load(settings: Settings, step: Callable[[str], None]) -> LoadedModel:
+    from app.engines.loading import load  # noqa: PLC0415 (tokenizers takes a while)
+
+    return load(spec_of(settings), step)
+
+
+def files_of(settings: Settings) -> str | None:
+    """A digest of the model's files and of the packages that run it; None for custom code."""
+    from app.engines.converted_model import converted_folder  # noqa: PLC0415 (as above)
+
+    folder = converted_folder(spec_of(settings))
+    return folder.name.rpartition("-")[2] if folder else None
