@@ -135,7 +135,7 @@ class Service:
             response = await retried(patient, TRYING)
         except httpx.HTTPStatusError as error:
             response = error.response
-        except httpx.TimeoutException as error:
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise ScoringFailed(f"the service did not answer within {TIMEOUT.read} s") from error
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
@@ -243,6 +243,16 @@ class ServiceBlocks:
             self._answered(len(query.documents))
 
 
+def address_of(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise Unusable(f"--url {url}: {error}") from error
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise Unusable(f"--url {url}: must be like http://host:8000")
+    return address
+
+
 @asynccontextmanager
 async def open_service(
     url: str,
@@ -251,12 +261,8 @@ async def open_service(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Service]:
     authorization = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise Unusable(f"--url {url}: {error}") from error
     async with httpx.AsyncClient(
-        base_url=address,
+        base_url=address_of(url),
         headers=ACCEPTED_ENCODINGS | authorization,
         timeout=TIMEOUT,
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),

@@ -99,7 +99,7 @@ class Folder:
             refuse_changes(self.manifest, before, manifest)
 
     def clear(self) -> None:
-        """Remove what an earlier run wrote, and nothing else; what says that it is one goes last."""
+        """Remove what an earlier run wrote and nothing else, the manifest last."""
         for name in (SUMMARY, FAILED):
             (self.path / name).unlink(missing_ok=True)
         for kind in FORMATS:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.engines import Pair
-from app.errors import ServiceError
+from app.errors import InvalidRequest, ScoringFailed, ServiceError
 from app.rerank.batcher import Batcher
 from app.rerank.query import Query, Ranker, Ranking
 
@@ -110,7 +110,7 @@ class Gathering:
 async def rank_within(ranker: Ranker, query: Query, block: Block) -> Ranking | ServiceError:
     try:
         return await ranker.rank(query)
-    except ServiceError as error:
+    except (InvalidRequest, ScoringFailed) as error:  # the row's own; any other ends the run
         return error
     finally:
         block.arrive()

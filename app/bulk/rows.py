@@ -75,9 +75,9 @@ def refuse_unknown(path: Path) -> None:
     for suffix in PACKED:
         name = name.removesuffix(suffix)
     if not is_parquet(path) and not name.endswith(JSON_LINES):
-        known = ", ".join([*JSON_LINES, PARQUET])
+        endings = ", ".join([*JSON_LINES, PARQUET])
         packed = " or ".join(PACKED)
-        raise Unusable(f"{path}: unknown ending; known: {known}; JSON lines also with {packed}")
+        raise Unusable(f"{path}: unknown ending; known: {endings}; JSON lines also with {packed}")
 
 
 def read_rows(path: Path, max_bytes: int) -> Iterator[RawRow]:

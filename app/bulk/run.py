@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
 from app.bulk.corpus import Corpus
@@ -58,11 +59,14 @@ class Rows:
         self._ids = ids
         self._corpus = corpus
         self._parse = parse
-        self._unit = unit_of(source.path)
+        self.unit = unit_of(source.path)
         self._raw = blocks_of(read_rows(source.path, source.max_bytes), blocks)
 
     def next_block(self) -> list[RawRow]:
         return next(self._raw)
+
+    def read_all(self, raw: Sequence[RawRow]) -> list[ReadRow | Rendered]:
+        return [self.read(row) for row in raw]
 
     def read(self, raw: RawRow) -> ReadRow | Rendered:
         """The row, or why it cannot be ranked."""
@@ -77,7 +81,7 @@ class Rows:
 
     def failure(self, number: int, name: Id | None, error: ServiceError) -> Rendered:
         field = error.field if isinstance(error, InvalidRequest) else None
-        return {self._unit: number, "id": name, "field": field, "reason": str(error)}
+        return {self.unit: number, "id": name, "field": field, "reason": str(error)}
 
     def _with_documents(self, fields: dict[str, Any]) -> Fields:
         if "candidates" not in fields:
@@ -124,7 +128,7 @@ class Run:
             if self._folder.is_done(block):
                 continue
             await room.acquire()
-            read = await asyncio.to_thread(lambda raw=raw: list(map(self._rows.read, raw)))
+            read = await asyncio.to_thread(self._rows.read_all, raw)
             task = tasks.create_task(self._rank(block, read))
             task.add_done_callback(lambda _: room.release())
 
@@ -139,6 +143,7 @@ class Run:
                 results.append({"id": row.id, **self._render(ranking)})
             else:
                 failures.append(self._rows.failure(row.number, row.id, ranking))
+        failures.sort(key=itemgetter(self._rows.unit))
         await asyncio.to_thread(self._folder.write, block, results, failures)
         self._progress.end_block(self._rows.blocks.documents[block])
 

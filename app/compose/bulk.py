@@ -72,6 +72,7 @@ async def open_blocks(
         threads(TOKENIZER_THREADS, "tokenizer") as tokenizer_threads,
     ):
         model = await loop.run_in_executor(engine_threads, load, settings, step)
+        model.engine.slicing = model.engine.slicing.for_any_widths()
         calibration = load_calibration(settings, model)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:

@@ -1,5 +1,4 @@
-"""What a reranker needs of the queue that scores its pairs: the batcher of the service, or of a bulk
-run."""
+"""What a reranker needs of the queue that scores its pairs. A bulk run has a queue of its own."""
 
 from __future__ import annotations
 
