@@ -23,6 +23,7 @@ class Progress:
     def start(self, total: int, before: int) -> None:
         """`before`: what an earlier run has done."""
         self._total, self._before, self._ended = total, before, before
+        self.say(f"{total:,} pairs to rank, {before:,} of them done before")
         self._started = self._shown = self._clock()
 
     @property
