@@ -235,9 +235,7 @@ class ServiceBlocks:
     async def _rank(self, query: Query) -> Ranking | ServiceError:
         try:
             return await self._service.rank(query)
-        except RunFailed:
-            raise
-        except ServiceError as error:
+        except (InvalidRequest, ScoringFailed) as error:  # the row's own; any other ends the run
             return error
         finally:
             self._answered(len(query.documents))

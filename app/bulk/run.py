@@ -55,6 +55,7 @@ class Rows:
         corpus: Corpus | None,
         parse: Callable[[Fields], Query],
     ) -> None:
+        self.source = source
         self.blocks = blocks
         self._ids = ids
         self._corpus = corpus
@@ -117,6 +118,7 @@ class Run:
                 await self._start_each(tasks)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
+        self._rows.source.refuse_change()
         if todo:
             self._progress.finish(self._ranker.figures())
         return self._folder.finish(self._rows.blocks.rows)

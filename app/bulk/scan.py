@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from app.bulk.problems import RunFailed, Unusable
-from app.bulk.rows import BadRow, Id, RawRow, count_of, id_of, read_rows
+from app.bulk.rows import BadRow, Id, RawRow, count_of, id_of, read_rows, refuse_unknown
 
 # A block of so many pairs, sorted by length, has next to no padding.
 BLOCK_PAIRS = 8_192
 # Of the rows of a block, which are in memory together.
 MAX_BLOCK_CHARS = 33_554_432
+
+
+class Stamp(NamedTuple):
+    path: Path
+    size: int
+    written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +37,29 @@ class Source:
     corpus: Path | None
     max_bytes: int
     pairs: int
+    stamps: Sequence[Stamp] = ()
+
+    @classmethod
+    def opened(cls, path: Path, corpus: Path | None, max_bytes: int, pairs: int) -> Self:
+        refuse_unknown(path)
+        stamps = [stamp_of(file) for file in (path, corpus) if file]
+        return cls(path, corpus, max_bytes, pairs, stamps)
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides which rows there are, and in which blocks."""
         return {
             "input": digest_of(self.path),
             "corpus": digest_of(self.corpus) if self.corpus else None,
-            "max_body_bytes": self.max_bytes,
             "block_pairs": self.pairs,
         }
+
+    def refuse_change(self) -> None:
+        """A file that was written since it was opened may have been read in two versions."""
+        for stamp in self.stamps:
+            if stamp_of(stamp.path) != stamp:
+                raise Unusable(
+                    f"{stamp.path} changed while it was read: begin again with --restart"
+                )
 
 
 @dataclass(slots=True)
@@ -146,6 +166,14 @@ def chars_of(documents: Any) -> int:
         return 0
     texts = (item.get("text") if isinstance(item, dict) else item for item in documents)
     return sum(len(text) for text in texts if isinstance(text, str))
+
+
+def stamp_of(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise Unusable(f"{path}: cannot be read: {error.strerror or error}") from error
+    return Stamp(path, status.st_size, status.st_mtime_ns)
 
 
 def digest_of(path: Path) -> str:

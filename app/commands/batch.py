@@ -16,7 +16,7 @@ from app import logs
 from app.bulk.calling import ServiceBlocks, open_service
 from app.bulk.corpus import open_corpus
 from app.bulk.folder import FAILED, FORMATS, opened
-from app.bulk.problems import Unusable
+from app.bulk.problems import RunFailed, Unusable
 from app.bulk.progress import Progress
 from app.bulk.rows import is_parquet, unit_of
 from app.bulk.run import RanksBlocks, Rows, Run
@@ -110,8 +110,10 @@ def plainly() -> Iterator[None]:
         stop("pyarrow is missing: pip install 'rerankd[batch]'", ENDED_EARLY)
     except Unusable as error:
         stop(str(error), WRONG_USE)
-    except ServiceError as error:
+    except RunFailed as error:
         stop(f"{error}; the same command continues from here", ENDED_EARLY)
+    except ServiceError as error:
+        stop(str(error), ENDED_EARLY)
     except KeyboardInterrupt:
         stop("interrupted; the same command continues from here", 130)
 
@@ -120,7 +122,7 @@ async def batch(arguments: argparse.Namespace, settings: Settings) -> Mapping[st
     """The summary, of this run or of one that was finished before."""
     progress, form = Progress(sys.stderr), RowFormat.of(arguments, settings)
     kind = arguments.format or ("parquet" if is_parquet(arguments.input) else "jsonl")
-    source = Source(
+    source = Source.opened(
         arguments.input, arguments.corpus, settings.max_body_bytes, arguments.block_pairs
     )
     with opened(arguments.output, kind) as folder:
@@ -128,7 +130,7 @@ async def batch(arguments: argparse.Namespace, settings: Settings) -> Mapping[st
             folder.clear()
         folder.prepare()
         with closing(Ids(folder.work / "ids.sqlite", unit_of(source.path))) as ids:
-            manifest = {"format": kind, "rows": form.options, **source.fingerprint()}
+            manifest = {"format": kind, **form.fingerprint(), **source.fingerprint()}
             blocks = scan(source, ids)
             async with open_ranker(arguments, settings, progress) as ranker:
                 folder.begin_or_continue({**manifest, "model": ranker.facts})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self, get_args
 
 from pydantic import ValidationError
@@ -77,6 +77,10 @@ class RowFormat:
             ),
         )
 
+    def fingerprint(self) -> dict[str, Any]:
+        """What decides how a row is read, and whether it is refused."""
+        return {"rows": self.options, "limits": asdict(self.limits)}
+
     def parse(self, fields: Mapping[str, Any]) -> Query:
         """As the service reads a body; InvalidRequest names the field."""
         body = {**self.options, **fields}
@@ -86,7 +90,8 @@ class RowFormat:
         except ValidationError as error:
             raise as_invalid(error) from error
         self.limits.check_texts(query)
-        return query
+        # What only a caller that waits can want.
+        return replace(query, timeout=None, priority=0, diagnostics=False)
 
     def render(self, ranking: Ranking) -> dict[str, Any]:
         results = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import Any
 
 from app.bulk.gathering import Gathering
@@ -95,9 +96,7 @@ async def open_blocks(
                 tokenizers=TOKENIZER_THREADS,
             )
             card = card_of(model, limits, calibrated=calibration is not None, is_open=False)
-            blocks.facts = {name: getattr(card, name) for name in FACTS} | {
-                "files": files_of(settings)
-            }
+            blocks.facts = {name: getattr(card, name) for name in FACTS} | facts_of(settings)
             yield blocks
 
 
@@ -107,9 +106,13 @@ def load(settings: Settings, step: Callable[[str], None]) -> LoadedModel:
     return load(spec_of(settings), step)
 
 
-def files_of(settings: Settings) -> str | None:
-    """A digest of the model's files and of the packages that run it; None for custom code."""
+def facts_of(settings: Settings) -> dict[str, Any]:
+    """`files` is a digest of the model's files and of the packages that run it."""
     from app.engines.converted_model import converted_folder  # noqa: PLC0415 (as above)
 
-    folder = converted_folder(spec_of(settings))
-    return folder.name.rpartition("-")[2] if folder else None
+    folder, curve = converted_folder(spec_of(settings)), settings.calibration
+    return {
+        "files": folder.name.rpartition("-")[2] if folder else None,
+        "long_documents": settings.long_documents,
+        "calibration": sha256(curve.read_bytes()).hexdigest() if curve else None,
+    }

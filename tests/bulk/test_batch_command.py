@@ -155,9 +155,10 @@ def test_another_setting_is_refused_by_name_and_restarting_helps(
     batch: Batch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert batch() == 0
-    assert batch("--max-length", 32, "--top-n", 3) == 2
+    assert batch("--max-length", 32, "--top-n", 3, "--long-documents", "windows") == 2
     error = capsys.readouterr().err
     assert "model.max_length was 64, is 32" in error
+    assert "model.long_documents was cut, is windows" in error
     assert "rows.top_n was nothing, is 3" in error
     assert batch("--max-length", 32, "--restart") == 0
 

@@ -187,3 +187,10 @@ def test_a_flag_gives_a_field_to_the_rows_that_do_not_have_it(tmp_path: Path) ->
     first, second = work.results()
     assert [len(first["results"]), len(second["results"])] == [1, 2]
     assert first["results"][0]["document"] == {"text": "red fish"}
+
+
+def test_a_time_limit_of_a_row_is_of_no_account(tmp_path: Path) -> None:
+    work, ranker = Work(tmp_path, row("a") | {"timeout_ms": 1, "priority": 3}), Overlap()
+    work.run(ranker)
+    (query,) = ranker.reranker.queries
+    assert (query.timeout, query.priority) == (None, 0)

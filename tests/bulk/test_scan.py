@@ -94,3 +94,17 @@ def test_a_file_of_ids_of_an_earlier_process_is_not_used(tmp_path: Path) -> None
     with closing(Ids(path, "line")) as ids:
         ids.add("a", 1)
         ids.refuse_repeated("a", 1)
+
+
+def test_a_file_that_changes_while_it_is_read_ends_the_run(tmp_path: Path) -> None:
+    path = source(tmp_path, row("a", 1)).path
+    files = Source.opened(path, None, 1000, 4)
+    files.refuse_change()
+    path.write_text("another")
+    with pytest.raises(Unusable, match=r"in.jsonl changed while it was read"):
+        files.refuse_change()
+
+
+def test_a_missing_file_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match=r"missing.jsonl: cannot be read: No such file"):
+        Source.opened(tmp_path / "missing.jsonl", None, 1, 1)

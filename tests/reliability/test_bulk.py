@@ -31,7 +31,7 @@ def write_output(folder: Path, results: list[str], failed: list[int]) -> Path:
 def test_a_killed_run_gives_what_an_undisturbed_run_gives(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code = main(["--pairs", "1600", "--kills", "2", "--block-pairs", "256"])
+    code = main(["--pairs", "800", "--kills", "2", "--block-pairs", "128"])
     assert code == 0, capsys.readouterr().out
     assert "kills 2, rows lost 0, twice 0, different bytes 0" in capsys.readouterr().out
 

@@ -53,7 +53,7 @@ def check(folder: Path, pairs: int, kills: int, seed: int, flags: Sequence[str])
     tenth = alone(folder, "tenth", pairs // 10, seed, flags)
     whole = alone(folder, "whole", pairs, seed, flags)
     command = Command(folder / "whole.jsonl", flags)
-    runs = command.run_killed(folder / "killed", kills, whole.seconds, seed)
+    runs = command.run_killed(folder / "killed", kills, whole, seed)
     for out in (folder / "whole", folder / "killed"):
         if problems := every_line_once(command.source, out):
             raise Unexpected("; ".join(problems[:5]))

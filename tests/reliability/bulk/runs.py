@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SAMPLE_SECONDS = 0.25
+SAMPLE_SECONDS = 0.05
 # The input has rows that cannot be ranked.
 EXPECTED_CODE = 3
 
@@ -23,11 +23,25 @@ class Unexpected(Exception):
 class Ended:
     seconds: float
     killed: bool
-    memory: list[tuple[float, int]] = field(default_factory=list)  # seconds, bytes
+    shards: int = 0
+    memory: list[int] = field(default_factory=list)  # bytes
 
     @property
     def peak(self) -> int:
-        return max((size for _, size in self.memory), default=0)
+        return max(self.memory)
+
+    @property
+    def shard_seconds(self) -> float:
+        return self.seconds / max(1, self.shards)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a process is killed: so many seconds after it has written, with those before, so many
+    shards."""
+
+    shards: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -37,38 +51,49 @@ class Command:
     source: Path
     flags: Sequence[str]
 
-    def run(self, out: Path, kill_after: float | None = None) -> Ended:
-        """Until it ends, or until it is killed after so many seconds from its first shard on."""
+    def run(self, out: Path, moment: Moment | None = None) -> Ended:
+        """Until it ends, or is killed."""
         words = [sys.executable, "-m", "app.cli", "batch", str(self.source), str(out)]
+        log_file = out.parent / f"{out.name}.log"
         started = time.monotonic()
-        with (out.parent / f"{out.name}.log").open("ab") as log:
+        with log_file.open("ab") as log:
             process = subprocess.Popen([*words, *self.flags], stdout=log, stderr=log)
-            ended = Ended(0.0, killed=False)
-            moment = None if kill_after is None else kill_after
-            while process.poll() is None:
-                now = time.monotonic() - started
-                if moment is not None and now >= moment:
-                    process.kill()
-                    ended.killed = True
-                ended.memory += [(now, size)] if (size := resident(process.pid)) else []
-                time.sleep(SAMPLE_SECONDS if moment is None else min(0.01, SAMPLE_SECONDS))
+            try:
+                ended = watch(process, out, moment)
+            finally:
+                process.kill()
+                process.wait()
         ended.seconds = time.monotonic() - started
         if not ended.killed and process.returncode != EXPECTED_CODE:
-            tail = (out.parent / f"{out.name}.log").read_text()[-2000:]
-            raise Unexpected(f"exit code {process.returncode}: {tail}")
+            raise Unexpected(f"exit code {process.returncode}: {log_file.read_text()[-2000:]}")
         return ended
 
-    def run_killed(self, out: Path, kills: int, seconds: float, seed: int) -> list[Ended]:
-        """The same run, killed so many times at random moments, until it ends by itself."""
-        chance = random.Random(seed)
-        runs: list[Ended] = []
-        while sum(run.killed for run in runs) < kills:
-            run = self.run(out, chance.uniform(0.05, 1.0) * seconds / (kills + 1))
-            runs.append(run)
-            if not run.killed:
-                raise Unexpected(f"the run ended before kill {len(runs)} of {kills}")
-        runs.append(self.run(out))
-        return runs
+    def run_killed(self, out: Path, kills: int, whole: Ended, seed: int) -> list[Ended]:
+        """The same run, killed at random moments of each of its parts, until it ends by itself."""
+        chance, runs = random.Random(seed), list[Ended]()
+        for kill in range(kills):
+            moment = Moment(
+                kill * whole.shards // kills, chance.uniform(0, 2 * whole.shard_seconds)
+            )
+            runs.append(self.run(out, moment))
+            if not runs[-1].killed:
+                raise Unexpected(f"the run ended before kill {kill + 1} of {kills}")
+        return [*runs, self.run(out)]
+
+
+def watch(process: subprocess.Popen[bytes], out: Path, moment: Moment | None) -> Ended:
+    ended, started, reached = Ended(0.0, killed=False), time.monotonic(), None
+    while process.poll() is None:
+        now = time.monotonic() - started
+        ended.memory.append(resident(process.pid))
+        ended.shards = len(list(out.glob("part-*.jsonl")))
+        if moment is not None and reached is None and ended.shards >= moment.shards:
+            reached = now
+        if moment is not None and reached is not None and now >= reached + moment.seconds:
+            ended.killed = True
+            process.kill()
+        time.sleep(SAMPLE_SECONDS)
+    return ended
 
 
 def resident(process: int) -> int:
