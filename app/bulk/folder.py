@@ -53,6 +53,8 @@ class Folder:
         results: Sequence[Mapping[str, Any]],
         failures: Sequence[Mapping[str, Any]],
     ) -> None:
+        # A service may answer otherwise than before the kill.
+        self.failures(block).unlink(missing_ok=True)
         if failures:
             with replacing(self.failures(block)) as stream:
                 write_lines(stream, failures)

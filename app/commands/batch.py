@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -114,6 +115,8 @@ def plainly() -> Iterator[None]:
         stop(f"{error}; the same command continues from here", ENDED_EARLY)
     except ServiceError as error:
         stop(str(error), ENDED_EARLY)
+    except (OSError, sqlite3.Error) as error:  # most likely the disk is full
+        stop(f"{error}; the same command continues from here", ENDED_EARLY)
     except KeyboardInterrupt:
         stop("interrupted; the same command continues from here", 130)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from httpx import AsyncClient
 from pydantic_core import from_json
 
+from app.bulk import folder
 from app.cli import main
 from app.commands.batch import SOME_ROWS_FAILED
 from tests.desk import Desk
@@ -61,8 +63,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def results(folder: Path) -> list[dict[str, Any]]:
-    shards = sorted(folder.glob("part-*.jsonl"))
+def results(out: Path) -> list[dict[str, Any]]:
+    shards = sorted(out.glob("part-*.jsonl"))
     return [from_json(line) for shard in shards for line in shard.read_text().splitlines()]
 
 
@@ -208,3 +210,17 @@ def test_a_remote_model_is_refused(rows: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["batch", str(rows), str(tmp_path / "out"), "--model", "http://localhost:8000"])
     assert ended.value.code == 2
+
+
+def test_a_full_disk_ends_the_run_and_it_continues_later(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "write_lines", full_disk)
+        assert batch() == 1
+    assert "No space left on device; the same command continues" in capsys.readouterr().err
+    assert batch() == 0
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -43,6 +43,15 @@ def test_a_run_leaves_results_failed_rows_a_manifest_and_a_summary(tmp_path: Pat
     assert json.loads((folder.path / "failed.jsonl").read_text()) == FAILURE
 
 
+def test_failed_rows_of_a_block_that_was_not_finished_are_forgotten(tmp_path: Path) -> None:
+    with opened(tmp_path, "jsonl") as folder:
+        begin(folder)
+        folder.write(0, [], [FAILURE])
+        folder.shard(0).unlink()  # the kill came before it
+        folder.write(0, [{"id": "c"}], [])
+        assert folder.finish(1) == {"rows": 1, "ranked": 1, "failed": 0}
+
+
 def test_a_run_without_failed_rows_has_no_file_of_them(tmp_path: Path) -> None:
     with opened(tmp_path, "jsonl") as folder:
         begin(folder)
