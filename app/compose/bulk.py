@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any
@@ -74,7 +75,6 @@ async def open_blocks(
     ):
         model = await loop.run_in_executor(engine_threads, load, settings, step)
         model.engine.slicing = model.engine.slicing.for_any_widths()
-        calibration = load_calibration(settings, model)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
@@ -84,20 +84,27 @@ async def open_blocks(
             await warm_up(model.encoder, warm)
         async with Batcher(score, limits, blocks.observe, model.engine.slicing.cost) as batcher:
             blocks.gathering = Gathering(batcher)
-            blocks.reranker = Reranker(
-                model.name,
-                model.encoder,
-                blocks.gathering,
-                Cache(0, 1.0, loop.time),
-                tokenizer_threads,
-                timeout=UNLIMITED_SECONDS,
-                calibration=calibration,
-                windows=WINDOWS[settings.long_documents],
-                tokenizers=TOKENIZER_THREADS,
-            )
-            card = card_of(model, limits, calibrated=calibration is not None, is_open=False)
+            blocks.reranker = reranker_of(model, blocks.gathering, tokenizer_threads, settings)
+            card = card_of(model, limits, calibrated=bool(settings.calibration), is_open=False)
             blocks.facts = {name: getattr(card, name) for name in FACTS} | facts_of(settings)
             yield blocks
+
+
+def reranker_of(
+    model: LoadedModel, gathering: Gathering, tokenizer_threads: Executor, settings: Settings
+) -> Reranker:
+    """As the service has it, without a cache and without limits on time."""
+    return Reranker(
+        model.name,
+        model.encoder,
+        gathering,
+        Cache(0, 1.0, asyncio.get_running_loop().time),
+        tokenizer_threads,
+        timeout=UNLIMITED_SECONDS,
+        calibration=load_calibration(settings, model),
+        windows=WINDOWS[settings.long_documents],
+        tokenizers=TOKENIZER_THREADS,
+    )
 
 
 def load(settings: Settings, step: Callable[[str], None]) -> LoadedModel:

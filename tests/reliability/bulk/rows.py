@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from loadtest.workload import WORDS
 
@@ -53,7 +54,7 @@ def every_line_once(source: Path, out: Path) -> list[str]:
     return problems + ([f"{extra} rows more than the input has"] if extra else [])
 
 
-def rows_of(files: list[Path]) -> Iterator[dict[str, object]]:
+def rows_of(files: list[Path]) -> Iterator[dict[str, Any]]:
     for file in files:
         with file.open() as stream:
             for text in stream:
