@@ -75,7 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="requests to the URL at the same time [8]",
     )
-    add_flags(parser, (*MODEL_SETTINGS, *LIMITS))
+    add_flags(parser, [name for name in (*MODEL_SETTINGS, *LIMITS) if name != "upstream_url"])
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,9 +8,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.05
+# A process that starts with enough shards is killed within this time.
+FIRST_SECONDS = 3.0
 # The input has rows that cannot be ranked.
 EXPECTED_CODE = 3
 
@@ -30,18 +33,14 @@ class Ended:
     def peak(self) -> int:
         return max(self.memory)
 
-    @property
-    def shard_seconds(self) -> float:
-        return self.seconds / max(1, self.shards)
-
 
 @dataclass(frozen=True)
 class Moment:
-    """When a process is killed: so many seconds after it has written, with those before, so many
-    shards."""
+    """When a process is killed: there are so many shards, and a share of the time that the last one
+    took has passed; so it is before the end of the next."""
 
     shards: int
-    seconds: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,7 @@ class Command:
         """The same run, killed at random moments of each of its parts, until it ends by itself."""
         chance, runs = random.Random(seed), list[Ended]()
         for kill in range(kills):
-            moment = Moment(
-                kill * whole.shards // kills, chance.uniform(0, 2 * whole.shard_seconds)
-            )
+            moment = Moment(kill * whole.shards // kills, chance.random())
             runs.append(self.run(out, moment))
             if not runs[-1].killed:
                 raise Unexpected(f"the run ended before kill {kill + 1} of {kills}")
@@ -82,14 +79,16 @@ class Command:
 
 
 def watch(process: subprocess.Popen[bytes], out: Path, moment: Moment | None) -> Ended:
-    ended, started, reached = Ended(0.0, killed=False), time.monotonic(), None
+    ended, shards, written, due = Ended(0.0, killed=False), 0, time.monotonic(), inf
     while process.poll() is None:
-        now = time.monotonic() - started
+        now = time.monotonic()
         ended.memory.append(resident(process.pid))
         ended.shards = len(list(out.glob("part-*.jsonl")))
-        if moment is not None and reached is None and ended.shards >= moment.shards:
-            reached = now
-        if moment is not None and reached is not None and now >= reached + moment.seconds:
+        if moment is not None and ended.shards >= moment.shards and due == inf:
+            due = now + moment.share * (now - written if ended.shards > shards else FIRST_SECONDS)
+        if ended.shards > shards:
+            shards, written = ended.shards, now
+        if now >= due:
             ended.killed = True
             process.kill()
         time.sleep(SAMPLE_SECONDS)
