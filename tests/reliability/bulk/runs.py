@@ -12,8 +12,7 @@ from math import inf
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.05
-# A process that starts with enough shards is killed within this time.
-FIRST_SECONDS = 3.0
+START_SECONDS = 1.0
 # The input has rows that cannot be ranked.
 EXPECTED_CODE = 3
 
@@ -79,20 +78,28 @@ class Command:
 
 
 def watch(process: subprocess.Popen[bytes], out: Path, moment: Moment | None) -> Ended:
-    ended, shards, written, due = Ended(0.0, killed=False), 0, time.monotonic(), inf
+    """A process that has not written a shard yet is killed while it starts."""
+    ended = Ended(0.0, killed=False, shards=shards_in(out))
+    written: list[float] = []
+    due = inf
     while process.poll() is None:
-        now = time.monotonic()
+        now, shards = time.monotonic(), shards_in(out)
         ended.memory.append(resident(process.pid))
-        ended.shards = len(list(out.glob("part-*.jsonl")))
-        if moment is not None and ended.shards >= moment.shards and due == inf:
-            due = now + moment.share * (now - written if ended.shards > shards else FIRST_SECONDS)
-        if ended.shards > shards:
-            shards, written = ended.shards, now
+        if shards > ended.shards:
+            ended.shards = shards
+            written.append(now)
+        if moment is not None and due == inf and shards >= moment.shards:
+            took = written[-1] - written[-2] if len(written) > 1 else 0.0
+            due = now + moment.share * (took if written else START_SECONDS)
         if now >= due:
             ended.killed = True
             process.kill()
         time.sleep(SAMPLE_SECONDS)
     return ended
+
+
+def shards_in(out: Path) -> int:
+    return len(list(out.glob("part-*.jsonl")))
 
 
 def resident(process: int) -> int:
