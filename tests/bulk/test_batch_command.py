@@ -23,7 +23,7 @@ from tests.desk import Desk
 pytestmark = pytest.mark.anyio
 
 LONG = "The library opens at nine and closes at six. " * 12
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {
         "id": "books",
         "query": "how long may I keep a book",

@@ -134,7 +134,7 @@ async def test_a_busy_service_is_called_again_when_it_says() -> None:
 
 @in_virtual_time
 async def test_a_service_that_is_replaced_is_waited_for() -> None:
-    broken = [httpx.ConnectError("refused"), httpx.ReadError("reset"), refusal(502)]
+    broken: list[Answer] = [httpx.ConnectError("refused"), httpx.ReadError("reset"), refusal(502)]
     async with opened(Server(*broken)) as blocks:
         (ranking,) = await blocks.rank_all([query("a")])
     assert isinstance(ranking, Ranking)

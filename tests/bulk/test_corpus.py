@@ -11,7 +11,7 @@ from app.bulk.problems import Unusable
 from app.bulk.rows import BadRow
 from app.bulk.scan import Source
 
-DOCUMENTS = [
+DOCUMENTS: list[dict[str, Any]] = [
     {"_id": "a", "title": "Hours", "text": "Opens at nine."},
     {"id": 7, "text": "Lent for four weeks."},
 ]

@@ -44,8 +44,9 @@ async def opened(engine: FakeEngine) -> AsyncIterator[Blocks]:
             yield Blocks(batcher, gathering, reranker)
 
 
-def query(*words: int, text: str = "q", **options: bool) -> Query:
-    return Query(text, [Document("w " * count) for count in words], score="logit", **options)
+def query(*words: int, truncate: bool = True) -> Query:
+    documents = [Document("w " * count) for count in words]
+    return Query("q", documents, score="logit", truncate=truncate)
 
 
 def logits(ranking: Ranking | ServiceError) -> list[float]:
