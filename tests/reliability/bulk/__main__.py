@@ -65,7 +65,7 @@ def check(folder: Path, pairs: int, kills: int, seed: int, flags: Sequence[str])
         raise Unexpected(f"memory grows: {mebibytes(tenth)}, then {mebibytes(whole)} MiB")
     return (
         f"{pairs} pairs, kills {sum(run.killed for run in runs)}, rows lost 0, twice 0, "
-        f"different bytes 0, {whole.seconds:.0f} s alone and {sum(r.seconds for r in runs):.0f} s "
+        f"different 0, {whole.seconds:.0f} s alone and {sum(r.seconds for r in runs):.0f} s "
         f"killed, memory {mebibytes(tenth)} MiB with a tenth and {mebibytes(whole)} MiB with all"
     )
 
