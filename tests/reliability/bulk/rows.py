@@ -79,8 +79,8 @@ def same(file: Path, other: Path) -> bool:
         return True
     if not file.name.startswith("part-"):
         return False
-    pairs = zip_longest(rows_of([file]), rows_of([other]), fillvalue={})
-    return all(same_row(row, other_row) for row, other_row in pairs)
+    pairs = zip_longest(rows_of([file]), rows_of([other]))
+    return all(row and other_row and same_row(row, other_row) for row, other_row in pairs)
 
 
 def same_row(row: dict[str, Any], other: dict[str, Any]) -> bool:
