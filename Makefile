@@ -53,6 +53,7 @@ reliability: install ## run the long checks (some hours): docs/explanation/relia
 	$(BIN)/python -m tests.reliability.fuzz --seed $(SEED)
 	$(BIN)/python -m tests.reliability.crash --seed $(SEED) --count 300
 	$(BIN)/python -m tests.reliability.egress
+	$(BIN)/python -m tests.reliability.bulk --seed $(SEED)
 	$(BIN)/python -m tests.reliability.history --seed $(SEED)
 	$(BIN)/python -m tests.reliability.rolling
 	$(BIN)/python -m loadtest.metastability

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-ROOMS = ("answer", "api", "docs", "llm", "remote", "rerank", "retrieval", "upstream")
+ROOMS = ("answer", "api", "bulk", "docs", "llm", "remote", "rerank", "retrieval", "upstream")
 # They load a model, or start a server.
 SLOW_FIXTURES = frozenset({"client", "desk", "listening", "model", "store_url", "upstream"})
 # Files whose tests start servers, processes or models without a fixture, or wait for a real clock.

@@ -39,7 +39,9 @@ ONLY_IN = {
     },
     "app.engines.openvino": {"engines.openvino", "engines.backends"},
     "app.engines.onnxruntime": {"engines.onnxruntime", "engines.backends"},
-    "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"},
+    "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"}
+    | {"bulk.calling"},
+    "pyarrow": {"bulk.tables"},
     "stamina": {"upstream"},
     "apsw": {
         "retrieval.stores.sqlite",
@@ -62,12 +64,16 @@ ONLY_IN = {
     | {"compose.answer", "settings.retrieval"},
     # The encoders of engines use one type of a query.
     "app.rerank": {"compose", "commands", "api", "service", "answer", "remote", "rerank"}
-    | {"evaluation"},
-    "app.engines": {"compose", "commands", "rerank", "engines", "training", "settings.serving"},
-    "app.evaluation": {"commands", "evaluation", "training"},
+    | {"evaluation", "bulk"},
+    "app.engines": {"compose", "commands", "rerank", "engines", "training", "settings.serving"}
+    | {"bulk.gathering"},
+    "app.bulk": {"bulk", "compose.bulk", "commands"},
+    # `bulk` reads lines that may be compressed.
+    "app.evaluation": {"commands", "evaluation", "training", "bulk.rows"},
     "app.training": {"commands", "training"},
     "app.ingest": {"ingest", "commands"},
-    "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"},
+    "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"}
+    | {"bulk.calling"},
     "app.text": {"text", "engines", "rerank", "answer", "ingest", "api.dialects"},
     "app.jsonl": {"ingest.readers.jsonl", "evaluation.data"},
     "app.remote": {"compose", "remote", "settings.delegating"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.engines import Pair, tokens_of
 
@@ -16,12 +16,18 @@ class Slicing:
     the padding so far, costs more than `waste` tokens: about what a call of the engine costs by
     itself. Widths are rounded up to a `multiple`, so that there are fewer shapes to prepare for.
     An engine of several `streams` computes as many slices at once: each gets its share of a batch.
+    With `prepares`, the first slice of a shape is slow.
     """
 
     tokens: int
     waste: int
     multiple: int = 1
     streams: int = 1
+    prepares: bool = True
+
+    def for_any_widths(self) -> Slicing:
+        """For batches of all widths in turn, none of which is rounded up if that gains nothing."""
+        return self if self.prepares else replace(self, multiple=1)
 
     def width(self, tokens: int) -> int:
         return -(-tokens // self.multiple) * self.multiple

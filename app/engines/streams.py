@@ -29,10 +29,20 @@ class StreamedEngine:
 
     device = "cpu"
 
-    def __init__(self, name: str, dtype: str, slice_tokens: int, streams: Sequence[Stream]) -> None:
+    def __init__(
+        self,
+        name: str,
+        dtype: str,
+        slice_tokens: int,
+        streams: Sequence[Stream],
+        *,
+        prepares: bool = True,
+    ) -> None:
         self.name = name
         self.dtype = dtype
-        self.slicing = Slicing(slice_tokens, MAX_WASTED_TOKENS, WIDTH_MULTIPLE, len(streams))
+        self.slicing = Slicing(
+            slice_tokens, MAX_WASTED_TOKENS, WIDTH_MULTIPLE, len(streams), prepares
+        )
         self._idle: SimpleQueue[Stream] = SimpleQueue()
         for stream in streams:
             self._idle.put(stream)

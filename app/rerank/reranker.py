@@ -15,11 +15,11 @@ from app.engines import Encoded, Encoder
 from app.engines.clipping import CHARS_THAT_COUNT
 from app.errors import InvalidRequest, ScoringFailed, TooLong
 from app.events import Observe, ignore
-from app.rerank.batcher import Batcher
 from app.rerank.cache import Cache, TextScore, pair_key
 from app.rerank.in_flight import InFlight, PendingScore
 from app.rerank.query import Query, Ranking, SpansWanted, Times, present, probability
 from app.rerank.ranking import make_ranking, ranked
+from app.rerank.scoring_queue import ScoringQueue
 from app.rerank.spans import MAX_SENTENCE_TOKENS, sentence_query, sentence_tokens, with_spans
 from app.rerank.texts import keys_of
 from app.rerank.tokenizing import Tokenizing
@@ -38,7 +38,7 @@ class Reranker:
         self,
         name: str,
         encoder: Encoder,
-        batcher: Batcher,
+        batcher: ScoringQueue,
         cache: Cache,
         threads: Executor,
         timeout: float,

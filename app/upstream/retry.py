@@ -38,13 +38,15 @@ MAX_HINT_SECONDS = 86_400.0
 class RetryPolicy:
     """How often a call is tried, after which failures, and with which waits in seconds.
 
-    A service whose hint is longer than `max_hint` is taken as down, or, with `shorten_hints`, is
-    tried again after `max_hint`.
+    With `broken_connections`, a call whose connection broke after it was sent is tried again, which
+    is for calls that may be done twice. A service whose hint is longer than `max_hint` is taken as
+    down, or, with `shorten_hints`, is tried again after `max_hint`.
     """
 
     attempts: int
     statuses: AbstractSet[int] = PASSING_STATUSES
     connections: bool = True
+    broken_connections: bool = False
     first_wait: float = 0.2
     max_wait: float = 10.0
     jitter: float = 1.0
@@ -54,6 +56,8 @@ class RetryPolicy:
     def wait_after(self, error: Exception) -> bool | float:
         """Whether to try again, or after how many seconds."""
         if not isinstance(error, httpx.HTTPStatusError):
+            if self.broken_connections and isinstance(error, httpx.NetworkError):
+                return True
             return self.connections and isinstance(
                 error, httpx.ConnectError | httpx.ConnectTimeout | httpx.RemoteProtocolError
             )
@@ -94,9 +98,10 @@ def seconds_of(value: str) -> float:
 
 def in_time(wait: bool | float, deadline: float | None) -> bool | float:
     """`deadline` is in the loop's time; a wait that would end after it is of no use."""
-    if deadline is None or isinstance(wait, bool):
+    if deadline is None or wait is False:
         return wait
-    return wait if asyncio.get_running_loop().time() + wait < deadline else False
+    seconds = 0.0 if wait is True else wait
+    return wait if asyncio.get_running_loop().time() + seconds < deadline else False
 
 
 async def retried(

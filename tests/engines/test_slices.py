@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +60,10 @@ def test_each_stream_gets_its_share_of_a_batch() -> None:
     assert lengths(Slicing(1000, 64, streams=2), *[80] * 10) == [[80] * 5, [80] * 5]
     assert lengths(Slicing(400, 64, streams=2), *[80] * 16) == [[80] * 4] * 4
     assert lengths(Slicing(400, 64, streams=2)) == []
+
+
+def test_widths_are_exact_where_a_new_shape_costs_nothing() -> None:
+    rounded = Slicing(tokens=1024, waste=64, multiple=8)
+    assert rounded.for_any_widths() == rounded
+    exact = replace(rounded, prepares=False).for_any_widths()
+    assert [rounded.width(9), exact.width(9)] == [16, 9]

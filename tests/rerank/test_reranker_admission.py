@@ -10,6 +10,7 @@ import pytest
 
 from app.engines import Encoded, Pair
 from app.errors import DeadlineExceeded, InvalidRequest, QueueFull, TooLong
+from app.rerank.batcher import Batcher
 from app.rerank.query import Query, SpansWanted
 from app.rerank.reranker import Reranker
 from tests.fakes import WordEncoder
@@ -168,8 +169,9 @@ async def test_room_for_sentences_is_held_from_the_start() -> None:
     async with bench.open() as reranker:
         first = asyncio.create_task(reranker.rank(query(SENTENCES, spans=SpansWanted(0))))
         await asyncio.sleep(0.01)
-        held = reranker._batcher._expected
-        assert held > 1000
+        batcher = reranker._batcher
+        assert isinstance(batcher, Batcher)
+        assert batcher._expected > 1000
         ranking = await first
-        assert reranker._batcher._expected == 0
+        assert batcher._expected == 0
     assert ranking.warnings == []

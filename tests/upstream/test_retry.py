@@ -210,3 +210,20 @@ def test_a_hint_that_is_a_date_without_an_offset_is_in_utc(monkeypatch: pytest.M
         tzset()
     assert hint is not None
     assert 25 < hint <= 30
+
+
+@in_virtual_time
+async def test_a_call_that_may_be_done_twice_is_repeated_when_its_connection_breaks() -> None:
+    broken = httpx.ReadError("reset")
+    twice = RetryPolicy(attempts=2, broken_connections=True)
+    assert await retried(Flaky([broken, OK]), twice) == "fine"
+    with pytest.raises(httpx.ReadError):
+        await retried(Flaky([broken, OK]), THRICE)
+
+
+@in_virtual_time
+async def test_after_the_deadline_nothing_is_tried_again() -> None:
+    many = RetryPolicy(attempts=1000, first_wait=1, max_wait=1, jitter=0)
+    with pytest.raises(httpx.ConnectError):
+        await retried(Flaky([BROKEN] * 1000), many, deadline=5)
+    assert 5 <= now() < 7

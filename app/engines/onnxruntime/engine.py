@@ -24,9 +24,8 @@ def open_engine(folder: Path, layout: Layout, choice: Choice) -> StreamedEngine:
     tail = open_session(tail_file, choice) if tail_file.exists() else None
     # A session may be called from several threads at once.
     stream = OnnxStream(body, tail, layout)
-    return StreamedEngine(
-        "onnxruntime", choice.dtype, choice.slice_tokens, [stream] * choice.streams
-    )
+    streams = [stream] * choice.streams
+    return StreamedEngine("onnxruntime", choice.dtype, choice.slice_tokens, streams, prepares=False)
 
 
 class OnnxStream:
