@@ -10,15 +10,16 @@ from pathlib import Path
 from app.engines import LoadedModel, processors
 from app.engines.backends import AUTO
 from app.engines.benchmark import Result
+from app.engines.contest import Step
 from app.engines.converted_model import (
     Damaged,
     converted_folder,
-    open_ready_made,
     open_result,
     read_card,
     read_results,
 )
-from app.engines.converting import Step, convert_and_open
+from app.engines.converting import convert_and_open, warn_of_graphs
+from app.engines.published import Unusable, find_published, open_published
 from app.engines.select import (
     choose,
     converters_for,
@@ -69,10 +70,13 @@ def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool
 def open_as_it_came(spec: ModelSpec) -> LoadedModel | None:
     """With the graphs that are beside its weights, if there are any and they are whole."""
     try:
-        return open_ready_made(spec)
+        published = find_published(spec)
+        return open_published(spec, published) if published else None
     except Damaged as error:
         warn_of_damage(spec.label, error)
-        return None
+    except Unusable as error:
+        warn_of_graphs(spec, str(error))
+    return None
 
 
 def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:
