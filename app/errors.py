@@ -127,5 +127,9 @@ class InvalidSetting(LoadFailed):
     """A setting contradicts another setting, the model or this machine and must be changed."""
 
 
+# What a slim installation lacks.
+INSTALL_TORCH = "pip install 'torch>=2.6' 'sentence-transformers>=6.2,<7'"
+
+
 class PackageMissing(LoadFailed):
     """The model or a setting needs a package that is not installed here."""

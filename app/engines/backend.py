@@ -62,11 +62,6 @@ class Backend(Protocol):
 class Reference(Backend, Protocol):
     """Runs a model as it was published, on any device. All others are compared with it."""
 
-    @property
-    def install(self) -> str:
-        """The command that installs its packages."""
-        ...
-
     def load(self, spec: ModelSpec) -> TorchModel: ...
 
 
@@ -98,8 +93,8 @@ class Converter(Backend, Protocol):
 class GraphReader(Converter, Protocol):
     """Also runs graphs that a model comes with, and makes files of its own from such graphs."""
 
-    def published(self, folder: Path) -> Mapping[str, Graphs]:
-        """By dtype, those in a model's folder that this processor can run."""
+    def publishable(self) -> Mapping[str, Sequence[str]]:
+        """By dtype, the files in a model's folder that this processor can run, the best first."""
         ...
 
     def readable(self, folder: Path) -> Graphs | None:

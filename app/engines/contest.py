@@ -13,6 +13,7 @@ from app.engines.backend import Choice, Converter, GraphReader, reason_of
 from app.engines.backends import REFERENCE, converters
 from app.engines.benchmark import SLICE_TOKENS, Lists, Result, measure, stream_counts
 from app.engines.converted_model import OpenEngine
+from app.engines.graphs import first_existing
 from app.engines.layout import Layout
 from app.engines.published import Published
 from app.engines.spec import ModelSpec
@@ -41,7 +42,8 @@ def entrants(spec: ModelSpec, published: Published | None, folder: Path) -> Iter
     for backend in usable(spec):
         dtypes = backend.dtypes()
         if published and isinstance(backend, GraphReader):
-            for dtype, graphs in backend.published(published.folder).items():
+            there = first_existing(published.folder, backend.publishable())
+            for dtype, graphs in there.items():
                 if dtype in dtypes:
                     file = graphs.body.relative_to(published.folder).as_posix()
                     yield Entrant(backend, dtype, partial(backend.open_graphs, graphs), file)

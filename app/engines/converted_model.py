@@ -29,7 +29,7 @@ from app.engines.backend import Choice, Converter, GraphReader, reason_of
 from app.engines.backends import BACKENDS, REFERENCE
 from app.engines.benchmark import Result
 from app.engines.encoders import SplitEncoder, Template
-from app.engines.graphs import Graphs
+from app.engines.graphs import Graphs, first_existing
 from app.engines.hub import source_folder
 from app.engines.layout import Layout
 from app.engines.spec import ModelSpec
@@ -43,6 +43,7 @@ MODEL_SUFFIXES = frozenset(
     | {".onnx", ".onnx_data", ".xml"}
 )
 TOKENIZER, CARD = "tokenizer.json", "card.json"
+NOT_INSTALLED = "not installed"
 UNFINISHED, REPLACED = ".new-", ".replaced"
 MAX_UNFINISHED_SECONDS = 3600
 
@@ -96,7 +97,7 @@ def installed(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED
 
 
 def content(file: Path) -> str:
@@ -237,7 +238,8 @@ def open_result(spec: ModelSpec, folder: Path, card: Card, best: Result) -> Load
 def published_graphs(spec: ModelSpec, backend: GraphReader, best: Result) -> Graphs:
     """The files of the model itself that were measured."""
     source = source_folder(spec)
-    graphs = backend.published(source).get(best.dtype) if source else None
+    there = first_existing(source, backend.publishable()) if source else {}
+    graphs = there.get(best.dtype)
     if source is None or graphs is None or graphs.body != source / best.file:
         raise Damaged(f"{best.file} of the model is missing")
     return graphs

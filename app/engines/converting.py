@@ -31,6 +31,7 @@ from app.engines.converted_model import (
     written_aside,
 )
 from app.engines.encoders import SplitEncoder
+from app.engines.graphs import first_existing
 from app.engines.layout import Arrays, Layout
 from app.engines.probe import lists
 from app.engines.published import Published, Unusable, find_published, open_published
@@ -223,7 +224,7 @@ def adaptation(
     graphs = backend.readable(published.folder)
     if graphs is None:
         return None
-    there = set(backend.published(published.folder)) - {ROUNDED}
+    there = first_existing(published.folder, backend.publishable()).keys() - {ROUNDED}
     dtypes = [dtype for dtype in backend.all_dtypes if dtype not in there]
     return lambda folder: backend.adapt(graphs, examples, folder, dtypes)
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 REQUIRED_INPUTS = ("input_ids", "attention_mask")
 OPTIONAL_INPUT = "token_type_ids"
-PUBLISHED_ONNX = "onnx/model.onnx"
-# Those of the bundled model, which read its weights.
-OWN_BODY, OWN_TAIL = "float32.onnx", "tail.onnx"
+# In full precision; the last ones are those of the bundled model, which read its weights.
+WHOLE_ONNX = ("onnx/model.onnx", "float32.onnx")
+OWN_TAIL = "tail.onnx"
 
 
 class Graphs(NamedTuple):
@@ -34,23 +34,20 @@ def existing(body: Path, tail: Path) -> Graphs:
 
 def onnx_graphs(folder: Path) -> Graphs | None:
     """The graphs in full precision that a model comes with."""
-    for graphs in (
-        Graphs(folder / PUBLISHED_ONNX),
-        existing(folder / OWN_BODY, folder / OWN_TAIL),
-    ):
-        if graphs.body.is_file():
-            return graphs
-    return None
+    return first_existing(folder, {"": WHOLE_ONNX}).get("")
 
 
-def fitting(
-    folder: Path, names: Mapping[str, Sequence[str]], abilities: frozenset[str]
-) -> Path | None:
-    """The first file that is there and needs nothing that the processor does not have."""
-    for name, needs in names.items():
-        if (not needs or abilities.intersection(needs)) and (folder / name).is_file():
-            return folder / name
-    return None
+def first_existing(folder: Path, names: Mapping[str, Sequence[str]]) -> dict[str, Graphs]:
+    """By dtype, the first of the files that may be published for it."""
+    by_dtype = {
+        dtype: next((name for name in candidates if (folder / name).is_file()), None)
+        for dtype, candidates in names.items()
+    }
+    return {
+        dtype: existing(folder / name, (folder / name).with_name(OWN_TAIL))
+        for dtype, name in by_dtype.items()
+        if name is not None
+    }
 
 
 def check(file: Path, inputs: Sequence[str], scores: Sequence[object]) -> None:

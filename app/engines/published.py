@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,10 @@ from app.engines.backends import converters
 from app.engines.benchmark import SLICE_TOKENS
 from app.engines.converted_model import Card, opened, read_card, verify
 from app.engines.describing import NotDescribed, describe
-from app.engines.graphs import Graphs
-from app.engines.hub import source_folder
+from app.engines.graphs import Graphs, first_existing
+from app.engines.hub import fetch, source_folder
 from app.engines.kinds import refuse_other_kinds
+from app.engines.rounding import ROUNDED
 from app.engines.spec import ModelSpec
 from app.errors import InvalidSetting, LoadFailed
 
@@ -43,16 +45,24 @@ def readers(spec: ModelSpec) -> list[GraphReader]:
 
 def find_published(spec: ModelSpec) -> Published | None:
     """Raises Damaged where the digests of a model's own card say so."""
-    folder = source_folder(spec)
-    if folder is None or spec.trust_remote_code:
+    if spec.trust_remote_code:
         return None
-    by_backend = {backend: backend.published(folder) for backend in readers(spec)}
     # ONNX before OpenVINO's own format: each backend reads it.
-    for backend, graphs in reversed(by_backend.items()):
-        if FULL_PRECISION in graphs:
+    by_backend = [(backend, backend.publishable()) for backend in reversed(readers(spec))]
+    fetch(spec, alternatives([names for _, names in by_backend]))
+    folder = source_folder(spec)
+    for backend, names in by_backend:
+        graphs = first_existing(folder, names).get(FULL_PRECISION) if folder else None
+        if folder and graphs:
             card = own_card(folder) or described(spec, folder)
-            return Published(folder, card, backend, graphs[FULL_PRECISION])
+            return Published(folder, card, backend, graphs)
     return None
+
+
+def alternatives(publishable: Sequence[Mapping[str, Sequence[str]]]) -> list[list[str]]:
+    """Files of a model hub, of each list one: a single graph in full precision is enough."""
+    whole = [name for names in publishable for name in names[FULL_PRECISION]]
+    return [whole, *(list(names.get(ROUNDED, ())) for names in publishable)]
 
 
 def own_card(folder: Path) -> Card | None:

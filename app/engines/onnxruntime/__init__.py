@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engines import Engine, Pair, processors
-from app.engines.graphs import Graphs, existing, fitting, onnx_graphs
+from app.engines.graphs import WHOLE_ONNX, Graphs, existing, onnx_graphs
 
 if TYPE_CHECKING:
     from app.engines.backend import Choice
@@ -56,12 +56,10 @@ class OnnxRuntime:
     def files(self, dtype: str) -> Sequence[str]:
         return [name(stem) for stem in (dtype, TAIL) for name in (graph_file, weights_file)]
 
-    def published(self, folder: Path) -> Mapping[str, Graphs]:
-        abilities = processors.abilities() | {processors.machine()}
-        files = {"float32": self.readable(folder)}
-        if eight_bits := fitting(folder, EIGHT_BITS, abilities):
-            files["int8"] = Graphs(eight_bits)
-        return {dtype: graphs for dtype, graphs in files.items() if graphs is not None}
+    def publishable(self) -> Mapping[str, Sequence[str]]:
+        here = processors.abilities() | {processors.machine()}
+        fitting = [name for name, needs in EIGHT_BITS.items() if here.intersection(needs)]
+        return {"float32": WHOLE_ONNX, "int8": fitting}
 
     def readable(self, folder: Path) -> Graphs | None:
         return onnx_graphs(folder)

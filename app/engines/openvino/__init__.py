@@ -52,10 +52,12 @@ class OpenVino:
     def files(self, dtype: str) -> Sequence[str]:
         return [f"{stem}{suffix}" for stem in (STEMS[dtype], TAIL) for suffix in (".xml", ".bin")]
 
-    def published(self, folder: Path) -> Mapping[str, Graphs]:
-        whole, eight_bits = (Graphs(folder / name) for name in (PUBLISHED, PUBLISHED_EIGHT_BITS))
-        files = {"float32": whole, "bfloat16": whole, "int8": eight_bits}
-        return {dtype: graphs for dtype, graphs in files.items() if graphs.body.is_file()}
+    def publishable(self) -> Mapping[str, Sequence[str]]:
+        return {
+            "float32": (PUBLISHED,),
+            "bfloat16": (PUBLISHED,),
+            "int8": (PUBLISHED_EIGHT_BITS,),
+        }
 
     def readable(self, folder: Path) -> Graphs | None:
         whole = folder / PUBLISHED

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from app.errors import PackageMissing
+from app.errors import INSTALL_TORCH, PackageMissing
 
 if TYPE_CHECKING:
     from app.engines.spec import ModelSpec
@@ -24,15 +24,12 @@ MODULES = {
     "transformers": "transformers",
     "sentence-transformers": "sentence_transformers",
 }
-# What a slim installation lacks.
-INSTALL = "pip install 'torch>=2.6' 'sentence-transformers>=6.2,<7'"
 
 
 class Torch:
     name = "torch"
     all_dtypes = ("float32", "bfloat16", "float16")
     packages = tuple(MODULES)
-    install = INSTALL
 
     def dtypes(self) -> Sequence[str]:
         from app.engines.torch.engine import can_bfloat16  # noqa: PLC0415 (takes seconds)
@@ -44,7 +41,7 @@ class Torch:
         missing = [package for package, module in MODULES.items() if find_spec(module) is None]
         if not missing:
             return None
-        return f"the package {missing[0]} is not installed ({self.install})"
+        return f"the package {missing[0]} is not installed ({INSTALL_TORCH})"
 
     def load(self, spec: ModelSpec) -> TorchModel:
         if reason := self.refuses(spec):
