@@ -8,20 +8,19 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from app.engines import LoadedModel, Pair, processors
 from app.engines.backend import Converter, GraphReader, reason_of
 from app.engines.backends import AUTO, REFERENCE
-from app.engines.benchmark import MIN_AGREEMENT, Result, agree, logits, measure_reference
+from app.engines.benchmark import Result, logits, measure_reference
 from app.engines.contest import Step, contest, entrants, usable
 from app.engines.converted_model import (
     TOKENIZER,
     Card,
-    Damaged,
     converted_folder,
     open_result,
     read_card,
@@ -32,13 +31,14 @@ from app.engines.converted_model import (
 )
 from app.engines.encoders import SplitEncoder
 from app.engines.graphs import first_existing
-from app.engines.layout import Arrays, Layout
+from app.engines.layout import Arrays
+from app.engines.original import Original, load_original
 from app.engines.probe import lists
-from app.engines.published import Published, Unusable, find_published, open_published
+from app.engines.published import Published
 from app.engines.rounding import ROUNDED
 from app.engines.select import choose, open_reference
 from app.engines.spec import ModelSpec
-from app.errors import InvalidSetting, LoadFailed, PackageMissing
+from app.errors import InvalidSetting, LoadFailed
 
 if TYPE_CHECKING:
     from app.engines.torch.model import TorchModel
@@ -47,25 +47,6 @@ logger = logging.getLogger(__name__)
 
 # A converter that traces the model follows so many pairs.
 EXAMPLE_PAIRS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A model in full precision, with which all engines are compared.
-
-    `torch` is the model of the reference where its library is installed; else `model` runs the
-    graphs that were `published` with it.
-    """
-
-    model: LoadedModel
-    torch: TorchModel | None
-    published: Published | None
-
-    @property
-    def layout(self) -> Layout:
-        if self.torch is None and self.published is not None:
-            return self.published.card.layout
-        return cast("TorchModel", self.torch).layout
 
 
 def convert_and_open(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel:
@@ -98,44 +79,6 @@ def convert_and_open(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel
         fields = {"model": spec.label, "reason": reason}
         logger.warning("model_not_converted", extra={"fields": fields})
         return open_reference(spec)
-
-
-def load_original(unchanged: ModelSpec) -> Original:
-    """The graphs that a model came with count only as far as they rank as the reference does."""
-    missing = REFERENCE.refuses(unchanged)
-    try:
-        published = find_published(unchanged)
-        model = open_published(unchanged, published) if published else None
-        unusable = "it comes without graphs in full precision"
-    except (Damaged, Unusable) as error:
-        published, model, unusable = None, None, str(error)
-        warn_of_graphs(unchanged, unusable)
-    if missing is None:
-        torch = REFERENCE.load(unchanged)
-        if model and published and not ranks_alike(model, torch):
-            published = None
-            warn_of_graphs(unchanged, f"they do not rank as {REFERENCE.name} float32 does")
-        return Original(torch, torch, published)
-    if model is None:
-        raise PackageMissing(
-            f"model {unchanged.label} has to be converted, which needs PyTorch, because "
-            f"{unusable}: {missing}"
-        )
-    return Original(model, None, published)
-
-
-def ranks_alike(model: LoadedModel, torch: TorchModel) -> bool:
-    """The graphs, with tokens as both of them make them."""
-    if not isinstance(torch.encoder, SplitEncoder):
-        return False
-    reference, measured = lists(torch.encoder)[:1], lists(model.encoder)[:1]
-    agreement = agree(logits(torch.engine, reference), logits(model.engine, measured))
-    return agreement >= MIN_AGREEMENT
-
-
-def warn_of_graphs(spec: ModelSpec, reason: str) -> None:
-    fields = {"model": spec.label, "reason": reason}
-    logger.warning("published_graphs_not_used", extra={"fields": fields})
 
 
 @contextmanager

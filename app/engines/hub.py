@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.engines.backend import MAX_REASON_CHARS
+from app.engines.backend import reason_of
 from app.engines.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def fetch(spec: ModelSpec, alternatives: Sequence[Sequence[str]]) -> None:
             spec.source, revision=spec.revision or None, allow_patterns=[*DESCRIPTIONS, *wanted]
         )
     except Exception as error:  # noqa: BLE001 (of the hub, of its client, or of the network)
-        fields = {"model": spec.label, "reason": " ".join(str(error).split())[:MAX_REASON_CHARS]}
+        fields = {"model": spec.label, "reason": reason_of(error)}
         logger.info("graphs_not_fetched", extra={"fields": fields})
 
 

@@ -18,8 +18,9 @@ from app.engines.converted_model import (
     read_card,
     read_results,
 )
-from app.engines.converting import convert_and_open, warn_of_graphs
+from app.engines.converting import convert_and_open
 from app.engines.encoders import SplitEncoder
+from app.engines.original import warn_of_graphs
 from app.engines.published import Unusable, find_published, open_published
 from app.engines.select import (
     choose,

@@ -63,11 +63,11 @@ def fold(graph: onnx.GraphProto) -> None:
 
 def keep_needed(graph: onnx.GraphProto, new: Sequence[TensorProto]) -> None:
     """Put constants in the place of the nodes that gave them, and remove what is not read then."""
-    given = {each.name for each in new}
+    constants = {each.name for each in new}
     needed = {each.name for each in graph.output}
     nodes: list[NodeProto] = []
     for node in reversed(graph.node):
-        if needed.intersection(node.output) and not given.intersection(node.output):
+        if needed.intersection(node.output) and not constants.intersection(node.output):
             nodes.append(node)
             needed.update(node.input)
             needed.update(outer_names(node))
