@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from app.engines.converted_model import TOKENIZER, Card, read_tokenizer
 from app.engines.encoders import MIN_ROOM, NO_LIMIT, Template
+from app.engines.graphs import OPTIONAL_INPUT
 from app.engines.hub import read_json
 from app.engines.layout import Layout
 
@@ -20,6 +21,8 @@ PADDED_POSITIONS = frozenset(
     | {"roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"}
 )
 DEFAULT_PADDING = 1
+# Their models read whose token each is, if the configuration does not name what they read.
+TYPED_TOKENIZERS = frozenset({"BertTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer"})
 
 
 class NotDescribed(Exception):
@@ -69,7 +72,6 @@ def prompt_of(folder: Path) -> str:
 
 
 def layout_of(tokenizer: Tokenizer, config: dict[str, Any], own: dict[str, Any]) -> Layout:
-    """An engine takes of a pair's arrays what its graph reads, so that types do no harm."""
     token = own.get("pad_token")
     name = token.get("content") if isinstance(token, dict) else token
     pad = tokenizer.token_to_id(name) if isinstance(name, str) else config.get("pad_token_id")
@@ -77,5 +79,11 @@ def layout_of(tokenizer: Tokenizer, config: dict[str, Any], own: dict[str, Any])
         pad=int(pad or 0),
         pad_type=int(own.get("pad_token_type_id") or 0),
         left=own.get("padding_side") == "left",
-        typed=True,
+        typed=is_typed(own),
     )
+
+
+def is_typed(own: dict[str, Any]) -> bool:
+    if names := own.get("model_input_names"):
+        return OPTIONAL_INPUT in names
+    return str(own.get("tokenizer_class")).removesuffix("Fast") in TYPED_TOKENIZERS

@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from app.engines.layout import Arrays
+
 REQUIRED_INPUTS = ("input_ids", "attention_mask")
 OPTIONAL_INPUT = "token_type_ids"
 # In full precision; the last ones are those of the bundled model, which read its weights.
@@ -47,6 +51,14 @@ def first_existing(folder: Path, names: Mapping[str, Sequence[str]]) -> dict[str
         dtype: existing(folder / name, (folder / name).with_name(OWN_TAIL))
         for dtype, name in by_dtype.items()
         if name is not None
+    }
+
+
+def inputs_by_name(names: Sequence[str], arrays: Arrays) -> Arrays:
+    """A graph may read types where the tokenizer gives none: then all tokens have the first."""
+    return {
+        name: arrays[name] if name in arrays else np.zeros_like(arrays[REQUIRED_INPUTS[0]])
+        for name in names
     }
 
 

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from app.engines.graphs import Graphs
+from app.engines.graphs import Graphs, inputs_by_name
 from app.engines.layout import Arrays
 from app.engines.onnxruntime import TAIL, graph_file, weights_file
 from app.engines.onnxruntime.eight_bits import is_wide, to_eight_bits
@@ -28,8 +28,9 @@ def adapt(graphs: Graphs, examples: Arrays, folder: Path, dtypes: Collection[str
         save(model, folder if "float32" in dtypes else aside, "float32")
         file = (folder if "float32" in dtypes else aside) / graph_file("float32")
         if "int8" in dtypes:
-            read = {each.name for each in model.graph.input}
-            inputs = {name: array for name, array in examples.items() if name in read}
+            weights = {each.name for each in model.graph.initializer}
+            names = [each.name for each in model.graph.input if each.name not in weights]
+            inputs = inputs_by_name(names, examples)
             rounded = onnx.load(file)
             to_eight_bits(rounded.graph, largest_by_channel(file, inputs))
             save(rounded, folder, "int8")

@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
-from app.engines.graphs import Graphs, check
+from app.engines.graphs import Graphs, check, inputs_by_name
 from app.engines.layout import Layout
 from app.engines.streams import StreamedEngine
 
@@ -44,7 +44,7 @@ class OnnxStream:
     def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
         arrays = self._layout.arrays(pairs, width)
         try:
-            outputs = self._body.run(None, {name: arrays[name] for name in self._body_inputs})
+            outputs = self._body.run(None, inputs_by_name(self._body_inputs, arrays))
             if self._tail is not None:
                 read = [*arrays.values(), *outputs]
                 outputs = self._tail.run(None, dict(zip(self._tail_inputs, read, strict=True)))

@@ -9,7 +9,7 @@ import openvino as ov
 
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
-from app.engines.graphs import Graphs, check
+from app.engines.graphs import Graphs, check, inputs_by_name
 from app.engines.layout import Layout
 from app.engines.streams import StreamedEngine
 
@@ -51,7 +51,7 @@ class OpenVinoStream:
         arrays = self._layout.arrays(pairs, width)
         try:
             last = self._body
-            last.infer({name: arrays[name] for name in self._body_inputs}, share_inputs=True)
+            last.infer(inputs_by_name(self._body_inputs, arrays), share_inputs=True)
             if self._tail is not None:
                 between = [last.get_output_tensor(index).data for index in self._outputs]
                 last = self._tail
