@@ -49,6 +49,10 @@ def spec(model: Path, tmp_path: Path) -> ModelSpec:
 
 @pytest.fixture
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    remove_torch(monkeypatch)
+
+
+def remove_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a slim installation: `find_spec` returns None, and an import fails."""
     for name in TORCH_MODULES:
         monkeypatch.setitem(sys.modules, name, None)
@@ -175,8 +179,7 @@ def test_a_hub_s_cache_is_read_as_a_folder_is(
     (repository / "refs" / "main").write_text(commit)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     spec = ModelSpec("owner/name", device="cpu", engine="auto", offline=True, engines=tmp_path)
-    for name in TORCH_MODULES:
-        monkeypatch.setitem(sys.modules, name, None)
+    remove_torch(monkeypatch)
     model_there, is_open = load_soon(spec)
     assert (model_there.name, is_open) == ("owner/name", True)
     assert load(spec).engine.name in BACKENDS
@@ -186,12 +189,12 @@ def test_a_hub_s_cache_is_read_as_a_folder_is(
 # --- what cannot be used ------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("without_torch")
 @pytest.mark.parametrize("start", [load, load_soon])
 def test_without_torch_a_model_without_graphs_is_refused_with_the_remedy(
-    start: object, tmp_path: Path
+    start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = models.bert(tmp_path / "model")
+    remove_torch(monkeypatch)
     spec = ModelSpec(str(folder), device="cpu", engine="auto", engines=tmp_path / "engines")
     refusal = (
         r"model model has to be converted, which needs PyTorch, because it comes without graphs "
@@ -220,9 +223,11 @@ def test_a_graph_that_reads_something_else_is_refused_by_its_inputs(
         load_soon(spec)
 
 
-@pytest.mark.usefixtures("without_torch")
-def test_a_causal_model_is_refused_without_torch(tmp_path: Path) -> None:
+def test_a_causal_model_is_refused_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = models.qwen3(tmp_path / "model")
+    remove_torch(monkeypatch)
     (folder / "onnx").mkdir()
     (folder / "onnx/model.onnx").write_bytes(b"")
     spec = ModelSpec(str(folder), device="cpu", engine="auto", engines=tmp_path / "engines")
