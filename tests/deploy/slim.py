@@ -94,8 +94,9 @@ def measure(*, chosen: bool) -> list[Memory]:
 
 def has_torch() -> bool:
     program = "import importlib.util as u; print(u.find_spec('torch') is not None)"
-    command = [ENVIRONMENT / "bin/python", "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+    command = [str(ENVIRONMENT / "bin/python"), "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return "True" in done.stdout
 
 
 def main() -> int:

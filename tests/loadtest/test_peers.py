@@ -23,7 +23,14 @@ def test_the_table_compares_each_with_the_yardstick_and_the_service_with_each() 
     lines = str(peers.tabulate(TURNS, {OURS: 0.00123}, {})).splitlines()
     ours, theirs = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[3:5])
     assert ours == ["rerankd", "0.0012", "220", "4.00", "1.00", "120"]
-    assert theirs == ["Infinity", "0.0000", "40", "0.73 (0.67 to 0.80)", "5.50 (5.00 to 6.00)", "20"]
+    assert theirs == [
+        "Infinity",
+        "0.0000",
+        "40",
+        "0.73 (0.67 to 0.80)",
+        "5.50 (5.00 to 6.00)",
+        "20",
+    ]
 
 
 def test_a_peer_that_did_not_start_is_named_and_the_others_go_on() -> None:
