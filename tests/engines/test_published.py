@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from app.engines import LoadedModel, processors
 from app.engines.backends import BACKENDS, REFERENCE
 from app.engines.benchmark import MIN_AGREEMENT, agree, logits
 from app.engines.describing import describe
+from app.engines.hub import fetch
 from app.engines.loading import benchmark_results, load, load_soon
 from app.engines.probe import QUESTIONS, lists, passages
 from app.engines.published import find_published, open_published
@@ -184,6 +186,52 @@ def test_a_hub_s_cache_is_read_as_a_folder_is(
     assert (model_there.name, is_open) == ("owner/name", True)
     assert load(spec).engine.name in BACKENDS
     assert {result.file for result in benchmark_results(spec)} > {"", "onnx/model.onnx"}
+
+
+@pytest.mark.parametrize(("family", "is_open"), [("bert", True), ("qwen3", False)])
+def test_without_graphs_torch_answers_at_once_and_is_replaced_if_another_engine_can_run_it(
+    family: str, is_open: bool, tmp_path: Path
+) -> None:
+    folder = models.FAMILIES[family](tmp_path / "model")
+    spec = ModelSpec(str(folder), device="cpu", engine="auto", engines=tmp_path / "engines")
+    model, left_open = load_soon(spec, at_once=True)
+    assert (model.engine.name, model.engine.dtype) == ("torch", "float32")
+    assert left_open is is_open
+
+
+def test_of_a_hub_only_the_files_that_are_needed_are_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ["config.json", "onnx/model.onnx", "onnx/a.onnx", "openvino/openvino_model.xml"]
+    there = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
+    asked: list[list[str]] = []
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: there)
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download",
+        lambda *_, allow_patterns, **__: asked.append(allow_patterns),
+    )
+    alternatives = [["onnx/model.onnx", "openvino/openvino_model.xml"], ["onnx/b.onnx"]]
+    fetch(ModelSpec("owner/name"), alternatives)
+    (patterns,) = asked
+    assert {"*.json", "onnx/model.onnx", "onnx/model.onnx_data"} <= {*patterns}
+    assert not {"onnx/a.onnx", "onnx/b.onnx", "openvino/openvino_model.xml"} & {*patterns}
+    fetch(ModelSpec("owner/name", offline=True), alternatives)
+    fetch(ModelSpec("owner/name"), [["onnx/other.onnx"], ["onnx/a.onnx"]])
+    assert len(asked) == 1
+
+
+def test_a_hub_that_does_not_answer_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no route")
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", fail)
+    fetch(ModelSpec("owner/name"), [["onnx/model.onnx"]])
+    assert fields_logged(caplog, "graphs_not_fetched") == [
+        {"model": "owner/name", "reason": "no route"}
+    ]
 
 
 # --- what cannot be used ------------------------------------------------------------------
