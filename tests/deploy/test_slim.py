@@ -100,7 +100,7 @@ def test_what_needs_torch_ends_the_start_with_the_remedy(
 def test_a_command_that_trains_names_the_remedy(tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     row = '{"query": "q", "positive": ["p"], "negative": ["n"]}'
-    rows = (row.replace('"q"', f'"q{number}"') for number in range(9))
+    rows = (row.replace('"q"', f'"q{number}"') for number in range(30))
     data.write_text("\n".join(rows))
     command = [sys.executable, "-m", "app.cli", "finetune", str(data), "--out", str(tmp_path / "o")]
     done = subprocess.run(

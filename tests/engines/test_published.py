@@ -204,20 +204,20 @@ def test_of_a_hub_only_the_files_that_are_needed_are_fetched(
 ) -> None:
     names = ["config.json", "onnx/model.onnx", "onnx/a.onnx", "openvino/openvino_model.xml"]
     there = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
-    asked: list[list[str]] = []
+    requested: list[list[str]] = []
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: there)
     monkeypatch.setattr(
         "huggingface_hub.snapshot_download",
-        lambda *_, allow_patterns, **__: asked.append(allow_patterns),
+        lambda *_, allow_patterns, **__: requested.append(allow_patterns),
     )
     alternatives = [["onnx/model.onnx", "openvino/openvino_model.xml"], ["onnx/b.onnx"]]
     fetch(ModelSpec("owner/name"), alternatives)
-    (patterns,) = asked
+    (patterns,) = requested
     assert {"*.json", "onnx/model.onnx", "onnx/model.onnx_data"} <= {*patterns}
     assert not {"onnx/a.onnx", "onnx/b.onnx", "openvino/openvino_model.xml"} & {*patterns}
     fetch(ModelSpec("owner/name", offline=True), alternatives)
     fetch(ModelSpec("owner/name"), [["onnx/other.onnx"], ["onnx/a.onnx"]])
-    assert len(asked) == 1
+    assert len(requested) == 1
 
 
 def test_a_hub_that_does_not_answer_is_logged(
