@@ -1,5 +1,6 @@
 # docker build .                             for CPU
 # docker build --build-arg VARIANT=gpu .     for NVIDIA GPUs
+# docker build --build-arg VARIANT=slim .    for CPU, without torch: docs/how-to/deploy.md
 # docker build --build-arg MODEL=owner/name . with a hub model in the image, instead of the bundled one
 
 # Pinned by digest, so that later builds start from the same bytes; `make pin-images` updates it.
@@ -13,19 +14,22 @@ ENV VIRTUAL_ENV=/venv UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1 PIP_ROOT_USER_ACTION=i
 WORKDIR /src
 
 # These lists pin each file of each package by its hash; `make lock` writes them.
-COPY requirements-build.lock requirements.lock requirements-cuda.lock constraints.txt ./
+COPY requirements-build.lock requirements.lock requirements-cuda.lock requirements-slim.lock \
+    constraints.txt deploy/trim.py ./
 RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements-build.lock \
     && uv venv --python "$(command -v python)" /venv
 
 # Separate from the code, so that a change in the code does not download torch again. The packages
 # that torch needs are installed first. The CPU build of torch comes from its official index, which
 # uv knows, or from a mirror. Its files are not in the lock: the version and TLS protect them.
-RUN uv pip install --require-hashes --no-deps -r requirements.lock \
+RUN case "$VARIANT" in slim) lock=requirements-slim.lock ;; *) lock=requirements.lock ;; esac \
+    && uv pip install --require-hashes --no-deps -r "$lock" \
     && case "$VARIANT:$TORCH_INDEX_URL" in \
+        slim:*) python trim.py /venv/lib/python3.*/site-packages ;; \
         cpu:) uv pip install --torch-backend=cpu -c constraints.txt torch ;; \
         gpu:) uv pip install --require-hashes --no-deps -r requirements-cuda.lock ;; \
         cpu:*|gpu:*) uv pip install --index="$TORCH_INDEX_URL" -c constraints.txt torch ;; \
-        *) echo "VARIANT is cpu or gpu, not $VARIANT" >&2; exit 2 ;; \
+        *) echo "VARIANT is cpu, gpu or slim, not $VARIANT" >&2; exit 2 ;; \
     esac
 
 COPY pyproject.toml README.md LICENSE ./
@@ -37,10 +41,12 @@ ARG MODEL=
 ARG REVISION=
 ENV HF_HUB_CACHE=/models
 RUN mkdir /models && if [ -n "$MODEL" ]; then \
-        echo "a document" | /venv/bin/rerankd rerank "a query" --model "$MODEL" --revision "$REVISION" --engine torch; \
+        case "$VARIANT" in slim) engine=auto ;; *) engine=torch ;; esac; \
+        echo "a document" | /venv/bin/rerankd rerank "a query" --model "$MODEL" --revision "$REVISION" --engine "$engine"; \
     fi
 
-# The conversion is part of the build, so that a container starts in seconds. A processor of another
+# The conversion is part of the build, so that a container starts in seconds; the slim image leaves
+# it out, for its size, and chooses the engine while it serves. A processor of another
 # kind than that of the build measures the engines again at each start: set RERANKD_ENGINE and
 # RERANKD_DTYPE there, or mount a volume on /engines.
 ENV RERANKD_ENGINES=/engines

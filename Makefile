@@ -5,10 +5,12 @@ SERVING := .venv/.serving
 DEVELOPING := .venv/.developing
 BUILD := .cache/build
 BUILD_STAMP := $(BUILD)/.installed
+SLIM := .cache/slim
+SLIM_STAMP := $(SLIM)/.installed
 TOOLS := .cache/tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: help install serve test test-fast check coverage reliability gpu-check format docs docs-site
+.PHONY: help install serve slim test test-fast check coverage reliability gpu-check format docs docs-site
 .PHONY: dist publish lock audit sbom pin-images clean
 
 help: ## list the targets
@@ -27,6 +29,15 @@ $(DEVELOPING): $(SERVING)
 
 serve: $(SERVING) ## start the service on 127.0.0.1:8000; installs only the packages that serving needs
 	$(BIN)/rerankd serve
+
+$(SLIM_STAMP): requirements-slim.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(SLIM)
+	$(SLIM)/bin/pip install --quiet --require-hashes --no-deps --requirement requirements-slim.lock
+	$(SLIM)/bin/pip install --quiet --no-deps .
+	touch $(SLIM_STAMP)
+
+slim: $(SLIM_STAMP) ## create .cache/slim, an environment without torch, and measure its size and memory
+	$(BIN)/python -m tests.deploy.slim
 
 test: check ## run all checks that CI runs
 

@@ -20,7 +20,8 @@ ServiceError
 │   ├── LoopDetected      it called this service, or one that called this service
 │   └── NoStore           there is no store to search
 └── LoadFailed            the model cannot be served; the process ends
-    └── InvalidSetting    a setting contradicts another, the model or this machine
+    ├── InvalidSetting    a setting contradicts another, the model or this machine
+    └── PackageMissing    a package is needed that is not installed; names how to install it
 """
 
 from __future__ import annotations
@@ -124,3 +125,11 @@ class LoadFailed(ServiceError):
 
 class InvalidSetting(LoadFailed):
     """A setting contradicts another setting, the model or this machine and must be changed."""
+
+
+# What a slim installation lacks.
+INSTALL_TORCH = "pip install 'torch>=2.6' 'sentence-transformers>=6.2,<7'"
+
+
+class PackageMissing(LoadFailed):
+    """The model or a setting needs a package that is not installed here."""

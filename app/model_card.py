@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,7 @@ class ModelCard:
     scores: Sequence[str] = ("probability", "logit")
     load_seconds: float = 0.0
     choosing_engine: bool = False  # a faster one may take over soon
+    libraries: Mapping[str, str] = field(default_factory=dict)  # those that can run a model here
 
     def as_fields(self) -> dict[str, object]:
         fields = asdict(self)

@@ -7,6 +7,7 @@
 `make test` install. The locks also have the hashes of the files. `requirements.lock` is what a CPU
 image contains, except torch, whose CPU build comes from its publisher's index with other files and
 hashes. `requirements-cuda.lock` is torch and the CUDA libraries of the GPU image.
+`requirements-slim.lock` is what the slim image contains: no torch, and no package that needs it.
 `requirements-build.lock` builds the wheel and the image; `requirements-tools.lock` locks, audits
 and describes a release.
 """
@@ -17,11 +18,15 @@ import argparse
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CUDA = re.compile(r"(torch|triton|cuda-.+|nvidia-.+)==")
+# What only converts, trains, or runs models that have no graphs, and the extras of the slim image.
+NOT_SLIM = re.compile(r"(torch|sentence-transformers)\b")
+SLIM_EXTRAS = ("ingest",)
 BUILD = ("hatchling", "uv")
 TOOLS = ("cyclonedx-bom", "pip-audit", "uv")
 # The oldest supported version; markers say what later versions need in addition.
@@ -64,12 +69,21 @@ def write_constraints(*, upgrade: bool) -> None:
     write("constraints.txt", "what everything was last tested with", pins)
 
 
+def slim_requirements() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(line for name in SLIM_EXTRAS for line in extras[name])]
+    return [line for line in wanted if not NOT_SLIM.match(line)]
+
+
 def write_locks() -> None:
     runtime = blocks(resolve(".[faiss,ingest,postgres]\n", *LOCKED))
     others = [block for block in runtime if not CUDA.match(block)]
     write("requirements.lock", "what the service runs on, but for torch", others)
     cuda = [block for block in runtime if CUDA.match(block)]
     write("requirements-cuda.lock", "torch for NVIDIA GPUs", cuda)
+    slim = blocks(resolve("\n".join(slim_requirements()), *LOCKED))
+    write("requirements-slim.lock", "what the slim image contains", slim)
     build = blocks(resolve("\n".join(BUILD), *LOCKED))
     write("requirements-build.lock", "what builds the wheel and the image", build)
     tools = blocks(resolve("\n".join(TOOLS), *LOCKED))

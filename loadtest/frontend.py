@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from app.engines.converted_model import open_ready_made
+from app.engines.loading import open_as_it_came
 from app.engines.spec import ModelSpec
 from loadtest import report, service
 from loadtest.report import Table
@@ -70,7 +70,7 @@ def turn_of(server: Server, load: Load, plan: Plan, number: int) -> Turn:
 
 def tokenizing(plan: Plan) -> float:
     """Pairs a second of the tokenizer alone, in one thread."""
-    loaded = open_ready_made(ModelSpec(device="cpu"))
+    loaded = open_as_it_came(ModelSpec(device="cpu"))
     assert loaded is not None
     texts, count, started = Texts(SHORT, seed=7), 0, time.perf_counter()
     requests: Sequence[Request] = [texts.request(100) for _ in range(10)]

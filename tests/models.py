@@ -46,7 +46,7 @@ PLAIN_CHATML = (
 )
 
 
-def bert(folder: Path, labels: int = 1) -> Path:
+def bert(folder: Path, labels: int = 1, seed: int = 0) -> Path:
     """As in ms-marco-MiniLM-L-6 and L-12."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = sorted({word for text in TEXTS for word in re.findall(r"\w+", text.lower())})
@@ -72,7 +72,7 @@ def bert(folder: Path, labels: int = 1) -> Path:
         max_position_embeddings=64,
         **(SIZES | {"num_labels": labels}),
     )
-    return save(BertForSequenceClassification(config), fast, folder)
+    return save(BertForSequenceClassification(config), fast, folder, seed)
 
 
 def xlm_roberta(folder: Path) -> Path:
@@ -183,9 +183,11 @@ def fast_tokenizer(**options: Any) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(**options)  # type: ignore[no-untyped-call]
 
 
-def save(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path) -> Path:
+def save(
+    model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path, seed: int = 0
+) -> Path:
     """Weights are drawn wide, so that scores differ enough to tell pairs apart."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

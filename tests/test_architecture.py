@@ -33,6 +33,7 @@ ONLY_IN = {
         "engines.backend",
         "engines.backends",
         "engines.converting",
+        "engines.original",
         "engines.openvino",
         "engines.onnxruntime",
         "training",

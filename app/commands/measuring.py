@@ -12,7 +12,7 @@ from app import logs
 from app.commands.flags import add_flags, stop
 from app.commands.rerank import MODEL_SETTINGS
 from app.compose.model import open_model
-from app.errors import ServiceError
+from app.errors import INSTALL_TORCH, ServiceError
 from app.evaluation.problems import BadInput, Problem
 from app.settings import Settings
 
@@ -31,6 +31,10 @@ EXTRA = (
     "Stemmer",
     "tqdm",
 )
+
+
+# What a slim installation lacks.
+TORCH = ("torch", "transformers", "sentence_transformers")
 
 
 class Task(NamedTuple):
@@ -138,7 +142,10 @@ def plainly(settings: Settings, extra: str = "eval") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package in TORCH:
+            stop(f"{package} is missing: {INSTALL_TORCH}", 1)
+        if package not in EXTRA:
             raise
         stop(f"{error.name} is missing: pip install 'rerankd[{extra}]'", 1)
     except BadInput as error:

@@ -11,7 +11,6 @@ from pydantic_core import to_json
 from app import logs
 from app.commands.flags import add_flags, settings_from, stop
 from app.compose.model import spec_of
-from app.engines import LoadedModel
 from app.engines.benchmark import MIN_AGREEMENT, Result
 from app.errors import LoadFailed
 
@@ -45,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_from(arguments)
     logs.configure("warning", settings.log_format)
     from app.engines.loading import benchmark_results, load  # noqa: PLC0415
+    from app.engines.select import choose  # noqa: PLC0415
 
     spec = spec_of(settings)
     progress = Progress()
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(to_json([result._asdict() for result in results], indent=2).decode())
     else:
-        print(table(results, model))
+        print(table(results, choose(spec, results)))
     return 0
 
 
@@ -88,12 +88,15 @@ class Progress:
             print(file=sys.stderr)
 
 
-def table(results: Sequence[Result], model: LoadedModel) -> str:
+def table(results: Sequence[Result], best: Result) -> str:
     rows = [f"{'engine':<10} {'dtype':<10} {'pairs/s':>8} {'ratio':>6} {'tau':>7}"]
     slowest = results[0].pairs_per_second
     for result in results:
-        chosen = (result.engine, result.dtype) == (model.engine.name, model.engine.dtype)
-        note = " chosen" if chosen else "" if result.faithful else f" tau below {MIN_AGREEMENT}"
+        note = f" {result.file}" if result.file else ""
+        if result == best:
+            note += " chosen"
+        elif not result.faithful:
+            note += f" tau below {MIN_AGREEMENT}"
         rows.append(
             f"{result.engine:<10} {result.dtype:<10} {result.pairs_per_second:8.1f} "
             f"{result.pairs_per_second / slowest:6.2f} {result.agreement:7.4f}{note}"

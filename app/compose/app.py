@@ -40,7 +40,7 @@ def create_app(
     observe = harmless(metrics.observe)
     inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
-        lambda: open_model(settings, observe, mark),
+        lambda: open_model(settings, observe, mark, at_once=True),
         lambda ranker: open_answers(settings, metrics, observe, first_stage, ranker),
         fatal,
     )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,14 +43,17 @@ MIN_BATCH_TOKENS = 1_024
 
 @asynccontextmanager
 async def open_model(
-    settings: Settings, observe: Observe = ignore, mark: str = ""
+    settings: Settings, observe: Observe = ignore, mark: str = "", *, at_once: bool = False
 ) -> AsyncIterator[Served]:
-    """The model of this process, or another service."""
+    """The model of this process, or another service.
+
+    With `at_once`, a model is served before its engine is chosen; its successor is then opened.
+    """
     started = asyncio.get_running_loop().time()
     if is_remote(settings.model):
         opened = open_remote(settings, settings.model, observe, settings.model_name, mark=mark)
     else:
-        opened = open_local(settings, observe)
+        opened = open_local(settings, observe, at_once=at_once)
     async with opened as served:
         observe(ModelLoaded(asyncio.get_running_loop().time() - started, served.card))
         yield served
@@ -84,14 +88,17 @@ async def open_fallback(
 
 
 @asynccontextmanager
-async def open_local(settings: Settings, observe: Observe) -> AsyncIterator[Served]:
+async def open_local(
+    settings: Settings, observe: Observe, *, at_once: bool = False
+) -> AsyncIterator[Served]:
     """Load, warm up, serve. Two threads for the engine, though most use one."""
     loop = asyncio.get_running_loop()
     with (
         threads(2, "engine") as engine_threads,
         threads(TOKENIZER_THREADS, "tokenizer") as tokenizer_threads,
     ):
-        model, is_open = await loop.run_in_executor(engine_threads, load_soon, settings)
+        load = partial(load_soon, settings, at_once=at_once)
+        model, is_open = await loop.run_in_executor(engine_threads, load)
         calibration = load_calibration(settings, model)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
@@ -162,10 +169,10 @@ def limits_of(settings: Settings, model: LoadedModel) -> Limits:
     )
 
 
-def load_soon(settings: Settings) -> tuple[LoadedModel, bool]:
+def load_soon(settings: Settings, *, at_once: bool) -> tuple[LoadedModel, bool]:
     from app.engines.loading import load_soon  # noqa: PLC0415 (tokenizers takes a while)
 
-    return load_soon(spec_of(settings))
+    return load_soon(spec_of(settings), at_once=at_once)
 
 
 def is_kept(spec: ModelSpec) -> bool:
@@ -240,4 +247,14 @@ def card_of(model: LoadedModel, limits: Limits, *, calibrated: bool, is_open: bo
         scores=("probability", "logit", *(["calibrated"] if calibrated else [])),
         load_seconds=round(model.seconds, 2),
         choosing_engine=is_open,
+        libraries=libraries(),
     )
+
+
+def libraries() -> dict[str, str]:
+    """The versions of those that are installed: a slim installation has no torch."""
+    from app.engines.backends import BACKENDS  # noqa: PLC0415 (as above)
+    from app.engines.converted_model import NOT_INSTALLED, installed  # noqa: PLC0415 (as above)
+
+    versions = {name: installed(name) for name in BACKENDS}
+    return {name: version for name, version in versions.items() if version != NOT_INSTALLED}

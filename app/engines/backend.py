@@ -7,7 +7,7 @@ runs, so that a model which one library runs starts without the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from app.engines import Engine, Pair
 
 if TYPE_CHECKING:
-    from app.engines.layout import Layout
+    from app.engines.graphs import Graphs
+    from app.engines.layout import Arrays, Layout
     from app.engines.spec import ModelSpec
     from app.engines.torch.model import TorchModel
 
@@ -77,11 +78,37 @@ class Converter(Backend, Protocol):
         ...
 
     def files(self, dtype: str) -> Sequence[str]:
-        """Names of the files that a dtype may need. Those that exist are verified before `open`."""
+        """Names of the files that a dtype may need; without the first one it cannot be opened.
+
+        Those that exist are verified before `open`.
+        """
         ...
 
     def open(self, folder: Path, layout: Layout, choice: Choice) -> Engine:
         """Raises RuntimeError or MemoryError when the library cannot open the files."""
+        ...
+
+
+@runtime_checkable
+class GraphReader(Converter, Protocol):
+    """Also runs graphs that a model comes with, and makes files of its own from such graphs."""
+
+    def publishable(self) -> Mapping[str, Sequence[str]]:
+        """By dtype, the files in a model's folder that this processor can run, the best first."""
+        ...
+
+    def readable(self, folder: Path) -> Graphs | None:
+        """The graphs in full precision from which it makes files of its own."""
+        ...
+
+    def adapt(
+        self, graphs: Graphs, examples: Arrays, folder: Path, dtypes: Collection[str]
+    ) -> None:
+        """As `convert`, for these dtypes, from graphs in full precision."""
+        ...
+
+    def open_graphs(self, graphs: Graphs, layout: Layout, choice: Choice) -> Engine:
+        """Raises RuntimeError or MemoryError when the library cannot open them."""
         ...
 
 

@@ -7,8 +7,6 @@ from app.engines.backend import Converter, Reference
 
 AUTO = "auto"
 REFERENCE: Reference = torch.BACKEND
-# The format of the graphs that a model may come with.
-READY_MADE: Converter = onnxruntime.BACKEND
 BACKENDS: dict[str, Reference | Converter] = {
     backend.name: backend for backend in (REFERENCE, openvino.BACKEND, onnxruntime.BACKEND)
 }

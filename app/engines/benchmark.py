@@ -24,7 +24,10 @@ Lists = Sequence[Sequence[Pair]]
 
 
 class Result(NamedTuple):
-    """`streams`, and `tokens` of a slice, are those with which the engine was fastest."""
+    """`streams`, and `tokens` of a slice, are those with which the engine was fastest.
+
+    `file` is that of the model itself, if it was published with it.
+    """
 
     engine: str
     dtype: str
@@ -32,6 +35,7 @@ class Result(NamedTuple):
     tokens: int
     pairs_per_second: float
     agreement: float
+    file: str = ""
 
     @property
     def faithful(self) -> bool:

@@ -11,9 +11,10 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b, file_digest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,11 +24,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
 from app.durable import rename, sync_tree
-from app.engines import LoadedModel, processors
-from app.engines.backend import Choice, Converter, reason_of
-from app.engines.backends import BACKENDS, READY_MADE, REFERENCE
-from app.engines.benchmark import SLICE_TOKENS, Result
+from app.engines import Engine, LoadedModel, processors
+from app.engines.backend import Choice, Converter, GraphReader, reason_of
+from app.engines.backends import BACKENDS, REFERENCE
+from app.engines.benchmark import Result
 from app.engines.encoders import SplitEncoder, Template
+from app.engines.graphs import Graphs, first_existing
+from app.engines.hub import source_folder
 from app.engines.layout import Layout
 from app.engines.spec import ModelSpec
 from app.errors import InvalidSetting, LoadFailed
@@ -35,10 +38,17 @@ from app.errors import InvalidSetting, LoadFailed
 # Of the folder, and of what is done to a model on its way there: with another number, each model
 # is converted again.
 FORMAT = 3
-MODEL_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py")
+MODEL_SUFFIXES = frozenset(
+    {".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py"}
+    | {".onnx", ".onnx_data", ".xml"}
+)
 TOKENIZER, CARD = "tokenizer.json", "card.json"
+NOT_INSTALLED = "not installed"
 UNFINISHED, REPLACED = ".new-", ".replaced"
 MAX_UNFINISHED_SECONDS = 3600
+
+
+OpenEngine = Callable[[Layout, Choice], Engine]
 
 
 class Card(BaseModel):
@@ -63,21 +73,11 @@ class Damaged(Exception):
 
 def converted_folder(spec: ModelSpec) -> Path | None:
     """Where the converted model is, or would be; None as long as the model itself is not here."""
-    source = Path(spec.source) if spec.is_folder else snapshot(spec)
+    source = source_folder(spec)
     if source is None or spec.engines is None or spec.trust_remote_code:
         return None
     name = spec.name.replace("/", "--") if not spec.is_folder else Path(spec.source).resolve().name
     return spec.engines / f"{name}-{fingerprint(source)}"
-
-
-def snapshot(spec: ModelSpec) -> Path | None:
-    """A hub model as it was fetched before."""
-    if spec.source.startswith(("/", ".")):
-        return None
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 (takes a while)
-
-    config = try_to_load_from_cache(spec.source, "config.json", revision=spec.revision or None)
-    return Path(config).parent if isinstance(config, str) else None
 
 
 def fingerprint(source: Path) -> str:
@@ -97,7 +97,7 @@ def installed(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED
 
 
 def content(file: Path) -> str:
@@ -200,12 +200,20 @@ def verify(folder: Path, card: Card, names: Sequence[str]) -> None:
             raise Damaged(f"{name} is missing or changed")
 
 
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """It neither pads nor cuts."""
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 def encoder_of(folder: Path, card: Card, max_length: int) -> SplitEncoder:
     before, between, after = (
         np.asarray(part, dtype=np.int32) for part in (card.before, card.between, card.after)
     )
     return SplitEncoder(
-        Tokenizer.from_file(str(folder / TOKENIZER)),
+        read_tokenizer(folder),
         Template(before, between, after, card.second_type_from),
         max_length or card.max_tokens,
         card.prompt,
@@ -216,38 +224,40 @@ def open_result(spec: ModelSpec, folder: Path, card: Card, best: Result) -> Load
     backend = BACKENDS[best.engine]
     if not isinstance(backend, Converter):
         return REFERENCE.load(replace(spec, engine=REFERENCE.name, dtype=best.dtype))
-    verify(folder, card, [TOKENIZER, *names_of(card, backend, best.dtype)])
+    own = [] if best.file else names_of(card, backend, best.dtype)
+    verify(folder, card, [TOKENIZER, *own])
     choice = best.choice(spec.threads or processors.available())
-    return open_files(spec, folder, card, backend, folder / backend.name, choice)
+    if not best.file:
+        return opened(spec, folder, card, partial(backend.open, folder / backend.name), choice)
+    if not isinstance(backend, GraphReader):
+        raise Damaged(f"{backend.name} cannot run {best.file}")
+    graphs = published_graphs(spec, backend, best)
+    return opened(spec, folder, card, partial(backend.open_graphs, graphs), choice)
 
 
-def open_ready_made(spec: ModelSpec) -> LoadedModel | None:
-    """A model that comes with graphs beside its weights needs no conversion to be run exactly."""
-    source, backend = Path(spec.source), READY_MADE
-    card = read_card(source) if spec.is_folder else None
-    if card is None or backend.refuses(spec):
-        return None
-    verify(source, card, list(card.digests))
-    threads = spec.threads or processors.available()
-    choice = Choice("float32", max(SLICE_TOKENS), threads, threads)
-    return open_files(spec, source, card, backend, source, choice)
+def published_graphs(spec: ModelSpec, backend: GraphReader, best: Result) -> Graphs:
+    """The files of the model itself that were measured."""
+    source = source_folder(spec)
+    there = first_existing(source, backend.publishable()) if source else {}
+    graphs = there.get(best.dtype)
+    if source is None or graphs is None or graphs.body != source / best.file:
+        raise Damaged(f"{best.file} of the model is missing")
+    return graphs
 
 
-def open_files(
-    spec: ModelSpec, folder: Path, card: Card, backend: Converter, files: Path, choice: Choice
+def opened(
+    spec: ModelSpec, folder: Path, card: Card, open_engine: OpenEngine, choice: Choice
 ) -> LoadedModel:
-    """The tokenizer is in `folder`, what the backend reads is in `files`."""
+    """The tokenizer is in `folder`."""
     if spec.max_length > card.max_tokens:
         raise InvalidSetting(
             f"max_length {spec.max_length} exceeds the {card.max_tokens} tokens "
             f"that {spec.label} can take"
         )
     try:
-        engine = backend.open(files, card.layout, choice)
+        engine = open_engine(card.layout, choice)
     except (RuntimeError, MemoryError) as error:
-        raise LoadFailed(
-            f"model {spec.label} cannot be opened by {backend.name}: {reason_of(error)}"
-        ) from error
+        raise LoadFailed(f"model {spec.label} cannot be opened: {reason_of(error)}") from error
     return LoadedModel(
         name=spec.label,
         revision=spec.revision,

@@ -9,21 +9,15 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.engines import Engine, LoadedModel, Pair, processors
-from app.engines.backend import Choice, Converter, reason_of
-from app.engines.backends import AUTO, REFERENCE, converters
-from app.engines.benchmark import (
-    SLICE_TOKENS,
-    Lists,
-    Result,
-    logits,
-    measure,
-    measure_reference,
-    stream_counts,
-)
+from app.engines import LoadedModel, Pair, processors
+from app.engines.backend import Converter, GraphReader, reason_of
+from app.engines.backends import AUTO, REFERENCE
+from app.engines.benchmark import Result, logits, measure_reference
+from app.engines.contest import Step, contest, entrants, usable
 from app.engines.converted_model import (
     TOKENIZER,
     Card,
@@ -36,8 +30,12 @@ from app.engines.converted_model import (
     written_aside,
 )
 from app.engines.encoders import SplitEncoder
-from app.engines.layout import Layout
+from app.engines.graphs import first_existing
+from app.engines.layout import Arrays
+from app.engines.original import Original, load_original
 from app.engines.probe import lists
+from app.engines.published import Published
+from app.engines.rounding import ROUNDED
 from app.engines.select import choose, open_reference
 from app.engines.spec import ModelSpec
 from app.errors import InvalidSetting, LoadFailed
@@ -50,16 +48,13 @@ logger = logging.getLogger(__name__)
 # A converter that traces the model follows so many pairs.
 EXAMPLE_PAIRS = 3
 
-Step = Callable[[str], None]
-
 
 def convert_and_open(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel:
     """What was converted on another kind of processor is taken over, unless `again` is set."""
-    original = replace(spec, engine=REFERENCE.name, dtype="float32", max_length=0, device="cpu")
+    unchanged = replace(spec, engine=REFERENCE.name, dtype="float32", max_length=0, device="cpu")
     step("loading the model")
-    model = REFERENCE.load(original)
-    encoder = model.encoder
-    if not isinstance(encoder, SplitEncoder):
+    original = load_original(unchanged)
+    if not isinstance(original.model.encoder, SplitEncoder):
         if spec.engine != AUTO:
             raise InvalidSetting(
                 f"engine {spec.engine} cannot run {spec.label}, which renders a chat template: "
@@ -71,7 +66,9 @@ def convert_and_open(spec: ModelSpec, step: Step, *, again: bool) -> LoadedModel
         with home(kept) as folder:
             if kept is not None and not again:
                 take_over(kept, folder)
-            card, results = convert_and_measure(original, model, encoder, folder, step)
+            card, results = convert_and_measure(
+                unchanged, original, original.model.encoder, folder, step
+            )
             best = choose(spec, results)
             step(f"opening {best.engine} {best.dtype}")
             return open_result(spec, folder, card, best)
@@ -107,84 +104,83 @@ def writable(folder: Path) -> bool:
 
 
 def convert_and_measure(
-    original: ModelSpec, model: TorchModel, encoder: SplitEncoder, folder: Path, step: Step
+    unchanged: ModelSpec, original: Original, encoder: SplitEncoder, folder: Path, step: Step
 ) -> tuple[Card, list[Result]]:
     """`folder` then holds the converted model, its card and the results."""
     pairs = lists(encoder)
-    step(f"measuring {REFERENCE.name} {original.dtype}")
-    reference = logits(model.engine, pairs)
-    results = [measure_reference(model.engine, pairs)]
+    engine, published = original.model.engine, original.published
+    step(f"measuring {engine.name} {engine.dtype}")
+    reference = logits(engine, pairs)
+    results = [measure_reference(engine, pairs)] if original.torch else []
     card = read_card(folder)
     if card is None:
-        convert_all(original, model, pairs[0][:EXAMPLE_PAIRS], folder, step)
+        convert_all(unchanged, original, pairs[0][:EXAMPLE_PAIRS], folder, step)
         (folder / TOKENIZER).write_text(encoder.tokenizer.to_str())
         card = write_card(
             folder,
-            architecture=model.architecture,
+            architecture=original.model.architecture,
             encoder=encoder,
-            layout=model.layout,
+            layout=original.layout,
             files=sorted(file for file in folder.rglob("*") if file.is_file()),
         )
-    results += contest(original, card.layout, folder, step, pairs, reference)
+    taking_part = entrants(unchanged, published, folder)
+    results += contest(unchanged, taking_part, card.layout, pairs, reference, step)
     write_results(folder, processors.kind(), results)
     return card, results
 
 
-def usable(original: ModelSpec) -> list[Converter]:
-    return [backend for backend in converters() if backend.refuses(original) is None]
-
-
 def convert_all(
-    original: ModelSpec, model: TorchModel, examples: Sequence[Pair], folder: Path, step: Step
+    unchanged: ModelSpec, original: Original, examples: Sequence[Pair], folder: Path, step: Step
 ) -> None:
-    """Each backend writes every file or none. It may change its model: the next loads another."""
-    for number, backend in enumerate(usable(original)):
+    """Each backend writes every file or none, from graphs where the model came with them."""
+    arrays = original.layout.arrays(examples, max(pair.tokens for pair in examples))
+    models = fresh_models(unchanged, original)
+    for backend in usable(unchanged):
+        own = folder / backend.name
+        adapting = adaptation(backend, original.published, arrays)
         step(f"converting for {backend.name}")
-        own = REFERENCE.load(original) if number else model
-        (folder / backend.name).mkdir()
-        try:
-            backend.convert(own, examples, folder / backend.name)
-        except OSError:
-            raise
-        except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
-            fields = {"backend": backend.name, "reason": reason_of(error)}
-            logger.warning("conversion_failed", extra={"fields": fields})
-            shutil.rmtree(folder / backend.name)
-
-
-def contest(
-    original: ModelSpec,
-    layout: Layout,
-    folder: Path,
-    step: Step,
-    pairs: Lists,
-    reference: Sequence[Sequence[float]],
-) -> Iterator[Result]:
-    """All but the reference itself: each backend that has converted the model, in each dtype."""
-    threads = original.threads or processors.available()
-    for backend in usable(original):
-        if not (folder / backend.name).is_dir():
+        if adapting is not None and written(adapting, backend, own):
             continue
-        for dtype in backend.dtypes():
-            step(f"measuring {backend.name} {dtype}")
-            try:
-                yield measure(
-                    by_streams(backend, folder / backend.name, layout, dtype, threads),
-                    pairs,
-                    reference,
-                )
-            except Exception as error:  # noqa: BLE001 (a library may raise anything)
-                fields = {"backend": backend.name, "dtype": dtype, "reason": reason_of(error)}
-                logger.warning("measuring_failed", extra={"fields": fields})
-    for dtype in REFERENCE.dtypes():
-        if dtype != original.dtype:
-            step(f"measuring {REFERENCE.name} {dtype}")
-            yield measure([REFERENCE.load(replace(original, dtype=dtype)).engine], pairs, reference)
+        if original.torch is not None:
+            model = next(models)
+            written(partial(backend.convert, model, examples), backend, own)
 
 
-def by_streams(
-    backend: Converter, folder: Path, layout: Layout, dtype: str, threads: int
-) -> Iterator[Engine]:
-    """The engine with each number of streams, opened one after the other."""
-    for streams in stream_counts(threads):
-        yield backend.open(folder, layout, Choice(dtype, SLICE_TOKENS[-1], streams, threads))
+def fresh_models(unchanged: ModelSpec, original: Original) -> Iterator[TorchModel]:
+    """A backend may change its model: the next has another."""
+    if original.torch is not None:
+        yield original.torch
+    while True:
+        yield REFERENCE.load(unchanged)
+
+
+def adaptation(
+    backend: Converter, published: Published | None, examples: Arrays
+) -> Callable[[Path], None] | None:
+    """What makes a backend's files from the graphs of the model, if it can read such graphs.
+
+    Files that the model came with are not made again, except those in eight bits: what others
+    rounded may rank differently.
+    """
+    if published is None or not isinstance(backend, GraphReader):
+        return None
+    graphs = backend.readable(published.folder)
+    if graphs is None:
+        return None
+    there = first_existing(published.folder, backend.publishable()).keys() - {ROUNDED}
+    dtypes = [dtype for dtype in backend.all_dtypes if dtype not in there]
+    return lambda folder: backend.adapt(graphs, examples, folder, dtypes)
+
+
+def written(write: Callable[[Path], None], backend: Converter, folder: Path) -> bool:
+    folder.mkdir()
+    try:
+        write(folder)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a model's own code, traced, may raise anything)
+        fields = {"backend": backend.name, "reason": reason_of(error)}
+        logger.warning("conversion_failed", extra={"fields": fields})
+        shutil.rmtree(folder)
+        return False
+    return True

@@ -18,6 +18,8 @@ PROBE_PAIR = ("which river", "the Danube runs through ten lands")
 MAX_QUERIES_REMEMBERED = 8
 # Tokens for a query and a document, beside the model's own markers or template.
 MIN_ROOM = 8
+# Tokenizers without a limit claim a far greater one.
+NO_LIMIT = 1_000_000
 
 
 def fit(query: int, document: int, room: int) -> tuple[int, int]:

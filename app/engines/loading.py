@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.engines import LoadedModel, processors
-from app.engines.backends import AUTO
+from app.engines.backends import AUTO, REFERENCE
 from app.engines.benchmark import Result
+from app.engines.contest import Step
 from app.engines.converted_model import (
     Damaged,
     converted_folder,
-    open_ready_made,
     open_result,
     read_card,
     read_results,
 )
-from app.engines.converting import Step, convert_and_open
+from app.engines.converting import convert_and_open
+from app.engines.encoders import SplitEncoder
+from app.engines.original import warn_of_graphs
+from app.engines.published import Unusable, find_published, open_published
 from app.engines.select import (
     choose,
     converters_for,
@@ -49,10 +52,13 @@ def load(spec: ModelSpec, step: Step = log_step, *, again: bool = False) -> Load
     return replace(model, seconds=time.perf_counter() - started)
 
 
-def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool]:
+def load_soon(
+    spec: ModelSpec, step: Step = log_step, *, at_once: bool = False
+) -> tuple[LoadedModel, bool]:
     """As `load`, but before anything is measured if the model comes ready to run.
 
-    The second value says so: then the engine is not chosen yet.
+    The second value says so: then the engine is not chosen yet. With `at_once`, the reference runs
+    a model that does not come ready to run.
     """
     started = time.perf_counter()
     refuse_contradictions(spec)
@@ -61,6 +67,10 @@ def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool
     folder = converted_folder(spec)
     kept = reopen(spec, folder) if folder else None
     model = kept or open_as_it_came(spec)
+    if model is None and at_once and REFERENCE.refuses(spec) is None:
+        model = open_reference(spec)
+        if not isinstance(model.encoder, SplitEncoder):  # nothing else can run it
+            return model, False
     if model is None:
         return load(spec, step), False
     return replace(model, seconds=time.perf_counter() - started), kept is None
@@ -69,10 +79,13 @@ def load_soon(spec: ModelSpec, step: Step = log_step) -> tuple[LoadedModel, bool
 def open_as_it_came(spec: ModelSpec) -> LoadedModel | None:
     """With the graphs that are beside its weights, if there are any and they are whole."""
     try:
-        return open_ready_made(spec)
+        published = find_published(spec)
+        return open_published(spec, published) if published else None
     except Damaged as error:
         warn_of_damage(spec.label, error)
-        return None
+    except Unusable as error:
+        warn_of_graphs(spec, str(error))
+    return None
 
 
 def reopen(spec: ModelSpec, folder: Path) -> LoadedModel | None:

@@ -38,5 +38,13 @@ def read(file: Path) -> tuple[str, ...]:
 
 def kind(description: Path = DESCRIPTION) -> str:
     """The processor, by what decides the speed of engines."""
+    return "-".join([machine(), *sorted(abilities(description))])
+
+
+def machine() -> str:
+    return platform.machine() or "unknown"
+
+
+def abilities(description: Path = DESCRIPTION) -> frozenset[str]:
     words = description.read_text().split() if description.is_file() else []
-    return "-".join([platform.machine() or "unknown", *sorted(ABILITIES.intersection(words))])
+    return ABILITIES.intersection(words)

@@ -91,8 +91,12 @@ def choose(spec: ModelSpec, results: Sequence[Result]) -> Result:
             f"engine {spec.engine} with dtype {spec.dtype} is not available for {spec.label} "
             f"on this machine; available: {available}"
         )
+    if len(allowed) == 1:
+        return allowed[0]
     named = AUTO not in (spec.engine, spec.dtype)
-    return allowed[0] if named or len(allowed) == 1 else fastest(allowed)
+    if named and not any(result.faithful for result in allowed):
+        return max(allowed, key=lambda result: result.agreement)
+    return fastest(allowed)
 
 
 def fastest(results: Sequence[Result]) -> Result:

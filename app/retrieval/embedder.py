@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.errors import LoadFailed, UpstreamFailed
+from app.errors import INSTALL_TORCH, LoadFailed, PackageMissing, UpstreamFailed
 from app.retrieval.endpoint import Endpoint, as_number, reading
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ async def load_embedder(name: str, *, offline: bool) -> LocalEmbedder:
 
     try:
         model = await asyncio.get_running_loop().run_in_executor(thread, load)
+    except ModuleNotFoundError as error:
+        thread.shutdown(wait=False)
+        raise PackageMissing(
+            f"setting embedder: {name} runs here, which needs {error.name}: {INSTALL_TORCH}, "
+            "or set the URL of an embedding service"
+        ) from error
     except (OSError, ValueError, RuntimeError) as error:
         thread.shutdown(wait=False)
         raise LoadFailed(f"setting embedder: {name} cannot be loaded: {error}") from error

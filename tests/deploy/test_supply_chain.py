@@ -80,6 +80,16 @@ def test_a_lock_agrees_with_what_everything_was_tested_with(name: str) -> None:
     assert differing == {}
 
 
+def test_the_slim_lock_is_that_of_the_image_without_what_needs_torch() -> None:
+    slim, image = locked("requirements-slim.lock"), locked("requirements.lock")
+    assert slim.items() <= image.items()
+    assert not slim.keys() & {"torch", "transformers", "sentence-transformers", "scipy", "sympy"}
+    wanted = (
+        canonical(re.split(r"[^\w.-]", line)[0]) for line in script("lock").slim_requirements()
+    )
+    assert {*wanted} <= slim.keys()
+
+
 def test_the_image_s_lock_holds_every_dependency_but_torch() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]

@@ -135,7 +135,7 @@ def test_a_full_disk_is_no_verdict_on_a_model_and_the_next_start_converts_it(
         raise RuntimeError("basic_ios::clear: iostream error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.engines.openvino.conversion.ov.save_model", fail)
+        patch.setattr("app.engines.openvino.adaptation.ov.save_model", fail)
         assert load(replace(fresh, engine="auto")).engine.name == "torch"
         (fields,) = fields_logged(caplog, "model_not_converted")
         assert fields["reason"].startswith("float.xml cannot be written")

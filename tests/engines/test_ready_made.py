@@ -13,8 +13,8 @@ import pytest
 
 from app.engines import loading
 from app.engines.backends import REFERENCE
-from app.engines.converted_model import open_ready_made, read_card
-from app.engines.loading import load_soon
+from app.engines.converted_model import read_card
+from app.engines.loading import load_soon, open_as_it_came
 from app.engines.onnxruntime import ready_made
 from app.engines.probe import lists
 from app.engines.spec import BUNDLED_FOLDER, ModelSpec
@@ -24,7 +24,7 @@ from tests.logged import fields_logged
 OPENS_NO_TORCH = """
 import sys
 from pathlib import Path
-from app.engines.loading import load_soon
+from app.engines.loading import load_soon, open_as_it_came
 from app.engines.spec import ModelSpec
 spec = ModelSpec(device="cpu", engine="auto", engines=Path(sys.argv[1]))
 model, is_open = load_soon(spec)
@@ -39,7 +39,7 @@ def own(tmp_path: Path) -> Path:
 
 def test_its_scores_and_tokens_are_those_of_the_reference() -> None:
     reference = REFERENCE.load(ModelSpec(device="cpu", dtype="float32"))
-    ready = open_ready_made(ModelSpec(device="cpu"))
+    ready = open_as_it_came(ModelSpec(device="cpu"))
     assert ready is not None
     assert (ready.architecture, ready.name) == (reference.architecture, reference.name)
     for theirs, ours in zip(lists(reference.encoder), lists(ready.encoder), strict=True):
@@ -81,7 +81,7 @@ def test_a_damaged_graph_is_not_run(
 def test_an_engine_or_dtype_that_is_set_is_waited_for(
     named: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    loaded = open_ready_made(ModelSpec(device="cpu"))
+    loaded = open_as_it_came(ModelSpec(device="cpu"))
     monkeypatch.setattr(loading, "load", lambda *_: loaded)
     spec = ModelSpec(device="cpu", engines=tmp_path, **named)
     assert load_soon(spec) == (loaded, False)
@@ -90,4 +90,4 @@ def test_an_engine_or_dtype_that_is_set_is_waited_for(
 def test_a_model_without_graphs_is_not_ready_made(tmp_path: Path) -> None:
     folder = models.bert(tmp_path / "model")
     assert read_card(folder) is None
-    assert open_ready_made(ModelSpec(str(folder), device="cpu")) is None
+    assert open_as_it_came(ModelSpec(str(folder), device="cpu")) is None

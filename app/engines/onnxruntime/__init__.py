@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.engines import Engine, Pair
+from app.engines import Engine, Pair, processors
+from app.engines.graphs import WHOLE_ONNX, Graphs, existing, onnx_graphs
 
 if TYPE_CHECKING:
     from app.engines.backend import Choice
-    from app.engines.layout import Layout
+    from app.engines.layout import Arrays, Layout
     from app.engines.spec import ModelSpec
     from app.engines.torch.model import TorchModel
 
 DTYPES = ("float32", "int8")
 # The last part of some models stays in full precision.
 TAIL = "tail"
+# What is published in eight bits, the best first, with what it needs of a processor: any of these.
+EIGHT_BITS = {
+    "onnx/model_qint8_avx512_vnni.onnx": ("avx512_vnni", "avx_vnni"),
+    "onnx/model_qint8_avx512.onnx": ("avx512f",),
+    "onnx/model_quint8_avx2.onnx": ("avx2",),
+    "onnx/model_qint8_arm64.onnx": ("aarch64", "arm64"),
+}
 
 
 def graph_file(stem: str) -> str:
@@ -48,10 +56,29 @@ class OnnxRuntime:
     def files(self, dtype: str) -> Sequence[str]:
         return [name(stem) for stem in (dtype, TAIL) for name in (graph_file, weights_file)]
 
+    def publishable(self) -> Mapping[str, Sequence[str]]:
+        here = processors.abilities() | {processors.machine()}
+        fitting = [name for name, needs in EIGHT_BITS.items() if here.intersection(needs)]
+        return {"float32": WHOLE_ONNX, "int8": fitting}
+
+    def readable(self, folder: Path) -> Graphs | None:
+        return onnx_graphs(folder)
+
+    def adapt(
+        self, graphs: Graphs, examples: Arrays, folder: Path, dtypes: Collection[str]
+    ) -> None:
+        from app.engines.onnxruntime.adaptation import adapt  # noqa: PLC0415 (takes a while)
+
+        adapt(graphs, examples, folder, dtypes)
+
     def open(self, folder: Path, layout: Layout, choice: Choice) -> Engine:
+        body, tail = folder / graph_file(choice.dtype), folder / graph_file(TAIL)
+        return self.open_graphs(existing(body, tail), layout, choice)
+
+    def open_graphs(self, graphs: Graphs, layout: Layout, choice: Choice) -> Engine:
         from app.engines.onnxruntime.engine import open_engine  # noqa: PLC0415 (takes a while)
 
-        return open_engine(folder, layout, choice)
+        return open_engine(graphs, layout, choice)
 
 
 BACKEND = OnnxRuntime()

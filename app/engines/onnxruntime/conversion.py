@@ -10,7 +10,8 @@ import onnx
 import torch
 
 from app.engines import Pair
-from app.engines.onnxruntime import TAIL, graph_file, weights_file
+from app.engines.onnxruntime import TAIL, graph_file
+from app.engines.onnxruntime.adaptation import save
 from app.engines.onnxruntime.eight_bits import to_eight_bits
 from app.engines.onnxruntime.smoothing import largest_by_channel
 from app.engines.torch.model import Part, TorchModel, quiet
@@ -51,12 +52,3 @@ def traced(part: Part) -> onnx.ModelProto:
     for output in model.graph.output:  # what was traced is an example of a shape
         output.type.tensor_type.ClearField("shape")
     return model
-
-
-def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
-    onnx.save_model(
-        model,
-        folder / graph_file(stem),
-        save_as_external_data=True,
-        location=weights_file(stem),
-    )

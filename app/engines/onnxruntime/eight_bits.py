@@ -19,8 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from app.engines.onnxruntime.smoothing import Divisors, Floats, divisors
-from app.engines.torch.model import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH
+from app.engines.onnxruntime.smoothing import Divisors, divisors
+from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH, Floats
 
 # What comes in is unsigned: its zero is in the middle.
 ZERO = 128

@@ -10,18 +10,20 @@ import onnxruntime as ort
 
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
+from app.engines.graphs import Graphs, check, inputs_by_name
 from app.engines.layout import Layout
-from app.engines.onnxruntime import TAIL, graph_file
 from app.engines.streams import StreamedEngine
 
 NO_MEMORY_TEXTS = ("bad_alloc", "Failed to allocate memory")
 ERRORS_ONLY = 3
 
 
-def open_engine(folder: Path, layout: Layout, choice: Choice) -> StreamedEngine:
-    body = open_session(folder / graph_file(choice.dtype), choice)
-    tail_file = folder / graph_file(TAIL)
-    tail = open_session(tail_file, choice) if tail_file.exists() else None
+def open_engine(graphs: Graphs, layout: Layout, choice: Choice) -> StreamedEngine:
+    body = open_session(graphs.body, choice)
+    tail = open_session(graphs.tail, choice) if graphs.tail else None
+    if tail is None:
+        shape = body.get_outputs()[0].shape or []
+        check(graphs.body, [each.name for each in body.get_inputs()], shape)
     # A session may be called from several threads at once.
     stream = OnnxStream(body, tail, layout)
     streams = [stream] * choice.streams
@@ -33,6 +35,7 @@ class OnnxStream:
         self, body: ort.InferenceSession, tail: ort.InferenceSession | None, layout: Layout
     ) -> None:
         self._body = body
+        self._body_inputs = [each.name for each in body.get_inputs()]
         self._tail = tail
         self._tail_inputs = [each.name for each in tail.get_inputs()] if tail else []
         self._layout = layout
@@ -40,7 +43,7 @@ class OnnxStream:
     def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
         arrays = self._layout.arrays(pairs, width)
         try:
-            outputs = self._body.run(None, arrays)
+            outputs = self._body.run(None, inputs_by_name(self._body_inputs, arrays))
             if self._tail is not None:
                 read = [*arrays.values(), *outputs]
                 outputs = self._tail.run(None, dict(zip(self._tail_inputs, read, strict=True)))

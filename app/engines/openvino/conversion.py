@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import openvino as ov
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from app.engines import Pair
 from app.engines.openvino import TAIL
+from app.engines.openvino.adaptation import save
 from app.engines.torch.model import Part, TorchModel, quiet
 
 
@@ -39,7 +39,4 @@ def write_part(part: Part, file: Path) -> None:
         port.get_node().set_friendly_name(name)
         port.get_tensor().set_names({name})
     model.reshape({name: [-1] * tensor.ndim for name, tensor in part.inputs.items()})
-    try:
-        ov.save_model(model, file, compress_to_fp16=False)
-    except RuntimeError as error:  # its only text is "iostream error"
-        raise OSError(f"{file.name} cannot be written: the disk may be full") from error
+    save(model, file)

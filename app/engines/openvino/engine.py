@@ -9,8 +9,8 @@ import openvino as ov
 
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
+from app.engines.graphs import Graphs, check, inputs_by_name
 from app.engines.layout import Layout
-from app.engines.openvino import TAIL
 from app.engines.streams import StreamedEngine
 
 # Each shape of a batch that was prepared for takes memory.
@@ -24,15 +24,15 @@ def can_bfloat16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def open_engine(folder: Path, stem: str, layout: Layout, choice: Choice) -> StreamedEngine:
+def open_engine(graphs: Graphs, layout: Layout, choice: Choice) -> StreamedEngine:
     # Between its eight-bit products the fastest float that the processor has.
     eight_bits = choice.dtype == "int8"
     between = "bfloat16" if eight_bits and can_bfloat16() else choice.dtype
     group = QUANTIZATION_GROUP if eight_bits else 0
-    body = compile_file(folder / f"{stem}.xml", between, group, choice)
-    tail, tail_file = None, folder / f"{TAIL}.xml"
-    if tail_file.exists():
-        tail = compile_file(tail_file, "float32", 0, choice)
+    body = compile_file(graphs.body, between, group, choice)
+    tail = compile_file(graphs.tail, "float32", 0, choice) if graphs.tail else None
+    if tail is None:
+        check(graphs.body, inputs_of(body), shape_of(body))
     streams = [OpenVinoStream(body, tail, layout) for _ in range(choice.streams)]
     return StreamedEngine("openvino", choice.dtype, choice.slice_tokens, streams)
 
@@ -42,6 +42,7 @@ class OpenVinoStream:
         self, body: ov.CompiledModel, tail: ov.CompiledModel | None, layout: Layout
     ) -> None:
         self._body = body.create_infer_request()
+        self._body_inputs = inputs_of(body)
         self._outputs = range(len(body.outputs))
         self._tail = tail.create_infer_request() if tail else None
         self._layout = layout
@@ -50,7 +51,7 @@ class OpenVinoStream:
         arrays = self._layout.arrays(pairs, width)
         try:
             last = self._body
-            last.infer(arrays, share_inputs=True)
+            last.infer(inputs_by_name(self._body_inputs, arrays), share_inputs=True)
             if self._tail is not None:
                 between = [last.get_output_tensor(index).data for index in self._outputs]
                 last = self._tail
@@ -61,6 +62,18 @@ class OpenVinoStream:
             raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
         scores = last.get_output_tensor(0).data.reshape(len(pairs))
         return [float(score) for score in scores]
+
+
+def inputs_of(model: ov.CompiledModel) -> list[str]:
+    return [port.get_any_name() for port in model.inputs]
+
+
+def shape_of(model: ov.CompiledModel) -> list[int | None]:
+    """Of what comes out first; None for an axis that may vary."""
+    shape = model.outputs[0].get_partial_shape()
+    if shape.rank.is_dynamic:
+        return []
+    return [axis.get_length() if axis.is_static else None for axis in shape]
 
 
 def compile_file(file: Path, dtype: str, group: int, choice: Choice) -> ov.CompiledModel:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from app.engines import Encoder
 from app.engines.chat import ChatEncoder
-from app.engines.encoders import MIN_ROOM, SplitEncoder, Template
+from app.engines.encoders import MIN_ROOM, NO_LIMIT, SplitEncoder, Template
 from app.engines.spec import ModelSpec
 from app.errors import InvalidSetting, LoadFailed
 
@@ -33,8 +33,6 @@ or "Given a web search query, retrieve relevant passages that answer the query" 
 
 """
 TEMPLATE_BY_FAMILY = {"qwen3": QWEN3}
-# Tokenizers without a limit claim a far greater one.
-NO_LIMIT = 1_000_000
 PROBE_INSTRUCTIONS = ("instruction one", "instruction two")
 
 

@@ -15,11 +15,9 @@ from torch.nn import functional as fn
 
 from app.engines import LoadedModel, Pair
 from app.engines.layout import Layout
+from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH
 from app.engines.torch.engine import TorchEngine
 
-# A thinner linear layer costs nothing, and may be the ranking head.
-MIN_EIGHT_BIT_WIDTH = 64
-MAX_EIGHT_BIT = 127
 BETWEEN = ("words", "states")
 
 

@@ -13,10 +13,10 @@ from transformers.utils.logging import disable_progress_bar
 import app.engines.torch.duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.engines import processors
 from app.engines.backend import reason_of
+from app.engines.kinds import refuse_other_kinds
 from app.engines.spec import BUNDLED, ModelSpec
 from app.engines.torch.encoder import encoder_of
 from app.engines.torch.engine import TorchEngine, is_out_of_memory
-from app.engines.torch.kinds import refuse_other_kinds
 from app.engines.torch.model import TorchModel
 from app.errors import InvalidSetting, LoadFailed
 

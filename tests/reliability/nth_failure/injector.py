@@ -117,8 +117,8 @@ def injected(injector: Injector, folder: Path) -> Iterator[None]:
 def model(injector: Injector) -> Any:
     load = rankers.load_soon
 
-    def load_failing(*arguments: Any) -> tuple[LoadedModel, bool]:
-        loaded, is_open = load(*arguments)
+    def load_failing(*arguments: Any, **options: Any) -> tuple[LoadedModel, bool]:
+        loaded, is_open = load(*arguments, **options)
         encoder: Any = FailingEncoder(loaded.encoder, injector)
         engine: Any = FailingEngine(loaded.engine, injector)
         return replace(loaded, encoder=encoder, engine=engine), is_open

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
-from app.engines.converted_model import snapshot
+from app.engines.hub import read_json, source_folder
 from app.engines.spec import ModelSpec
 from app.errors import LoadFailed
 
@@ -26,22 +22,13 @@ KIND_BY_ARCHITECTURE = {"HF_ColBERT": LATE_INTERACTION, "JinaForRanking": LISTWI
 
 def refuse_other_kinds(spec: ModelSpec) -> None:
     """Where the model's files are here; else loading it says what is wrong."""
-    folder = Path(spec.source) if spec.is_folder else snapshot(spec)
+    folder = source_folder(spec)
     if folder is None:
         return
-    library = read(folder / "config_sentence_transformers.json").get("model_type", "")
-    architectures = read(folder / "config.json").get("architectures") or [None]
+    library = read_json(folder / "config_sentence_transformers.json").get("model_type", "")
+    architectures = read_json(folder / "config.json").get("architectures") or [None]
     kind = KIND_BY_LIBRARY.get(library) or KIND_BY_ARCHITECTURE.get(architectures[0])
     if kind is not None:
         raise LoadFailed(
             f"model {spec.label} is {kind}: only cross-encoders, which score a pair, can be served"
         )
-
-
-def read(file: Path) -> dict[str, Any]:
-    """Nothing where there is no such file, or where it is no JSON: loading says so."""
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
