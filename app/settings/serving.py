@@ -159,6 +159,7 @@ class Serving(BaseModel):
         None, description="Key for `/metrics` alone; not set: no key is needed"
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
+    ui: bool = Field(True, description="Serve the playground at `/ui`")
     allowed_hosts: Names = Field(
         (),
         description="Accepted names in the `Host` header, without a port, comma-separated; "
