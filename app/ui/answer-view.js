@@ -56,12 +56,12 @@ export class AnswerView {
 
   card(source) {
     const change = source.first_stage_rank - source.rerank_rank;
-    const from = source.metadata.source ?? source.metadata.title ?? source.id;
-    const section = source.metadata.section;
+    const from = String(source.metadata.source ?? source.metadata.title ?? source.id);
+    const name = [from.split("/").at(-1), source.metadata.section].filter(Boolean).join(" › ");
     return el("li", { class: "source", "data-sources": source.number, tabindex: 0, id: `source-${source.number}` },
       el("p", { class: "source-head" },
         el("span", { class: "marker number" }, `[${source.number}]`), " ",
-        el("bdi", { class: "source-name" }, ...plainNodes([from, section].filter(Boolean).join(" › "))), " ",
+        el("bdi", { class: "source-name", title: from }, ...plainNodes(name)), " ",
         el("span", { class: `move ${directionOf(change)}` }, `found ${ordinal(source.first_stage_rank)}, ranked ${ordinal(source.rerank_rank)}`), " ",
         el("span", { class: "value" }, shown(source.rerank_score, "probability"))),
       el("p", { class: "source-text", dir: "auto" }, ...plainNodes(source.text ?? "")));
@@ -91,8 +91,6 @@ export class AnswerView {
     this.prose.replaceChildren(...this.cited(answer));
     this.notes.replaceChildren(
       ...answer.warnings.map((text) => el("p", { class: "warning" }, text)),
-      ...(answer.invented_citations.length
-        ? [el("p", { class: "warning" }, `The model cited sources that do not exist: ${answer.invented_citations.join(", ")}. They were removed.`)] : []),
       el("p", { class: "hint" }, factsOf(answer)), this.feedback(answer));
     announce(`${OUTCOMES[answer.outcome]}. ${plural(answer.used_count, "source")} used.`);
   }
