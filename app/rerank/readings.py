@@ -11,7 +11,7 @@ from app.rerank.texts import is_blank
 from app.rerank.windows import window_bounds
 from app.text import Side
 
-# Of an answer, the best documents first. To find where a text was cut takes about a dozen encodings.
+# Of an answer, the best first. Where a text was cut is found with about a dozen encodings.
 MAX_READINGS = 100
 MAX_WINDOWS = 2_000
 # Characters of a text that are tried first, for each token that was kept.
@@ -78,9 +78,7 @@ def window_query(query: Query, extents: Mapping[str, Extent]) -> Query:
     """The windows of all texts as documents of their own, each once."""
     parts = (text[start:end] for text, own in extents.items() for start, end in own.windows)
     documents = [Document(part) for part in dict.fromkeys(parts)][:MAX_WINDOWS]
-    return replace(
-        query, documents=documents, top_n=None, min_score=None, windows=0, truncate=True
-    )
+    return replace(query, documents=documents, top_n=None, min_score=None, windows=0, truncate=True)
 
 
 def with_readings(
@@ -101,9 +99,7 @@ def with_readings(
         parts = [(start, end, scores.get(text[start:end])) for start, end in own.windows]
         windows = [Span(start, end, score) for start, end, score in parts if score is not None]
         missing += len(parts) - len(windows)
-        readings[result.index] = Reading(
-            own.tokens, own.read_tokens, own.start, own.end, windows
-        )
+        readings[result.index] = Reading(own.tokens, own.read_tokens, own.start, own.end, windows)
     warnings = [*ranking.warnings, *warnings_of(ranking, readings, missing)]
     return replace(ranking, readings=readings, warnings=warnings)
 

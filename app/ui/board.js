@@ -116,7 +116,7 @@ export class Board {
     const change = index + 1 - rank;
     const details = el("div", { class: "details", id: `details-${index}`, hidden: true });
     const text = el("button", {
-      type: "button", class: "text", "aria-expanded": "false", "aria-controls": details.id, dir: "auto",
+      type: "button", class: "text", "aria-expanded": "false", "aria-controls": details.id,
       on: { click: () => this.toggle(index) },
     }, ...this.snippet(index));
     return el("li", { class: `row ${directionOf(change)}`, "data-index": index, "data-score": score },
@@ -132,7 +132,7 @@ export class Board {
     const { texts, readings, defects } = this.ranking;
     if (defects[index].empty) return [el("em", {}, "empty document")];
     const nodes = snippetNodes(texts[index], readings.get(index), this.sentenceScale());
-    return [el("bdi", { class: "snippet" }, ...nodes), ...this.badges(index)];
+    return [el("bdi", { class: "snippet", dir: "auto" }, ...nodes), ...this.badges(index)];
   }
 
   badges(index) {

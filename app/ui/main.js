@@ -60,7 +60,7 @@ function startKeys() {
     setKeys(byId("api-key").value.trim(), byId("metrics-key").value.trim());
     open(false);
     button.focus();
-    look();
+    look(); // with the new keys
   });
 }
 

@@ -6,7 +6,10 @@ import { figuresOf, readMetrics } from "./metrics.js";
 import { showInstructionSupport } from "./settings.js";
 
 const SECONDS = 4;
+// The model changes seldom, and each question about it is a line in the log of the service.
+const INFO_SECONDS = 30;
 let earlier = null; // { samples, at }
+let known = null; // { info, at }
 let ready = false;
 let notice = "";
 const listeners = new Set();
@@ -24,10 +27,11 @@ export async function watchStatus() {
 export async function look() {
   const [readiness, info, figures] = await Promise.all([
     attempt(() => get("readyz")),
-    attempt(async () => (await get("info")).json()),
+    attempt(readInfo),
     attempt(readFigures),
   ]);
   ready = !(readiness instanceof Refused);
+  if (!ready) known = null;
   show(readiness, info, figures);
   if (info instanceof Refused) return;
   offer(info);
@@ -42,6 +46,13 @@ async function attempt(call) {
     if (error instanceof Refused) return error;
     throw error;
   }
+}
+
+async function readInfo() {
+  if (!known || performance.now() - known.at > 1000 * INFO_SECONDS) {
+    known = { info: await (await get("info")).json(), at: performance.now() };
+  }
+  return known.info;
 }
 
 async function readFigures() {

@@ -69,7 +69,10 @@ def stage(folder: Path) -> Iterator[Stage]:
     documents.mkdir()
     for name, text in FILES.items():
         (documents / name).write_text(text)
-    assert main(["ingest", str(documents), "--store", store, "--chunk-tokens", "40", "--overlap", "8"]) == 0
+    assert (
+        main(["ingest", str(documents), "--store", store, "--chunk-tokens", "40", "--overlap", "8"])
+        == 0
+    )
     feedback = folder / "feedback.jsonl"
     with start_blocking_portal() as portal:
         gate = portal.call(new_event)
