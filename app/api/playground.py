@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 FOLDER = Path(__file__).parents[1] / "ui"
@@ -51,8 +51,15 @@ def digest(body: bytes) -> str:
     return blake2b(body, digest_size=12).hexdigest()
 
 
+def one_level_below(page: StaticFile) -> StaticFile:
+    """The page for `/ui/`: its addresses are relative, for proxies that add a prefix."""
+    body = page.body.replace(b'="ui/', b'="').replace(b'href="docs"', b'href="../docs"')
+    return StaticFile(body, page.media_type, f'"{digest(body)}"')
+
+
 def make_router() -> APIRouter:
     files = read_files(FOLDER)
+    below = one_level_below(files[PAGE])
     router = APIRouter(include_in_schema=False)
 
     @router.get("/ui")
@@ -60,9 +67,8 @@ def make_router() -> APIRouter:
         return respond(request, files[PAGE])
 
     @router.get("/ui/")
-    async def with_slash() -> Response:
-        # The addresses in the page are relative to `/ui`, for proxies that add a prefix.
-        return RedirectResponse("../ui", headers=HEADERS)
+    async def page_below(request: Request) -> Response:
+        return respond(request, below)
 
     @router.get("/ui/{name}")
     async def file(request: Request, name: str) -> Response:

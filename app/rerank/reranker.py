@@ -112,7 +112,7 @@ class Reranker:
         return await self._off_loop(with_spans, ranking, scored, wanted)
 
     async def _with_readings(self, ranking: Ranking, deadline: Deadline) -> Ranking:
-        query, texts = ranking.query, texts_to_explain(ranking)
+        query, texts = ranking.query, await self._off_loop(texts_to_explain, ranking)
         if not texts:
             return ranking
         whole = replace(query, truncate=False)
@@ -124,9 +124,10 @@ class Reranker:
             )
         scored = None
         if any(own.windows for own in extents.values()):
-            parts = await self._fitting(window_query(query, extents), deadline)
+            windows = await self._off_loop(window_query, query, extents)
+            parts = await self._fitting(windows, deadline)
             scored = await self._rank(parts, deadline, admitted=True)
-        return with_readings(ranking, extents, scored)
+        return await self._off_loop(with_readings, ranking, extents, scored)
 
     def _document_tokens(self, query: Query, part: str) -> int:
         (encoded,) = self._encoder.encode(

@@ -80,9 +80,12 @@ async def test_a_file_that_the_browser_has_is_not_sent_again(client: AsyncClient
     assert first.headers["Cache-Control"] == "no-cache"
 
 
-async def test_the_address_with_a_slash_leads_to_the_page(client: AsyncClient) -> None:
-    moved = await client.get("/ui/")
-    assert (moved.status_code, moved.headers["Location"]) == (307, "../ui")
+async def test_the_address_with_a_slash_is_the_page_too(client: AsyncClient) -> None:
+    """Without a redirect: the service never sends a caller elsewhere."""
+    page, below = await client.get("/ui"), await client.get("/ui/")
+    assert below.text.replace('="', '="ui/').count("ui/main.js") == 1
+    loaded = re.findall(r'(?:src|href)="([^"#.]+\.\w+)"', below.text)
+    assert {f"ui/{name}" for name in loaded} == set(re.findall(r'"(ui/[^"]+)"', page.text))
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fcli.py", "__init__.py"])

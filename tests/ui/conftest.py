@@ -32,7 +32,7 @@ def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture(scope="module")
 def context(chrome: Browser) -> Iterator[BrowserContext]:
-    """Of each module: a browser that has the files of the page already asks whether they changed."""
+    """Of each module: the browser keeps the files of the page, and asks whether they changed."""
     opened = chrome.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     opened.set_default_timeout(SECONDS * 1000)
     yield opened
