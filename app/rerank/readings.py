@@ -65,7 +65,7 @@ def kept_part(text: str, kept: int, cut: Side, count_tokens: CountTokens) -> tup
         part = text[:chars] if cut == "right" else text[len(text) - chars :]
         return count_tokens(part) <= kept
 
-    low, high = 0, min(len(text), FIRST_CHARS_PER_TOKEN * kept)
+    low, high = 0, min(len(text), FIRST_CHARS_PER_TOKEN * max(1, kept))
     while high < len(text) and fits(high):
         low, high = high, min(len(text), 2 * high)
     while low < high:

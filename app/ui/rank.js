@@ -19,9 +19,11 @@ const TOOLS = {
   time: showTime, judge: showJudgements, code: showCode, link: showLink, history: showHistory,
 };
 const MAX_FILE_BYTES = 8_000_000;
+const TYPING_MS = 80;
 
 let board;
 let ranking = null;
+let typing = 0; // the timer that recognises what is typed
 let run = 0; // a later run makes the answers of earlier ones stale
 let openTool = null;
 let judged = []; // [index, grade] pairs: of the user, or of the pasted data
@@ -35,7 +37,7 @@ export function startRanking() {
     type: "button", class: "chip", on: { click: () => { load(example); rankNow(); } },
   }, example.name)));
   byId("rank-form").addEventListener("submit", (event) => { event.preventDefault(); rankNow(); });
-  byId("documents").addEventListener("input", () => recognise(true));
+  byId("documents").addEventListener("input", recogniseSoon);
   byId("file").addEventListener("change", (event) => openFile(event.target.files[0]));
   byId("documents").addEventListener("dragover", (event) => event.preventDefault());
   byId("documents").addEventListener("drop", dropped);
@@ -94,7 +96,15 @@ function showSecondSource() {
   show(byId("second-answer"), pasted);
 }
 
+// A list may be long, and what inserts it may do so line by line.
+function recogniseSoon() {
+  clearTimeout(typing);
+  typing = setTimeout(() => recognise(true), TYPING_MS);
+}
+
 function recognise(replaceQuery) {
+  clearTimeout(typing);
+  typing = 0;
   const parsed = parse(byId("documents").value);
   if (replaceQuery && parsed.query) byId("query").value = parsed.query;
   judged = parsed.relevant.map((index) => [index, 1]);
@@ -126,7 +136,7 @@ function dropped(event) {
 
 export async function rankNow() {
   const mine = ++run;
-  const parsed = parse(byId("documents").value);
+  const parsed = typing ? recognise(true) : parse(byId("documents").value);
   const query = byId("query").value.trim();
   const problem = byId("problem");
   clearProblem(problem);

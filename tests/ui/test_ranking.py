@@ -62,8 +62,8 @@ PASTES = [
 def test_whatever_is_pasted_is_recognised(visitor: Visitor) -> None:
     for raw, recognised, query in PASTES:
         visitor.paste(raw, "before")
-        assert visitor.recognised() == recognised
-        assert visitor.page.input_value("#query") == (query or "before"), raw
+        expect(visitor.page.locator("#recognised")).to_have_text(recognised)
+        expect(visitor.page.locator("#query")).to_have_value(query or "before")
 
 
 def test_a_table_gives_the_column_with_the_texts(visitor: Visitor) -> None:
@@ -222,8 +222,8 @@ def test_without_a_query_or_documents_nothing_is_sent(visitor: Visitor) -> None:
     visitor.paste("", "")
     visitor.requests.clear()
     visitor.page.click("#rank-button")
-    assert visitor.recognised() == "Write a query."
+    expect(visitor.page.locator("#recognised")).to_have_text("Write a query.")
     visitor.page.fill("#query", QUERY)
     visitor.page.keyboard.press("Control+Enter")
-    assert visitor.recognised() == "Paste at least one document."
+    expect(visitor.page.locator("#recognised")).to_have_text("Paste at least one document.")
     assert [request for request in visitor.requests if request.method == "POST"] == []

@@ -48,17 +48,20 @@ def test_figures_are_those_of_the_time_between_two_readings(visitor: Visitor) ->
 
 def test_a_full_service_counts_down_to_when_it_may_be_tried_again(visitor: Visitor) -> None:
     def refuse(route: Route) -> None:
-        headers = {"Retry-After": "2", "retry-after-ms": "1200", "X-Request-ID": "r1"}
+        headers = {"Retry-After": "8", "retry-after-ms": "7200", "X-Request-ID": "r1"}
         route.fulfill(status=429, headers=headers, body=REFUSAL, content_type="application/json")
 
     visitor.page.route("**/rerank", refuse)
+    visitor.page.clock.install()  # the seconds pass when the test says so
     visitor.page.click("#rank-button")
     problem = visitor.page.locator("#problem")
     expect(problem).to_contain_text("the queue is full")
     expect(problem).to_contain_text("request r1")
-    expect(problem.locator(".countdown")).to_have_text("Room again in about 2 s")
+    visitor.page.clock.run_for(200)
+    expect(problem.locator(".countdown")).to_contain_text("Room again in about")
     again = problem.get_by_role("button", name="Try again")
     expect(again).to_be_disabled()
+    visitor.page.clock.run_for(8000)
     expect(again).to_be_enabled()
     visitor.page.unroute("**/rerank")
     again.click()

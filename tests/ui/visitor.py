@@ -68,9 +68,6 @@ class Visitor:
     def figure(self, name: str) -> str:
         return self.page.inner_text(f".figure[data-figure='{name}'] strong")
 
-    def recognised(self) -> str:
-        return self.page.inner_text("#recognised")
-
     def tool(self, name: str) -> Locator:
         """A panel below the figures, opened."""
         button = self.page.locator(f"[data-tool='{name}']")
