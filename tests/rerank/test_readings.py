@@ -64,7 +64,7 @@ def reading_of(*texts: str, **options: object) -> dict[int, Reading]:
 
 def test_each_document_of_the_answer_has_a_reading() -> None:
     readings = reading_of("a b", LONG, "", "a b")
-    assert readings[0] == readings[3] == Reading(2, 2, 0, 3)
+    assert readings[0] == readings[3] == Reading(2, 2, 0, 3, [])
     assert (readings[1].tokens, readings[1].read_tokens) == (300, ROOM)
     assert LONG[readings[1].start : readings[1].end].split() == WORDS[:ROOM]
     assert 2 not in readings  # an empty document is not read
