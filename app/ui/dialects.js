@@ -80,6 +80,10 @@ export const DIALECTS = [
     body: (ask) => ({ model: ask.model, query: ask.query, documents: texts(ask.documents) }),
   },
   {
+    name: "weaviate", label: "Weaviate", path: "/weaviate/rerank",
+    body: (ask) => ({ query: ask.query, documents: texts(ask.documents) }),
+  },
+  {
     name: "shared", label: "/v1/rerank, for any client", path: "/v1/rerank",
     body: (ask) => ({ model: ask.model, query: ask.query, documents: ask.documents }),
   },
