@@ -51,7 +51,7 @@ check: install ## check format, lint, types and tests
 	$(BIN)/pytest
 
 # These tests run the service in other processes, or depend on time, which measuring slows down.
-UNMEASURED := clients deploy live loadtest reliability servers
+UNMEASURED := clients deploy live loadtest reliability servers ui
 coverage: install ## measure the coverage of the tests in this process; fails below the minimum in pyproject.toml
 	$(BIN)/coverage run -m pytest $(UNMEASURED:%=--ignore=tests/%)
 	$(BIN)/coverage report

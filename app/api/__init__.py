@@ -9,7 +9,16 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import __version__
-from app.api import answer_routes, docs, models, openapi, operations, problems, routes
+from app.api import (
+    answer_routes,
+    docs,
+    models,
+    openapi,
+    operations,
+    playground,
+    problems,
+    routes,
+)
 from app.api.access import Access
 from app.api.dialects import DIALECTS
 from app.api.dialects.registry import Registry
@@ -50,7 +59,7 @@ def build_api(
     )
     dialects = Registry(DIALECTS)
     app.state.wiring = Wiring(service, metrics, observe, limits, dialects, exposure, mark)
-    add_routes(app, dialects, docs_shown=exposure.docs)
+    add_routes(app, dialects, exposure)
     problems.install(app)
     openapi.install(app)
     add_middleware(app, exposure, inflight)
@@ -58,13 +67,15 @@ def build_api(
     return app
 
 
-def add_routes(app: FastAPI, dialects: Registry, *, docs_shown: bool) -> None:
+def add_routes(app: FastAPI, dialects: Registry, exposure: Exposure) -> None:
     app.include_router(routes.make_router(dialects))
     app.include_router(answer_routes.router)
     app.include_router(operations.router)
     app.include_router(models.make_router(dialects))
-    if docs_shown:
+    if exposure.docs:
         app.include_router(docs.router)
+    if exposure.ui:
+        app.include_router(playground.make_router())
 
 
 def add_middleware(app: FastAPI, exposure: Exposure, inflight: InflightBytes) -> None:

@@ -25,6 +25,8 @@ SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 PROBES = frozenset(
     {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v1/health/live", "/v1/health/ready"}
 )
+# The files of the playground, some twenty for each visit.
+QUIET_ROUTES = PROBES | {"/ui/{name}"}
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 # The status that nginx logs for a client that disconnects; it is never sent.
 CLIENT_GONE = 499
@@ -77,7 +79,7 @@ class Access:
             "ms": round(seconds * 1000, 1),
             **context.log_fields,
         }
-        level = logging.DEBUG if route in PROBES else logging.INFO
+        level = logging.DEBUG if route in QUIET_ROUTES else logging.INFO
         logger.log(level, "request", extra={"fields": fields})
 
 

@@ -1,4 +1,4 @@
-"""Access to the API: keys, allowed host names, CORS origins, and whether `/docs` is shown."""
+"""Access to the API: keys, allowed host names, CORS origins, and which pages are shown."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Exposure:
     allowed_hosts: tuple[str, ...] = ()  # empty: all
     cors_origins: tuple[str, ...] = ()
     docs: bool = True
+    ui: bool = True
     share_cache: bool = False  # callers with different keys share cached scores and answers
 
     @cached_property

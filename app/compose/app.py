@@ -86,6 +86,7 @@ def exposure_of(settings: Settings) -> Exposure:
         allowed_hosts=settings.allowed_hosts,
         cors_origins=settings.cors_origins,
         docs=settings.docs,
+        ui=settings.ui,
         share_cache=settings.share_cache,
     )
 

@@ -153,6 +153,8 @@ class Remote:
             for option, (wanted, text) in ignored.items()
             if wanted and option not in self._provider.options
         ]
+        if query.explain:
+            warnings.append(f"{self.by} does not say what it read: explain was ignored")
         if query.score == "logit" and not self._provider.gives_logits:
             warnings.append(f"{self.by} gives probabilities: logits are their log-odds")
         return warnings

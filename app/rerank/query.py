@@ -58,6 +58,7 @@ class Query:
     via: Sequence[str] = ()  # marks of the services that forwarded the request
     return_documents: bool = False
     diagnostics: bool = False
+    explain: bool = False  # return what was read of each document, and the score of its parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,20 @@ class Span:
     start: int
     end: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a document: from `start` to `end`, in code points.
+
+    `tokens` are those of the whole document, `read_tokens` those that were read.
+    """
+
+    tokens: int
+    read_tokens: int
+    start: int
+    end: int
+    windows: Sequence[Span] = ()  # empty if it was read as one text
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,7 @@ class Ranking:
     times: Times = field(default_factory=Times)
     warnings: Sequence[str] = ()
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)  # by document index
+    readings: Mapping[int, Reading] = field(default_factory=dict)  # by document index
     model: str = ""
     by: str = ""  # the other service that scored, if one did
 

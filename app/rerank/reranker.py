@@ -19,6 +19,14 @@ from app.rerank.cache import Cache, TextScore, pair_key
 from app.rerank.in_flight import InFlight, PendingScore
 from app.rerank.query import Query, Ranking, SpansWanted, Times, present, probability
 from app.rerank.ranking import make_ranking, ranked
+from app.rerank.readings import (
+    ALL_SENTENCES,
+    Extent,
+    extent_of,
+    texts_to_explain,
+    window_query,
+    with_readings,
+)
 from app.rerank.scoring_queue import ScoringQueue
 from app.rerank.spans import MAX_SENTENCE_TOKENS, sentence_query, sentence_tokens, with_spans
 from app.rerank.texts import keys_of
@@ -74,11 +82,14 @@ class Reranker:
         if query.instruction is not None and not self._encoder.takes_instruction:
             query = replace(query, instruction=None)
             warnings.append(f"model {self.name} takes no instruction: it was ignored")
+        spans = query.spans or (ALL_SENTENCES if query.explain else None)
         async with deadline.enforced():
-            if query.spans is None:
+            if spans is None:
                 ranking = await self._rank(query, deadline)
             else:
-                ranking = await self._rank_with_spans(query, query.spans, deadline)
+                ranking = await self._rank_with_spans(query, spans, deadline)
+            if query.explain:
+                ranking = await self._with_readings(ranking, deadline)
         ranking = replace(ranking, model=self.name, warnings=[*ranking.warnings, *warnings])
         self._observe(ranked(ranking))
         return ranking
@@ -99,6 +110,34 @@ class Reranker:
         parts = await self._fitting(await self._off_loop(sentence_query, ranking), deadline)
         scored = await self._rank(parts, deadline, admitted=True)
         return await self._off_loop(with_spans, ranking, scored, wanted)
+
+    async def _with_readings(self, ranking: Ranking, deadline: Deadline) -> Ranking:
+        query, texts = ranking.query, await self._off_loop(texts_to_explain, ranking)
+        if not texts:
+            return ranking
+        whole = replace(query, truncate=False)
+        encoded = await self._encode(whole, texts, deadline, admitted=True)
+        extents: dict[str, Extent] = {}
+        for text, item in zip(texts, encoded, strict=True):  # other requests run in between
+            extents[text] = await self._off_loop(
+                extent_of, query, text, item, partial(self._document_tokens, query)
+            )
+        scored = None
+        if any(own.windows for own in extents.values()):
+            windows = await self._off_loop(window_query, query, extents)
+            parts = await self._fitting(windows, deadline)
+            scored = await self._rank(parts, deadline, admitted=True)
+        return await self._off_loop(with_readings, ranking, extents, scored)
+
+    def _document_tokens(self, query: Query, part: str) -> int:
+        (encoded,) = self._encoder.encode(
+            query.text,
+            [part],
+            instruction=query.instruction,
+            cut=query.cut,
+            document_tokens=query.document_tokens,
+        )
+        return encoded.document
 
     async def _fitting(self, query: Query, deadline: Deadline) -> Query:
         """With as many of its documents, from the first on, as the queue accepts together."""

@@ -43,10 +43,15 @@ def in_windows(whole: int, windows: Sequence[Encoded], *, complete: bool) -> Tex
     return TextPairs(pairs, max(whole, tokens + 1))
 
 
-def windows_of(text: str, encoded: Encoded) -> list[str]:
-    """The windows to read instead of a text that is too long; none where it may stay as it is."""
+def window_bounds(text: str, encoded: Encoded) -> list[tuple[int, int]]:
+    """Where the windows of a text that is too long begin and end; none where it may stay as is."""
     room = encoded.kept
     if encoded.document <= room or room < MIN_ROOM_TOKENS:
         return []
     size = max(1, int(len(text) * room / encoded.document * FILLED_SHARE))
-    return [text[start:end] for start, end in cuts(text, size)]
+    return cuts(text, size)
+
+
+def windows_of(text: str, encoded: Encoded) -> list[str]:
+    """The windows to read instead of the text."""
+    return [text[start:end] for start, end in window_bounds(text, encoded)]

@@ -169,6 +169,7 @@ class Serving(BaseModel):
         None, description="Key for `POST /drain` alone; not set: `/drain` is disabled"
     )
     docs: bool = Field(True, description="Serve `/docs` and `/openapi.json`")
+    ui: bool = Field(True, description="Serve the playground at `/ui`")
     allowed_hosts: Names = Field(
         (),
         description="Accepted names in the `Host` header, without a port, comma-separated; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,7 @@ from app.rerank.query import (
     Ranking,
     Result,
     ScoreKind,
+    Span,
 )
 
 EXAMPLE_ANSWER: JsonDict = {
@@ -122,6 +124,11 @@ class NativeRequest(Lenient):
     diagnostics: bool | None = Field(
         None, description="Return the ranks before and after, and the times"
     )
+    explain: bool | None = Field(
+        None,
+        description="Return what the model read of each document: tokens, the part that was read, "
+        "windows, and all sentences, each with its score; costs about as much as the ranking",
+    )
 
 
 class Rank(BaseModel):
@@ -130,12 +137,28 @@ class Rank(BaseModel):
     change: int = Field(description="Ranks gained; negative: ranks lost")
 
 
+class Part(BaseModel):
+    start: int = Field(description="Position in the text of the document, in code points")
+    end: int
+    score: float
+
+
+class ReadingBody(BaseModel):
+    tokens: int = Field(description="Tokens of the whole document, without the query")
+    read_tokens: int
+    start: int = Field(description="Where the part that was read begins, in code points")
+    end: int
+    windows: list[Part] | None = Field(None, description="Absent if the text was read as one")
+    sentences: list[Part] = Field(description="Best first")
+
+
 class NativeResult(BaseModel):
     index: int = Field(description="Position in `documents` of the request, from 0")
     relevance_score: float
     id: str | int | None = Field(None, description="Id of the document, if it had one")
     document: dict[str, Any] | None = None
     rank: Rank | None = None
+    reading: ReadingBody | None = None
 
 
 class NativeUsage(BaseModel):
@@ -193,6 +216,7 @@ def parse(body: dict[str, Any]) -> Query:
         priority=request.priority or 0,
         return_documents=bool(request.return_documents),
         diagnostics=bool(request.diagnostics),
+        explain=bool(request.explain),
     )
 
 
@@ -204,7 +228,8 @@ def render(ranking: Ranking, label: Label) -> dict[str, Any]:
         **({"reranked_by": label.by} if label.by else {}),
         "score": query.score,
         "results": [
-            render_result(query, result, rank) for rank, result in enumerate(ranking.results)
+            render_result(query, result, rank) | render_reading(ranking, result.index)
+            for rank, result in enumerate(ranking.results)
         ],
         "usage": render_usage(ranking),
     }
@@ -229,6 +254,25 @@ def render_result(query: Query, result: Result, rank: int) -> dict[str, Any]:
             "change": result.index - rank,
         }
     return rendered
+
+
+def render_reading(ranking: Ranking, index: int) -> dict[str, Any]:
+    reading = ranking.readings.get(index)
+    if reading is None:
+        return {}
+    rendered: dict[str, Any] = {
+        "tokens": reading.tokens,
+        "read_tokens": reading.read_tokens,
+        "start": reading.start,
+        "end": reading.end,
+    }
+    if reading.windows:
+        rendered["windows"] = render_parts(reading.windows)
+    return {"reading": rendered | {"sentences": render_parts(ranking.spans[index])}}
+
+
+def render_parts(parts: Sequence[Span]) -> list[dict[str, Any]]:
+    return [{"start": part.start, "end": part.end, "score": part.score} for part in parts]
 
 
 def render_usage(ranking: Ranking) -> dict[str, Any]:

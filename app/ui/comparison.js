@@ -1,0 +1,46 @@
+// Two rankings of one list: how alike they are, and which documents changed places.
+
+import { el } from "./dom.js";
+import { kendallTau, ndcg, overlap, ranksOf, reciprocalRank } from "./measures.js";
+import { CUTOFF } from "./summary.js";
+import { plainNodes } from "./text.js";
+
+const MOVES = 6;
+const SHORT_CHARS = 70;
+
+export function showComparison(place, ranking) {
+  if (!ranking.second) {
+    place.replaceChildren();
+    return;
+  }
+  const first = ranking.results.map((item) => item.index);
+  const second = ranking.second.results.map((item) => item.index);
+  const top = Math.min(CUTOFF, first.length);
+  const tau = kendallTau(first, second);
+  place.replaceChildren(el("section", { class: "card comparison", "aria-label": "Comparison" },
+    el("p", {}, el("strong", { "data-figure": "tau" }, `Kendall’s τ ${tau === null ? "–" : tau.toFixed(2)}`),
+      ` between the two settings · ${overlap(first, second, top)} of the first ${top} in both`,
+      ...judged(ranking, first, second)),
+    el("ul", { class: "moves" }, ...movesOf(ranking, first, second))));
+}
+
+function judged({ judgements }, first, second) {
+  if (![...judgements.values()].some((grade) => grade > 0)) return [];
+  const pair = (measure) => `${measure(first).toFixed(2)} and ${measure(second).toFixed(2)}`;
+  return [` · nDCG@${CUTOFF} ${pair((order) => ndcg(order, judgements, CUTOFF))}`,
+    ` · MRR ${pair((order) => reciprocalRank(order, judgements, Infinity))}`];
+}
+
+function movesOf(ranking, first, second) {
+  const ranks = ranksOf(second);
+  const moves = first
+    .map((index, rank) => ({ index, from: rank + 1, to: ranks.get(index) }))
+    .filter(({ from, to }) => to !== undefined && from !== to)
+    .sort((one, other) => Math.abs(other.to - other.from) - Math.abs(one.to - one.from));
+  if (!moves.length) return [el("li", {}, "No document changed places.")];
+  const shown = moves.slice(0, MOVES).map(({ index, from, to }) => el("li", { "data-index": index },
+    el("span", { class: to < from ? "move up" : "move down" }, `${from} → ${to}`), " ",
+    el("bdi", { dir: "auto" }, ...plainNodes(ranking.texts[index].slice(0, SHORT_CHARS)))));
+  const more = moves.length - shown.length;
+  return more ? [...shown, el("li", { class: "hint" }, `and ${more} more`)] : shown;
+}
