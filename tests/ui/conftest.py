@@ -13,26 +13,25 @@ SECONDS = 30
 expect.set_options(timeout=SECONDS * 1000)
 
 
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    """Of each module: Playwright's loop must end before tests with a loop of their own run."""
-    path = chromium()
-    if path is None:
-        pytest.skip("chromium is not installed; .ci/run installs it")
-    with browser(path) as opened:
+@pytest.fixture(scope="package")
+def chrome(playground: Stage) -> Iterator[Browser]:
+    """Of this folder: Playwright's loop must end before tests with a loop of their own run."""
+    with browser(str(chromium())) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One service for all modules: its start takes longer than all tests of a module."""
+    """One service for all: its start takes longer than the tests of a file."""
+    if chromium() is None:
+        pytest.skip("chromium is not installed; .ci/run installs it")
     with stage(tmp_path_factory.mktemp("playground")) as opened:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def context(chrome: Browser) -> Iterator[BrowserContext]:
-    """Of each module: the browser keeps the files of the page, and asks whether they changed."""
+    """One for all: the browser keeps the files of the page, and asks whether they changed."""
     opened = chrome.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     opened.set_default_timeout(SECONDS * 1000)
     yield opened
