@@ -42,7 +42,7 @@ ONLY_IN = {
     "app.engines.onnxruntime": {"engines.onnxruntime", "engines.backends"},
     "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"}
     | {"bulk.calling"},
-    "pyarrow": {"bulk.tables"},
+    "pyarrow": {"bulk.tables", "retrieval.stores.lancedb_table"},
     "stamina": {"upstream"},
     "apsw": {
         "retrieval.stores.sqlite",
