@@ -24,7 +24,7 @@ class ModelCard:
     scores: Sequence[str] = ("probability", "logit")
     load_seconds: float = 0.0
     choosing_engine: bool = False  # a faster one may take over soon
-    libraries: Mapping[str, str] = field(default_factory=dict)  # those that can run a model here
+    libraries: Mapping[str, str] = field(default_factory=dict, hash=False)  # that run models here
 
     def as_fields(self) -> dict[str, object]:
         fields = asdict(self)

@@ -35,8 +35,8 @@ class FreeEngine:
 def serve_for_free() -> None:
     load = model.load_soon
 
-    def load_free(settings: Settings) -> tuple[LoadedModel, bool]:
-        loaded, _ = load(settings)
+    def load_free(settings: Settings, *, at_once: bool) -> tuple[LoadedModel, bool]:
+        loaded, _ = load(settings, at_once=at_once)
         return replace(loaded, engine=FreeEngine()), False
 
     model.load_soon = load_free
