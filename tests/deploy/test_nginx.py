@@ -103,7 +103,16 @@ def test_callers_reach_what_is_for_them_and_nothing_else(proxy: Proxy) -> None:
         assert (answer.status_code, "results" in answer.json()) == (200, True)
         assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
         assert proxy.send(client, "HEAD", "/healthz").status_code == 200
-        for path in ("/metrics", "/info", "/docs", "/docs/start.js", "/openapi.json", "/readyz"):
+        for path in (
+            "/metrics",
+            "/info",
+            "/docs",
+            "/docs/start.js",
+            "/openapi.json",
+            "/readyz",
+            "/ui",
+            "/ui/",
+        ):
             refused = proxy.send(client, "GET", path)
             assert (refused.status_code, "nginx" in refused.text) == (404, True), path
 
