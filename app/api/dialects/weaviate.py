@@ -6,10 +6,10 @@ objects by their position: so they return in the order of the request.
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.api.dialects.dialect import Body, Dialect, Fault, Label
-from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Text, Texts, example, texts_of
+from app.api.dialects.fields import DOCUMENTS, QUERY, Lenient, Text, Texts, texts_of
 from app.errors import InvalidRequest
 from app.rerank.query import Document, Query, Ranking
 
@@ -17,7 +17,17 @@ from app.rerank.query import Document, Query, Ranking
 class WeaviateRequest(Lenient):
     """With `documents`, `property` has no meaning. Without, it is the only text."""
 
-    model_config = example({"query": QUERY, "documents": DOCUMENTS, "property": ""})
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        json_schema_extra={
+            "examples": [{"query": QUERY, "documents": DOCUMENTS, "property": ""}],
+            "anyOf": [
+                {"required": ["documents"], "properties": {"documents": {"type": "array"}}},
+                {"required": ["property"], "properties": {"property": {"type": "string"}}},
+            ],
+        },
+    )
 
     query: Text
     documents: Texts | None = None
