@@ -21,7 +21,7 @@ class WeaviateRequest(Lenient):
         strict=True,
         extra="ignore",
         json_schema_extra={
-            "examples": [{"query": QUERY, "documents": DOCUMENTS, "property": ""}],
+            "examples": [{"query": QUERY, "documents": [*DOCUMENTS], "property": ""}],
             "anyOf": [
                 {"required": ["documents"], "properties": {"documents": {"type": "array"}}},
                 {"required": ["property"], "properties": {"property": {"type": "string"}}},
