@@ -23,7 +23,7 @@ from app.bulk.rows import is_parquet, unit_of
 from app.bulk.run import RanksBlocks, Rows, Run
 from app.bulk.scan import BLOCK_PAIRS, Ids, Source, scan
 from app.commands.batch_rows import RowFormat, add_row_flags
-from app.commands.flags import add_flags, settings_from, stop
+from app.commands.flags import add_flags, add_url_flag, settings_from, stop
 from app.commands.measuring import positive
 from app.commands.rerank import MODEL_SETTINGS
 from app.compose.bulk import open_blocks
@@ -63,11 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--restart", action="store_true", help="discard what an earlier run wrote to OUT"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    parser.add_argument(
-        "--url",
-        help="URL of a running rerankd to use instead of a local model; its API key is the first "
-        "of RERANKD_API_KEYS",
-    )
+    add_url_flag(parser)
     parser.add_argument(
         "--concurrency",
         type=positive,

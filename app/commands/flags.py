@@ -77,3 +77,11 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 def stop(sentence: str, code: int) -> NoReturn:
     print_last(f"rerankd: {sentence}")
     sys.exit(code)
+
+
+def add_url_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url",
+        help="URL of a running rerankd to use instead of a local model; its API key is the first "
+        "of RERANKD_API_KEYS",
+    )

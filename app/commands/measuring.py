@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from app import logs
-from app.commands.flags import add_flags, stop
+from app.commands.flags import add_flags, add_url_flag, stop
 from app.commands.rerank import MODEL_SETTINGS
 from app.compose.model import open_model
 from app.errors import INSTALL_TORCH, ServiceError
@@ -77,11 +77,7 @@ def add_data_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_scorer_flags(parser: argparse.ArgumentParser, *, without: str = "") -> None:
-    parser.add_argument(
-        "--url",
-        help="URL of a running rerankd to use instead of a local model; its API key is the first "
-        "of RERANKD_API_KEYS",
-    )
+    add_url_flag(parser)
     parser.add_argument(
         "--concurrency",
         type=positive,
