@@ -121,9 +121,12 @@ async def behind_nginx(folder: Path, replicas: list[Replica]) -> AsyncIterator[h
         yield client
 
 
-async def test_nginx_sends_a_ranking_that_was_refused_to_another_replica(tmp_path: Path) -> None:
+@EACH
+async def test_a_ranking_that_was_refused_is_sent_to_another_replica(
+    balancer: Balancer, tmp_path: Path
+) -> None:
     replicas = [Replica(answer=UNREADY), Replica(answer=UNREADY), Replica()]
-    async with behind_nginx(tmp_path, replicas) as client:
+    async with balanced(balancer, tmp_path, replicas) as client:
         answers = [await client.post("/rerank", content=b"") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 6
 
