@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -40,7 +41,15 @@ def onnx(model: Path) -> Score:
 
 
 def openvino(model: Path) -> Score:
-    return sentence_transformers(model, "openvino", "openvino/openvino_model_qint8_quantized.xml")
+    """One call at a time: optimum-intel has one inference request, and a second call fails."""
+    calls = Lock()
+    score = sentence_transformers(model, "openvino", "openvino/openvino_model_qint8_quantized.xml")
+
+    def score_alone(query: str, documents: list[str]) -> Scores:
+        with calls:
+            return score(query, documents)
+
+    return score_alone
 
 
 def genai(model: Path) -> Score:

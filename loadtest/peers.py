@@ -59,6 +59,12 @@ class Plan:
 
 FULL = Plan(callers=8, documents=32, seconds=6, rounds=3)
 QUICK = Plan(callers=4, documents=8, seconds=1, rounds=2)
+# The number of a round that is not counted.
+WARM = -1
+
+
+class Unanswered(SystemExit):
+    """A server answered other than with 200."""
 
 
 @contextmanager
@@ -137,7 +143,7 @@ def turn_of(server: Server, kind: Kind, plan: Plan, number: int) -> Turn:
             make = requests_of(kind, number, plan)
             sent = await closed_loop(client, make, plan.callers, plan.seconds)
         if bad := [exchange.status for exchange in sent if exchange.status != 200]:
-            raise SystemExit(f"{server.name} answered {bad[0] or 'nothing'}: no figure is right")
+            raise Unanswered(f"{server.name} answered {bad[0] or 'nothing'}: no figure is right")
         pairs = sum(exchange.documents for exchange in sent)
         return Turn(pairs_per_second(sent), pairs / (server.cpu_seconds() - cpu))
 
@@ -163,6 +169,22 @@ def scores_of(server: Server, request: Request) -> list[float]:
     return [float(result["relevance_score"]) for result in in_order]
 
 
+def warm(servers: Mapping[str, Server], plan: Plan) -> dict[str, str]:
+    """Why those cannot be measured that cannot."""
+    failed: dict[str, str] = {}
+    for kind in KINDS:
+        for name, server in servers.items():
+            try:
+                if name not in failed:
+                    turn_of(server, kind, plan, WARM)
+            except Unanswered as error:
+                if name == OURS:
+                    raise
+                failed[name] = str(error)
+                report.tell(f"{name} is left out: {error}")
+    return failed
+
+
 def measure(servers: Mapping[str, Server], predict: Predict, plan: Plan) -> Turns:
     """By kind and contender, round by round."""
     turns: Turns = {}
@@ -178,8 +200,7 @@ def measure(servers: Mapping[str, Server], predict: Predict, plan: Plan) -> Turn
         contenders = {PREDICT: baseline} | {
             name: contender_of(server) for name, server in servers.items()
         }
-        for contender in contenders.values():
-            contender(-1)  # warm
+        baseline(WARM)
         turns[kind.name] = take_turns(contenders, plan.rounds)
     return turns
 
@@ -204,7 +225,7 @@ def tabulate(turns: Turns, apart: dict[str, float], missing: dict[str, str]) -> 
         for name in next(iter(turns.values()))
     ]
     blank = ["-"] * (len(headings) - 1)
-    return Table(headings, [*rows, *([f"{name}: not started", *blank] for name in missing)])
+    return Table(headings, [*rows, *([f"{name}: not measured", *blank] for name in missing)])
 
 
 def cells(by_name: Mapping[str, Sequence[Turn]], name: str) -> list[str]:
@@ -245,6 +266,8 @@ def main() -> None:
     model = Path(ModelSpec(options.model).source) if options.model else minilm()
     with ExitStack() as stack:
         servers, missing = start_all(model, stack)
+        missing |= (failed := warm(servers, plan))
+        servers = {name: each for name, each in servers.items() if name not in failed}
         predict = Predict(model, service.device())
         apart = differences(servers, predict)
         turns = measure(servers, predict, plan)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from loadtest import environment, peers
 from loadtest.baseline import Predict
-from loadtest.peers import INFINITY, OURS, PLAIN, PREDICT, Plan, Turns
+from loadtest.peers import INFINITY, OURS, PLAIN, PREDICT, Plan, Turns, Unanswered
+from loadtest.service import Server
 from loadtest.turns import Turn
 from loadtest.workload import SHORT
 
@@ -37,8 +39,26 @@ def test_a_peer_that_did_not_start_is_named_and_the_others_go_on() -> None:
     alone = {"short": {name: TURNS["short"][name] for name in (PREDICT, OURS)}}
     lines = str(peers.tabulate(alone, {}, {INFINITY: "no such version"})).splitlines()
     assert " - " not in lines[3]
-    assert lines[4].startswith("| Infinity: not started")
+    assert lines[4].startswith("| Infinity: not measured")
     assert peers.draw(alone).axes
+
+
+def test_a_peer_that_fails_a_request_is_left_out_and_the_service_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def fail(server: str, *_: object) -> None:
+        asked.append(server)
+        if server != PLAIN:
+            raise Unanswered(f"{server} answered 500")
+
+    monkeypatch.setattr(peers, "turn_of", fail)
+    others: Any = {PLAIN: PLAIN, INFINITY: INFINITY}
+    assert peers.warm(others, peers.QUICK) == {INFINITY: "Infinity answered 500"}
+    assert asked == [PLAIN, INFINITY, PLAIN]
+    with pytest.raises(Unanswered, match="rerankd answered 500"):
+        peers.warm({OURS: cast("Server", OURS)}, peers.QUICK)
 
 
 def test_all_are_asked_about_the_same_texts_in_a_round_and_new_ones_in_the_next() -> None:
