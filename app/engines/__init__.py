@@ -20,7 +20,10 @@ Ids = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
-    """A query and a passage as the engine reads them; the first `split` tokens are the query's."""
+    """A query and a passage as the engine reads them.
+
+    The first `split` tokens are those of the query, or of what a template has before the passage.
+    """
 
     ids: Ids
     split: int

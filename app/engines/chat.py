@@ -93,7 +93,8 @@ class ChatEncoder:
 
     def _cut(self, pair: Rendered, whole: int, cut: Side, document_tokens: int) -> Encoded:
         kept = min(allowed(pair.document, document_tokens), self.max_tokens - pair.around)
-        return Encoded(whole_pair(pair.keeping(kept, cut)), whole, pair.document, kept)
+        ids = pair.keeping(kept, cut)
+        return Encoded(Pair(ids, min(pair.before, len(ids))), whole, pair.document, kept)
 
     def bare(self, instruction: str | None) -> int:
         """Tokens of the template that holds nothing but the instruction."""
@@ -141,10 +142,6 @@ class ChatEncoder:
                 limit=limit,
             )
         return self._reader.beginning(query, (self.max_tokens - bare) // 2)
-
-
-def whole_pair(ids: Ids) -> Pair:
-    return Pair(ids, len(ids))
 
 
 def shared(first: Ids, second: Ids) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,16 @@ from transformers.utils.logging import disable_progress_bar
 import app.engines.torch.duet  # noqa: F401 (teaches transformers the bundled architecture)
 from app.engines import processors
 from app.engines.backend import reason_of
+from app.engines.chat import ChatEncoder
 from app.engines.kinds import refuse_other_kinds
+from app.engines.probe import QUESTIONS, SENTENCES
 from app.engines.spec import BUNDLED, ModelSpec
 from app.engines.torch.encoder import encoder_of
-from app.engines.torch.engine import TorchEngine, is_out_of_memory
+from app.engines.torch.engine import TorchEngine, Unshared, is_out_of_memory
 from app.engines.torch.model import TorchModel
 from app.errors import InvalidSetting, LoadFailed
+
+logger = logging.getLogger(__name__)
 
 HALF_PRECISION = {"cuda": "bfloat16", "mps": "float16"}
 
@@ -31,6 +36,8 @@ def load_reference(spec: ModelSpec) -> TorchModel:
         model = _cross_encoder(spec, device)
         encoder = encoder_of(model, spec)
         engine = TorchEngine(model)
+        if isinstance(encoder, ChatEncoder):
+            share_prefixes(engine, encoder)
     return TorchModel(
         name=spec.label,
         revision=spec.revision,
@@ -39,6 +46,14 @@ def load_reference(spec: ModelSpec) -> TorchModel:
         encoder=encoder,
         seconds=time.perf_counter() - started,
     )
+
+
+def share_prefixes(engine: TorchEngine, encoder: ChatEncoder) -> None:
+    encoded = encoder.encode(" ".join(QUESTIONS), SENTENCES[:3], instruction=None, cut="right")
+    try:
+        engine.share_prefixes([each.pair for each in encoded])
+    except Unshared as error:
+        logger.warning("prefixes_not_shared", extra={"fields": {"reason": str(error)}})
 
 
 def open_original(spec: ModelSpec, device: str) -> CrossEncoder:
