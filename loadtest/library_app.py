@@ -40,16 +40,20 @@ def onnx(model: Path) -> Score:
     return sentence_transformers(model, "onnx", f"onnx/{file.name}")
 
 
-def openvino(model: Path) -> Score:
-    """One call at a time: optimum-intel has one inference request, and a second call fails."""
+def alone(score: Score) -> Score:
+    """One call at a time: these libraries have one inference request, and a second call fails."""
     calls = Lock()
-    score = sentence_transformers(model, "openvino", "openvino/openvino_model_qint8_quantized.xml")
 
     def score_alone(query: str, documents: list[str]) -> Scores:
         with calls:
             return score(query, documents)
 
     return score_alone
+
+
+def openvino(model: Path) -> Score:
+    file = "openvino/openvino_model_qint8_quantized.xml"
+    return alone(sentence_transformers(model, "openvino", file))
 
 
 def genai(model: Path) -> Score:
@@ -61,7 +65,7 @@ def genai(model: Path) -> Score:
     def score(query: str, documents: list[str]) -> Scores:
         return [value for _, value in sorted(pipeline.rerank(query, documents))]
 
-    return score
+    return alone(score)
 
 
 def fastembed(model: Path) -> Score:

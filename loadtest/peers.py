@@ -59,6 +59,8 @@ class Plan:
 
 FULL = Plan(callers=8, documents=32, seconds=6, rounds=3)
 QUICK = Plan(callers=4, documents=8, seconds=1, rounds=2)
+# A busy uvicorn closes a connection as idle on which a request has just arrived.
+PLAIN_SERVER = ("--log-level", "warning", "--timeout-keep-alive", "75")
 # The number of a round that is not counted.
 WARM = -1
 
@@ -82,7 +84,7 @@ def library(name: str, model: Path) -> Iterator[Server]:
     python = environment.python_of("libraries")
     command = [python, "-m", "uvicorn", "loadtest.library_app:app", "--port", service.PORT]
     settings = {"LIBRARY": LIBRARIES[name], "MODEL": str(library_files(model, python))}
-    with service.started(name, [*command, "--log-level", "warning"], "/health", settings) as server:
+    with service.started(name, [*command, *PLAIN_SERVER], "/health", settings) as server:
         yield server
 
 
@@ -99,9 +101,7 @@ def library_files(model: Path, python: Path) -> Path:
 def plain(model: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "uvicorn", "loadtest.plain:app", "--port", service.PORT]
     settings = {"MODEL": str(model), "DEVICE": service.device()}
-    with service.started(
-        PLAIN, [*command, "--log-level", "warning"], "/health", settings
-    ) as server:
+    with service.started(PLAIN, [*command, *PLAIN_SERVER], "/health", settings) as server:
         yield server
 
 
