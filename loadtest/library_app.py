@@ -40,20 +40,8 @@ def onnx(model: Path) -> Score:
     return sentence_transformers(model, "onnx", f"onnx/{file.name}")
 
 
-def alone(score: Score) -> Score:
-    """One call at a time: these libraries have one inference request, and a second call fails."""
-    calls = Lock()
-
-    def score_alone(query: str, documents: list[str]) -> Scores:
-        with calls:
-            return score(query, documents)
-
-    return score_alone
-
-
 def openvino(model: Path) -> Score:
-    file = "openvino/openvino_model_qint8_quantized.xml"
-    return alone(sentence_transformers(model, "openvino", file))
+    return sentence_transformers(model, "openvino", "openvino/openvino_model_qint8_quantized.xml")
 
 
 def genai(model: Path) -> Score:
@@ -65,7 +53,7 @@ def genai(model: Path) -> Score:
     def score(query: str, documents: list[str]) -> Scores:
         return [value for _, value in sorted(pipeline.rerank(query, documents))]
 
-    return alone(score)
+    return score
 
 
 def fastembed(model: Path) -> Score:
@@ -104,6 +92,9 @@ class Request(BaseModel):
 
 
 app = FastAPI()
+# Two of them have one inference request, so that a second call fails, and each call of ONNX Runtime
+# keeps a gigabyte. A call uses all processors anyway.
+calls = Lock()
 score_of = LIBRARIES[os.environ["LIBRARY"]](Path(os.environ["MODEL"]))
 
 
@@ -114,6 +105,7 @@ def health() -> dict[str, str]:
 
 @app.post("/rerank")
 def rerank(request: Request) -> dict[str, Any]:
-    scores = score_of(request.query, request.documents)
+    with calls:
+        scores = score_of(request.query, request.documents)
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
     return {"results": [{"index": index, "relevance_score": scores[index]} for index in order]}
