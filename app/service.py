@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from app.answer.answerer import AnswerService
+from app.engines.lower_states import StateCache
 from app.errors import LoadFailed, NoStore
 from app.model_card import ModelCard
 from app.rerank.batcher import Batcher
@@ -40,6 +41,7 @@ class Served:
     batcher: Batcher | None = None  # None if another service scores
     tokenizing: Tokenizing | None = None  # None if another service scores
     memory: Callable[[], int] = lambda: 0  # bytes on the device
+    state_cache: StateCache | None = None  # None if the model has no lower layers that are kept
     successor: Successor | None = None
 
     @property

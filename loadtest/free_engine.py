@@ -23,6 +23,7 @@ class FreeEngine:
 
     name, device, dtype = "free", "cpu", "float32"
     slicing = Slicing(tokens=131_072, waste=32_768)
+    state_cache = None
 
     def score(self, batch: Sequence[Pair]) -> list[float]:
         """The more of it is the document's, the higher; a warm-up asks for that order too."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from app import log_queue
 from app.api.inflight import InflightBytes
+from app.engines.lower_states import StateCache
 from app.metrics import Metrics
 from app.model_card import ModelCard
 from app.rerank.batcher import Batcher
@@ -64,6 +65,22 @@ TOKENIZING: Mapping[str, tuple[str, Callable[[Tokenizing], float]]] = {
         lambda tokenizing: tokenizing.pace.tokens_per_second,
     ),
 }
+STATES: Mapping[str, tuple[str, Callable[[StateCache], float]]] = {
+    "state_cache_bytes": (
+        "Memory of the states of queries and documents that are kept, in bytes",
+        lambda states: states.size,
+    ),
+}
+STATE_TOTALS: Mapping[str, tuple[str, Callable[[StateCache], float]]] = {
+    "state_cache_hits": (
+        "Queries and documents whose lower layers were not computed again",
+        lambda states: states.hits,
+    ),
+    "state_cache_misses": (
+        "Queries and documents whose lower layers were computed",
+        lambda states: states.misses,
+    ),
+}
 
 
 def watch(service: Service, metrics: Metrics, inflight: InflightBytes) -> None:
@@ -93,14 +110,18 @@ def watch_model(service: Service, metrics: Metrics) -> None:
     """The value is 0 while the model is not loaded, or where a remote model lacks the part."""
 
     def watch_part(
-        gauges: Mapping[str, tuple[str, Callable[[T], float]]], part: Callable[[Served], T | None]
+        figures: Mapping[str, tuple[str, Callable[[T], float]]],
+        part: Callable[[Served], T | None],
+        watch_figure: Callable[[str, str, Callable[[], float]], None] = metrics.watch,
     ) -> None:
-        for name, (text, read) in gauges.items():
-            metrics.watch(name, text, partial(value_of, service, part, read))
+        for name, (text, read) in figures.items():
+            watch_figure(name, text, partial(value_of, service, part, read))
 
     watch_part(CARD, lambda served: served.card)
     watch_part(BATCHER, lambda served: served.batcher)
     watch_part(TOKENIZING, lambda served: served.tokenizing)
+    watch_part(STATES, lambda served: served.state_cache)
+    watch_part(STATE_TOTALS, lambda served: served.state_cache, metrics.watch_total)
 
 
 def value_of(

@@ -127,6 +127,7 @@ async def open_local(
                     batcher,
                     reranker.tokenizing,
                     model.engine.memory,
+                    model.engine.state_cache,
                     successor_of(settings, observe) if is_open else None,
                 )
 
@@ -215,7 +216,17 @@ def spec_of(settings: Settings) -> ModelSpec:
         offline=settings.offline,
         trust_remote_code=settings.trust_remote_code,
         engines=settings.engines.expanduser(),
+        state_bytes=state_bytes(settings),
+        state_seconds=settings.cache_ttl_seconds,
     )
+
+
+def state_bytes(settings: Settings) -> int:
+    """Nobody may infer from a fast response which documents a caller with another key has sent."""
+    keys_differ = settings.api_keys_file is not None or len(settings.api_keys) > 1
+    if keys_differ and not settings.share_cache:
+        return 0
+    return settings.state_cache_mb * 2**20
 
 
 @contextmanager

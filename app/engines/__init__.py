@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.text import Side
 
 if TYPE_CHECKING:
+    from app.engines.lower_states import StateCache
     from app.engines.slices import Slicing
 
 Ids = NDArray[np.int32]
@@ -100,6 +101,11 @@ class Engine(Protocol):
     device: str
     dtype: str
     slicing: Slicing
+
+    @property
+    def state_cache(self) -> StateCache | None:
+        """None where the model has no lower part."""
+        ...
 
     def score(self, batch: Sequence[Pair]) -> list[float]: ...
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from app.engines import Engine, Pair
+from app.engines.lower_states import StateCache
 
 if TYPE_CHECKING:
     from app.engines.graphs import Graphs
@@ -32,6 +33,12 @@ class Choice:
     slice_tokens: int
     streams: int
     threads: int
+    # For what lower layers make of queries and documents; 0: nothing is kept.
+    state_bytes: int = 0
+    state_seconds: float = 0.0
+
+    def state_cache(self) -> StateCache:
+        return StateCache(self.state_bytes, self.state_seconds, self.dtype)
 
 
 class Backend(Protocol):

@@ -37,7 +37,7 @@ from app.errors import InvalidSetting, LoadFailed
 
 # Of the folder, and of what is done to a model on its way there: with another number, each model
 # is converted again.
-FORMAT = 3
+FORMAT = 4
 MODEL_SUFFIXES = frozenset(
     {".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py"}
     | {".onnx", ".onnx_data", ".xml"}
@@ -254,6 +254,7 @@ def opened(
             f"max_length {spec.max_length} exceeds the {card.max_tokens} tokens "
             f"that {spec.label} can take"
         )
+    choice = replace(choice, state_bytes=spec.state_bytes, state_seconds=spec.state_seconds)
     try:
         engine = open_engine(card.layout, choice)
     except (RuntimeError, MemoryError) as error:

@@ -11,29 +11,43 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.engines.layout import Arrays
+Values = NDArray[np.generic]
 
 REQUIRED_INPUTS = ("input_ids", "attention_mask")
 OPTIONAL_INPUT = "token_type_ids"
+# What a body reads where the model has a lower part.
+LOWER = "lower"
 # In full precision; the last ones are those of the bundled model, which read its weights.
 WHOLE_ONNX = ("onnx/model.onnx", "float32.onnx")
 OWN_TAIL = "tail.onnx"
 
 
 class Graphs(NamedTuple):
-    """The whole model; or its body, and then its tail, which reads what the body hands on."""
+    """The body is the whole model, if it has no other parts.
+
+    The tail reads what the body hands on. The lower part reads a query or a document alone, and
+    the body then reads what it makes of both.
+    """
 
     body: Path
     tail: Path | None = None
+    lower: Path | None = None
 
 
 class UnsuitableGraph(RuntimeError):
     """The graph is not that of a reranker."""
 
 
+def lower_stem(stem: str) -> str:
+    """The name of the lower part that belongs to a body."""
+    return f"{stem}-{LOWER}"
+
+
 def existing(body: Path, tail: Path) -> Graphs:
-    return Graphs(body, tail if tail.exists() else None)
+    lower = body.with_stem(lower_stem(body.stem))
+    return Graphs(body, tail if tail.exists() else None, lower if lower.exists() else None)
 
 
 def onnx_graphs(folder: Path) -> Graphs | None:
@@ -54,7 +68,7 @@ def first_existing(folder: Path, names: Mapping[str, Sequence[str]]) -> dict[str
     }
 
 
-def inputs_by_name(names: Sequence[str], arrays: Arrays) -> Arrays:
+def inputs_by_name(names: Sequence[str], arrays: Mapping[str, Values]) -> dict[str, Values]:
     """A graph may read types where the tokenizer gives none: then all tokens have the first."""
     return {
         name: arrays[name] if name in arrays else np.zeros_like(arrays[REQUIRED_INPUTS[0]])

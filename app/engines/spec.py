@@ -28,6 +28,9 @@ class ModelSpec:
     trust_remote_code: bool = False
     # Where converted models are kept; None: nowhere.
     engines: Path | None = None
+    # For what lower layers make of queries and documents; 0: nothing is kept.
+    state_bytes: int = 0
+    state_seconds: float = 0.0
 
     def to_json(self) -> str:
         return to_json(asdict(self)).decode()

@@ -128,7 +128,14 @@ class Serving(BaseModel):
     )
     cache_mb: int = Field(64, ge=0, description="Memory for cached scores, in MiB; 0: no cache")
     cache_ttl_seconds: float = Field(
-        3600, gt=0, description="Time that the cache keeps a score, in seconds"
+        3600, gt=0, description="Time that the caches keep a score or a state, in seconds"
+    )
+    state_cache_mb: int = Field(
+        128,
+        ge=0,
+        description="Memory for what the lower layers of the bundled model make of documents, in "
+        "MiB, so that another question about the same documents costs less; not used with several "
+        "API keys, unless `share_cache` is set; 0: no cache",
     )
 
     share_cache: bool = Field(

@@ -22,6 +22,7 @@ HEADS = 4
 
 class NumpyEngine:
     name, device = "numpy", "cpu"
+    state_cache = None
 
     def __init__(self, weights: dict[str, Array], layout: Layout, choice: Choice) -> None:
         self.dtype = choice.dtype

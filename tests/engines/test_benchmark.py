@@ -18,6 +18,7 @@ class Scorer:
     """An engine that answers each pair with its first token, times `sign`."""
 
     name, device, dtype = "scorer", "cpu", "int8"
+    state_cache = None
 
     def __init__(self, sign: int = 1, streams: int = 1) -> None:
         self.slicing = replace(WHOLE, streams=streams)

@@ -46,17 +46,17 @@ def test_a_peer_that_did_not_start_is_named_and_the_others_go_on() -> None:
 def test_a_peer_that_fails_a_request_is_left_out_and_the_service_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[str] = []
+    measured: list[str] = []
 
     def fail(server: str, *_: object) -> None:
-        asked.append(server)
+        measured.append(server)
         if server != PLAIN:
             raise Unanswered(f"{server} answered 500")
 
     monkeypatch.setattr(peers, "turn_of", fail)
     others: Any = {PLAIN: PLAIN, INFINITY: INFINITY}
     assert peers.warm(others, peers.QUICK) == {INFINITY: "Infinity answered 500"}
-    assert asked == [PLAIN, INFINITY, PLAIN]
+    assert measured == [PLAIN, INFINITY, PLAIN]
     with pytest.raises(Unanswered, match="rerankd answered 500"):
         peers.warm({OURS: cast("Server", OURS)}, peers.QUICK)
 

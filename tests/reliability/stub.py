@@ -43,6 +43,7 @@ class StubEncoder:
 class StubEngine:
     name, device, dtype = "stub", "cpu", "float32"
     slicing = Slicing(tokens=1_024, waste=2**62)
+    state_cache = None
 
     def __init__(self) -> None:
         self.may_score = threading.Event()

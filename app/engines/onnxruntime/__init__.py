@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engines import Engine, Pair, processors
-from app.engines.graphs import WHOLE_ONNX, Graphs, existing, onnx_graphs
+from app.engines.graphs import WHOLE_ONNX, Graphs, existing, lower_stem, onnx_graphs
 
 if TYPE_CHECKING:
     from app.engines.backend import Choice
@@ -54,7 +54,8 @@ class OnnxRuntime:
         convert(model, examples, folder)
 
     def files(self, dtype: str) -> Sequence[str]:
-        return [name(stem) for stem in (dtype, TAIL) for name in (graph_file, weights_file)]
+        stems = (dtype, lower_stem(dtype), TAIL)
+        return [name(stem) for stem in stems for name in (graph_file, weights_file)]
 
     def publishable(self) -> Mapping[str, Sequence[str]]:
         here = processors.abilities() | {processors.machine()}

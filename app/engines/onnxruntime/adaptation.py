@@ -3,39 +3,70 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+import onnxruntime as ort
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from app.engines.graphs import Graphs, inputs_by_name
+from app.engines.graphs import LOWER, Graphs, Values, inputs_by_name, lower_stem
 from app.engines.layout import Arrays
-from app.engines.onnxruntime import TAIL, graph_file, weights_file
+from app.engines.onnxruntime import DTYPES, TAIL, graph_file, weights_file
 from app.engines.onnxruntime.eight_bits import is_wide, to_eight_bits
 from app.engines.onnxruntime.smoothing import largest_by_channel
 
-Values = NDArray[np.generic]
-
 
 def adapt(graphs: Graphs, examples: Arrays, folder: Path, dtypes: Collection[str]) -> None:
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        aside = Path(temporary)
-        model = onnx.load(graphs.body)
-        fold(model.graph)
-        save(model, folder if "float32" in dtypes else aside, "float32")
-        file = (folder if "float32" in dtypes else aside) / graph_file("float32")
-        if "int8" in dtypes:
-            weights = {each.name for each in model.graph.initializer}
-            names = [each.name for each in model.graph.input if each.name not in weights]
-            inputs = inputs_by_name(names, examples)
-            rounded = onnx.load(file)
-            to_eight_bits(rounded.graph, largest_by_channel(file, inputs))
-            save(rounded, folder, "int8")
+    read: dict[str, Values] = dict(examples)
+    if graphs.lower:
+        adapt_part(graphs.lower, read, folder, dtypes, stems(is_lower=True))
+        read[LOWER] = computed(graphs.lower, read)
+    adapt_part(graphs.body, read, folder, dtypes, stems(is_lower=False))
     if graphs.tail:
         save(onnx.load(graphs.tail), folder, TAIL)
+
+
+def stems(is_lower: bool) -> tuple[str, str]:
+    """In full precision and in eight bits."""
+    whole, rounded = DTYPES
+    return (lower_stem(whole), lower_stem(rounded)) if is_lower else (whole, rounded)
+
+
+def adapt_part(
+    source: Path,
+    examples: Mapping[str, Values],
+    folder: Path,
+    dtypes: Collection[str],
+    names: tuple[str, str],
+) -> None:
+    whole, rounded = names
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        target = folder if "float32" in dtypes else Path(temporary)
+        model = onnx.load(source)
+        fold(model.graph)
+        save(model, target, whole)
+        if "int8" in dtypes:
+            weights = {each.name for each in model.graph.initializer}
+            inputs = [each.name for each in model.graph.input if each.name not in weights]
+            save_rounded(
+                target / graph_file(whole), inputs_by_name(inputs, examples), folder, rounded
+            )
+
+
+def save_rounded(file: Path, inputs: Mapping[str, Values], folder: Path, stem: str) -> None:
+    """The graph of the file with products of eight bits; `inputs` are examples."""
+    model = onnx.load(file)
+    to_eight_bits(model.graph, largest_by_channel(file, inputs))
+    save(model, folder, stem)
+
+
+def computed(file: Path, inputs: Mapping[str, Values]) -> Values:
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    output: Values = session.run(None, inputs_by_name(names, inputs))[0]
+    return output
 
 
 def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
@@ -48,7 +79,7 @@ def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
 
 
 def fold(graph: onnx.GraphProto) -> None:
-    """Compute in advance, in place, how wide weights of products are read: as cast or turned."""
+    """Compute in advance, in target, how wide weights of products are read: as cast or turned."""
     weights = {each.name: each for each in graph.initializer if is_wide(each)}
     folded: dict[str, TensorProto] = {}
     for node in graph.node:

@@ -11,9 +11,7 @@ import torch
 
 from app.engines import Pair
 from app.engines.onnxruntime import TAIL, graph_file
-from app.engines.onnxruntime.adaptation import save
-from app.engines.onnxruntime.eight_bits import to_eight_bits
-from app.engines.onnxruntime.smoothing import largest_by_channel
+from app.engines.onnxruntime.adaptation import save, save_rounded, stems
 from app.engines.torch.model import Part, TorchModel, quiet
 
 OPSET = 18
@@ -23,15 +21,13 @@ AXES = {0: "pairs", 1: "tokens"}
 
 def convert(model: TorchModel, examples: Sequence[Pair], folder: Path) -> None:
     def write(part: Part) -> None:
-        if part.is_tail:
+        if part.kind == "tail":
             save(traced(part), folder, TAIL)
             return
-        save(traced(part), folder, "float32")
-        file = folder / graph_file("float32")
+        whole, rounded = stems(part.kind == "lower")
+        save(traced(part), folder, whole)
         inputs = {name: tensor.numpy() for name, tensor in part.inputs.items()}
-        rounded = onnx.load(file)
-        to_eight_bits(rounded.graph, largest_by_channel(file, inputs))
-        save(rounded, folder, "int8")
+        save_rounded(folder / graph_file(whole), inputs, folder, rounded)
 
     model.export(examples, write)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
-from app.engines.graphs import Graphs, check, inputs_by_name
+from app.engines.graphs import LOWER, Graphs, Values, check, inputs_by_name
 from app.engines.layout import Layout
 from app.engines.streams import StreamedEngine
 
@@ -21,38 +23,70 @@ ERRORS_ONLY = 3
 def open_engine(graphs: Graphs, layout: Layout, choice: Choice) -> StreamedEngine:
     body = open_session(graphs.body, choice)
     tail = open_session(graphs.tail, choice) if graphs.tail else None
+    lower = open_session(graphs.lower, choice) if graphs.lower else None
     if tail is None:
         shape = body.get_outputs()[0].shape or []
         check(graphs.body, [each.name for each in body.get_inputs()], shape)
     # A session may be called from several threads at once.
-    stream = OnnxStream(body, tail, layout)
-    streams = [stream] * choice.streams
-    return StreamedEngine("onnxruntime", choice.dtype, choice.slice_tokens, streams, prepares=False)
+    stream = OnnxStream(body, tail, lower, layout)
+    return StreamedEngine(
+        "onnxruntime",
+        choice.dtype,
+        choice.slice_tokens,
+        [stream] * choice.streams,
+        prepares=False,
+        state_cache=choice.state_cache() if lower else None,
+    )
 
 
 class OnnxStream:
     def __init__(
-        self, body: ort.InferenceSession, tail: ort.InferenceSession | None, layout: Layout
+        self,
+        body: ort.InferenceSession,
+        tail: ort.InferenceSession | None,
+        lower: ort.InferenceSession | None,
+        layout: Layout,
     ) -> None:
         self._body = body
         self._body_inputs = [each.name for each in body.get_inputs()]
         self._tail = tail
         self._tail_inputs = [each.name for each in tail.get_inputs()] if tail else []
+        self._lower = lower
         self._layout = layout
 
-    def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
+    def score(
+        self, pairs: Sequence[Pair], width: int, lower: NDArray[np.float32] | None
+    ) -> list[float]:
         arrays = self._layout.arrays(pairs, width)
-        try:
-            outputs = self._body.run(None, inputs_by_name(self._body_inputs, arrays))
+        read: dict[str, Values] = {**arrays}
+        if lower is not None:
+            read[LOWER] = lower
+        with explained(len(pairs)):
+            outputs = self._body.run(None, inputs_by_name(self._body_inputs, read))
             if self._tail is not None:
-                read = [*arrays.values(), *outputs]
-                outputs = self._tail.run(None, dict(zip(self._tail_inputs, read, strict=True)))
-        except Exception as error:
-            if not any(text in str(error) for text in NO_MEMORY_TEXTS):
-                raise
-            raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
+                between = [*arrays.values(), *outputs]
+                outputs = self._tail.run(None, dict(zip(self._tail_inputs, between, strict=True)))
         scores = np.asarray(outputs[0]).reshape(len(pairs))
         return [float(score) for score in scores]
+
+    def lower(self, parts: Sequence[Pair], width: int) -> Values:
+        if self._lower is None:
+            raise TypeError("the model has no lower part")
+        arrays = self._layout.arrays(parts, width)
+        names = [each.name for each in self._lower.get_inputs()]
+        with explained(len(parts)):
+            states: Values = self._lower.run(None, inputs_by_name(names, arrays))[0]
+        return states
+
+
+@contextmanager
+def explained(rows: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not any(text in str(error) for text in NO_MEMORY_TEXTS):
+            raise
+        raise OutOfMemory(f"{rows} pairs did not fit") from error
 
 
 def open_session(file: Path, choice: Choice) -> ort.InferenceSession:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from app.engines.backends import REFERENCE
 from app.engines.converted_model import TOKENIZER, write_card
 from app.engines.converting import EXAMPLE_PAIRS
 from app.engines.encoders import SplitEncoder
+from app.engines.graphs import lower_stem
 from app.engines.onnxruntime import BACKEND, TAIL, graph_file
 from app.engines.probe import lists
 from app.engines.spec import ModelSpec
@@ -63,6 +64,7 @@ def refer(graph: onnx.GraphProto, tensors: Sequence[Stored]) -> None:
     """Replace each large weight of the graph by the stored tensor that it is, in place."""
     kept: list[TensorProto] = []
     casts: list[NodeProto] = []
+    tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
         if values.nbytes < MIN_BYTES or values.dtype != np.float32:
@@ -71,14 +73,34 @@ def refer(graph: onnx.GraphProto, tensors: Sequence[Stored]) -> None:
         tensor, is_transposed = matching(values, tensors)
         half = weight.name + ".half"
         kept.append(reference(half, tensor))
+        if weight.name in tables and not is_transposed:
+            continue
         if is_transposed:
             casts.append(helper.make_node("Transpose", [half], [half + ".turned"], perm=[1, 0]))
             half += ".turned"
         casts.append(helper.make_node("Cast", [half], [weight.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+    halves = {each.name for each in kept}
+    nodes = [*casts, *(read for node in graph.node for read in cast_later(node, halves))]
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(kept)
     graph.node.extend(nodes)
+
+
+def cast_later(node: NodeProto, halves: Collection[str]) -> Iterator[NodeProto]:
+    """Of a table, only the rows that are looked up need full precision."""
+    table = f"{node.input[0]}.half" if node.op_type == "Gather" else ""
+    if table not in halves:
+        yield node
+        return
+    looked_up = f"{node.output[0]}.half"
+    yield helper.make_node(
+        "Gather", [table, node.input[1]], [looked_up], node.name, axis=axis_of(node)
+    )
+    yield helper.make_node("Cast", [looked_up], [node.output[0]], to=TensorProto.FLOAT)
+
+
+def axis_of(node: NodeProto) -> int:
+    return next((each.i for each in node.attribute if each.name == "axis"), 0)
 
 
 def matching(values: NDArray[np.float32], tensors: Sequence[Stored]) -> tuple[Stored, bool]:
@@ -109,16 +131,18 @@ def write(source: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         aside = Path(temporary)
         BACKEND.convert(model, lists(model.encoder)[0][:EXAMPLE_PAIRS], aside)
-        for stem in ("float32", TAIL):
-            graph = onnx.load(aside / graph_file(stem))
+        stems = ("float32", lower_stem("float32"), TAIL)
+        names = [name for name in map(graph_file, stems) if (aside / name).exists()]
+        for name in names:
+            graph = onnx.load(aside / name)
             refer(graph.graph, tensors)
-            (source / graph_file(stem)).write_bytes(graph.SerializeToString(deterministic=True))
+            (source / name).write_bytes(graph.SerializeToString(deterministic=True))
     write_card(
         source,
         architecture=model.architecture,
         encoder=model.encoder,
         layout=model.layout,
-        files=[source / TOKENIZER, *(source / graph_file(stem) for stem in ("float32", TAIL))],
+        files=[source / name for name in (TOKENIZER, *names)],
     )
 
 

@@ -26,11 +26,12 @@ SMALLEST_WEIGHT = 1e-4
 
 
 def largest_by_channel(file: Path, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, Floats]:
-    """Of all that the graph normalizes when it reads these inputs."""
+    """Of all that the graph normalizes when it reads these inputs, and of what it reads so."""
+    read = {name: extremes(values) for name, values in inputs.items() if values.ndim == 3}
     model = onnx.load(file, load_external_data=False)
     names = [node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"]
     if not names:  # an older format, which has no such operator
-        return {}
+        return read
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     probe = file.with_name("normalized.onnx")  # its weights are those beside it
@@ -40,10 +41,12 @@ def largest_by_channel(file: Path, inputs: Mapping[str, NDArray[np.generic]]) ->
         outputs = session.run(names, inputs)
     finally:
         probe.unlink()
-    return {
-        name: np.abs(output).reshape(-1, output.shape[-1]).max(0)
-        for name, output in zip(names, outputs, strict=True)
-    }
+    return read | {name: extremes(output) for name, output in zip(names, outputs, strict=True)}
+
+
+def extremes(states: NDArray[np.generic]) -> Floats:
+    largest: Floats = np.abs(states).reshape(-1, states.shape[-1]).max(0)
+    return largest
 
 
 def divisors(weights: Iterable[tuple[str, Floats]], largest: Mapping[str, Floats]) -> Divisors:

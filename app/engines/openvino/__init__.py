@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engines import Engine, Pair
-from app.engines.graphs import Graphs, existing, onnx_graphs
+from app.engines.graphs import Graphs, existing, lower_stem, onnx_graphs
 
 if TYPE_CHECKING:
     from app.engines.backend import Choice
@@ -50,7 +50,8 @@ class OpenVino:
         convert(model, examples, folder, STEMS["int8"])
 
     def files(self, dtype: str) -> Sequence[str]:
-        return [f"{stem}{suffix}" for stem in (STEMS[dtype], TAIL) for suffix in (".xml", ".bin")]
+        stems = (STEMS[dtype], lower_stem(STEMS[dtype]), TAIL)
+        return [f"{stem}{suffix}" for stem in stems for suffix in (".xml", ".bin")]
 
     def publishable(self) -> Mapping[str, Sequence[str]]:
         return {

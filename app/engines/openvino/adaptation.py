@@ -10,7 +10,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as operators
 
-from app.engines.graphs import Graphs
+from app.engines.graphs import LOWER, Graphs
 from app.engines.openvino import TAIL
 from app.engines.rounding import MIN_EIGHT_BIT_WIDTH, round_rows
 
@@ -20,12 +20,14 @@ NUMPY_TYPES = {"f32": np.float32, "f16": np.float16}
 
 def adapt(graphs: Graphs, folder: Path, stems: Collection[str]) -> None:
     core = ov.Core()
-    if "float" in stems:
-        save(core.read_model(graphs.body), folder / "float.xml")
-    if "int8" in stems:
-        model = core.read_model(graphs.body)
-        to_eight_bits(model)
-        save(model, folder / "int8.xml")
+    parts = [(graphs.body, ""), *([(graphs.lower, f"-{LOWER}")] if graphs.lower else [])]
+    for source, suffix in parts:
+        if "float" in stems:
+            save(core.read_model(source), folder / f"float{suffix}.xml")
+        if "int8" in stems:
+            model = core.read_model(source)
+            to_eight_bits(model)
+            save(model, folder / f"int8{suffix}.xml")
     if graphs.tail:
         save(core.read_model(graphs.tail), folder / f"{TAIL}.xml")
 

@@ -13,16 +13,18 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from app.engines import Pair
+from app.engines.graphs import lower_stem
 from app.engines.openvino import TAIL
 from app.engines.openvino.adaptation import save
 from app.engines.torch.model import Part, TorchModel, quiet
 
 
 def convert(model: TorchModel, examples: Sequence[Pair], folder: Path, stem: str) -> None:
-    """Write `{stem}.xml`, and once for all precisions the tail of a model that has such a part."""
+    """Write `{stem}.xml` and the other parts of the model; the tail once for all precisions."""
+    stems = {"lower": lower_stem(stem), "body": stem, "tail": TAIL}
 
     def write(part: Part) -> None:
-        file = folder / f"{TAIL if part.is_tail else stem}.xml"
+        file = folder / f"{stems[part.kind]}.xml"
         if not file.exists():
             write_part(part, file)
 
@@ -38,5 +40,5 @@ def write_part(part: Part, file: Path) -> None:
     for port, name in zip(model.inputs, part.inputs, strict=True):
         port.get_node().set_friendly_name(name)
         port.get_tensor().set_names({name})
-    model.reshape({name: [-1] * tensor.ndim for name, tensor in part.inputs.items()})
+    model.reshape({name: [-1, -1, *tensor.shape[2:]] for name, tensor in part.inputs.items()})
     save(model, file)

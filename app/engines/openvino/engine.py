@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
-from app.engines.graphs import Graphs, check, inputs_by_name
+from app.engines.graphs import LOWER, Graphs, Values, check, inputs_by_name
 from app.engines.layout import Layout
 from app.engines.streams import StreamedEngine
 
@@ -31,37 +34,67 @@ def open_engine(graphs: Graphs, layout: Layout, choice: Choice) -> StreamedEngin
     group = QUANTIZATION_GROUP if eight_bits else 0
     body = compile_file(graphs.body, between, group, choice)
     tail = compile_file(graphs.tail, "float32", 0, choice) if graphs.tail else None
+    lower = compile_file(graphs.lower, between, group, choice) if graphs.lower else None
     if tail is None:
         check(graphs.body, inputs_of(body), shape_of(body))
-    streams = [OpenVinoStream(body, tail, layout) for _ in range(choice.streams)]
-    return StreamedEngine("openvino", choice.dtype, choice.slice_tokens, streams)
+    streams = [OpenVinoStream(body, tail, lower, layout) for _ in range(choice.streams)]
+    state_cache = choice.state_cache() if lower else None
+    return StreamedEngine(
+        "openvino", choice.dtype, choice.slice_tokens, streams, state_cache=state_cache
+    )
 
 
 class OpenVinoStream:
     def __init__(
-        self, body: ov.CompiledModel, tail: ov.CompiledModel | None, layout: Layout
+        self,
+        body: ov.CompiledModel,
+        tail: ov.CompiledModel | None,
+        lower: ov.CompiledModel | None,
+        layout: Layout,
     ) -> None:
         self._body = body.create_infer_request()
         self._body_inputs = inputs_of(body)
         self._outputs = range(len(body.outputs))
         self._tail = tail.create_infer_request() if tail else None
+        self._lower = lower.create_infer_request() if lower else None
+        self._lower_inputs = inputs_of(lower) if lower else []
         self._layout = layout
 
-    def score(self, pairs: Sequence[Pair], width: int) -> list[float]:
+    def score(
+        self, pairs: Sequence[Pair], width: int, lower: NDArray[np.float32] | None
+    ) -> list[float]:
         arrays = self._layout.arrays(pairs, width)
-        try:
+        read: dict[str, Values] = {**arrays}
+        if lower is not None:
+            read[LOWER] = lower
+        with explained(len(pairs)):
             last = self._body
-            last.infer(inputs_by_name(self._body_inputs, arrays), share_inputs=True)
+            last.infer(inputs_by_name(self._body_inputs, read), share_inputs=True)
             if self._tail is not None:
                 between = [last.get_output_tensor(index).data for index in self._outputs]
                 last = self._tail
                 last.infer([*arrays.values(), *between], share_inputs=True)
-        except RuntimeError as error:
-            if "bad_alloc" not in str(error):
-                raise
-            raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
         scores = last.get_output_tensor(0).data.reshape(len(pairs))
         return [float(score) for score in scores]
+
+    def lower(self, parts: Sequence[Pair], width: int) -> Values:
+        if self._lower is None:
+            raise TypeError("the model has no lower part")
+        arrays = self._layout.arrays(parts, width)
+        with explained(len(parts)):
+            self._lower.infer(inputs_by_name(self._lower_inputs, arrays), share_inputs=True)
+        states: Values = self._lower.get_output_tensor(0).data
+        return states
+
+
+@contextmanager
+def explained(rows: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if "bad_alloc" not in str(error):
+            raise
+        raise OutOfMemory(f"{rows} pairs did not fit") from error
 
 
 def inputs_of(model: ov.CompiledModel) -> list[str]:

@@ -150,12 +150,24 @@ class Duet(PreTrainedModel):  # type: ignore[no-untyped-call]
         if isinstance(module, Head):
             nn.init.zeros_(module.joint.weight)
 
-    def encode(self, words: Tensor, parts: Parts, below: Sequence[Tensor] = ()) -> list[Tensor]:
+    @property
+    def apart(self) -> int:
+        """So many lower layers have shut gates only: in them the parts do not see each other."""
+        shut = (self.gates <= SHUT).flatten(1).all(1).tolist()
+        return next((number for number, each in enumerate(shut) if not each), len(shut))
+
+    def encode(
+        self,
+        words: Tensor,
+        parts: Parts,
+        below: Sequence[Tensor] = (),
+        layers: int | None = None,
+    ) -> list[Tensor]:
         """The states after each layer; `below` are those of the first ones, already computed."""
         after, sides = list(below), Sides(parts)
         if not after:
             states = self.norm(words + self.position(parts.positions))
-        for number in range(len(after), len(self.layers)):
+        for number in range(len(after), len(self.layers) if layers is None else layers):
             states = self.layers[number](after[-1] if after else states, self.gates[number], sides)
             after.append(states)
         return after
@@ -168,10 +180,22 @@ class Duet(PreTrainedModel):  # type: ignore[no-untyped-call]
         logits: Tensor = self.head(self.weigh(ids, words, states, parts), states[-1][:, 0])
         return logits
 
-    def body(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Halfway:
-        """The part that may be computed roughly."""
-        words = self.word(input_ids)
-        return words, self.encode(words, Parts(attention_mask, token_type_ids))[-1]
+    def lower(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        """The states of layers that compute the same for a part alone and beside another."""
+        words, parts = self.word(input_ids), Parts(attention_mask, token_type_ids)
+        return self.encode(words, parts, layers=self.apart)[-1]
+
+    def body(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor,
+        lower: Tensor | None = None,
+    ) -> Halfway:
+        """The part that may be computed roughly; `lower` states may be known."""
+        words, parts = self.word(input_ids), Parts(attention_mask, token_type_ids)
+        below = [] if lower is None else [lower] * self.apart
+        return words, self.encode(words, parts, below)[-1]
 
     def tail(
         self,

@@ -54,6 +54,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 class TorchEngine:
     name = "torch"
+    state_cache = None
 
     def __init__(self, model: CrossEncoder, slicing: Slicing | None = None) -> None:
         self.model = model.eval()

@@ -7,28 +7,30 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from app.engines import LoadedModel, Pair
+from app.engines.graphs import LOWER
 from app.engines.layout import Layout
 from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH
 from app.engines.torch.engine import TorchEngine
 
 BETWEEN = ("words", "states")
+PartKind = Literal["lower", "body", "tail"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """The whole model; or its body, and then its tail, which reads what the body hands on."""
+    """A body is the whole model, or reads lower states, or hands on what a tail reads."""
 
+    kind: PartKind
     module: nn.Module
     # Examples by name, in the order of the arguments.
     inputs: Mapping[str, Tensor]
-    is_tail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class TorchModel(LoadedModel):
     def export(self, examples: Sequence[Pair], write: Callable[[Part], None]) -> None:
         """Call `write` with each part, in the precision that the model has now.
 
-        A model may have a tail that has to stay in full precision: then there are two parts.
+        A model may have lower layers that compute queries and documents apart, and a tail that has
+        to stay in full precision: then there are several parts.
         """
         width = max(pair.tokens for pair in examples)
         arrays = self.layout.arrays(examples, width)
@@ -50,11 +53,15 @@ class TorchModel(LoadedModel):
         inner: Any = self.engine.model[0].model
         with torch.inference_mode():
             if not hasattr(inner, "tail"):
-                write(Part(Traced(self.engine.model, self._scores), inputs))
+                write(Part("body", Traced(self.engine.model, self._scores), inputs))
                 return
-            write(Part(Traced(inner, inner.body), inputs))
-            between = zip(BETWEEN, inner.body(*inputs.values()), strict=True)
-            write(Part(Traced(inner, inner.tail), {**inputs, **dict(between)}, is_tail=True))
+            read = dict(inputs)
+            if inner.apart:
+                write(Part("lower", Traced(inner, inner.lower), inputs))
+                read[LOWER] = inner.lower(*inputs.values())
+            write(Part("body", Traced(inner, inner.body), read))
+            between = zip(BETWEEN, inner.body(*read.values()), strict=True)
+            write(Part("tail", Traced(inner, inner.tail), {**inputs, **dict(between)}))
 
     def to_eight_bits(self) -> None:
         """Round the weights of all wide linear layers, in place."""
