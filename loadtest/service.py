@@ -104,7 +104,12 @@ def rerankd(
 
     With `folder`, that of another checkout: Python finds its `app` before the installed package.
     """
-    ours = {"cache_mb": 0, "log_level": "warning", "device": device()} | settings
+    ours = {
+        "cache_mb": 0,
+        "state_cache_mb": 0,
+        "log_level": "warning",
+        "device": device(),
+    } | settings
     with started(
         "rerankd" if program == "app.cli" else f"rerankd by {program}",
         [sys.executable, "-m", program, "serve", "--port", PORT],

@@ -164,3 +164,30 @@ def test_a_traced_model_takes_other_lengths_and_sizes(
         traced = torch.jit.trace(Plain(), inputs, check_trace=False)  # type: ignore[no-untyped-call]
         logits = traced(*(other[name] for name in names))
         assert torch.allclose(logits, model(**other).logits, atol=1e-5)
+
+
+@torch.no_grad()
+def test_lower_layers_with_shut_gates_compute_a_part_alone_as_beside_the_other(
+    duet: tuple[Duet, PreTrainedTokenizerFast],
+) -> None:
+    model, tokenizer = duet
+    model.gates[1:] = -2.0
+    assert model.apart == 1
+    batch = tokens(tokenizer, (QUERY, TEXT))
+    both = model.lower(**batch)
+    split = int((batch["token_type_ids"] == 0).sum())
+    for part in (slice(0, split), slice(split, None)):
+        alone = model.lower(**{name: values[:, part] for name, values in batch.items()})
+        torch.testing.assert_close(alone, both[:, part], atol=1e-5, rtol=0)
+    whole, continued = model.body(**batch), model.body(**batch, lower=both)
+    torch.testing.assert_close(continued, whole, atol=1e-5, rtol=0)
+
+
+def test_only_layers_below_the_first_open_gate_are_apart(
+    duet: tuple[Duet, PreTrainedTokenizerFast],
+) -> None:
+    model = duet[0]
+    assert model.apart == len(model.layers)
+    with torch.no_grad():
+        model.gates[0, 1, 0] = -9.0
+    assert model.apart == 0

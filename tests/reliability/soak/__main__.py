@@ -111,6 +111,7 @@ def soak(
         "RERANKD_LOG_LEVEL": "warning",
         "RERANKD_STORE": ingest(folder, texts, model),
         "RERANKD_CACHE_MB": str(CACHE_MB),
+        "RERANKD_STATE_CACHE_MB": str(CACHE_MB),
         "RERANKD_FEEDBACK_FILE": str(folder / "feedback.jsonl"),
         "RERANKD_MODEL": model,
         **({} if model == "bundled" else {"RERANKD_ENGINE": "torch"}),
