@@ -66,7 +66,15 @@ ONLY_IN = {
     # The encoders of engines use one type of a query.
     "app.rerank": {"compose", "commands", "api", "service", "answer", "remote", "rerank"}
     | {"evaluation", "bulk"},
-    "app.engines": {"compose", "commands", "rerank", "engines", "service", "training", "settings.serving"}
+    "app.engines": {
+        "compose",
+        "commands",
+        "rerank",
+        "engines",
+        "service",
+        "training",
+        "settings.serving",
+    }
     | {"bulk.gathering"},
     "app.bulk": {"bulk", "compose.bulk", "commands"},
     # `bulk` reads lines that may be compressed.
