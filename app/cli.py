@@ -24,6 +24,7 @@ COMMANDS = {
     "ingest": Command("app.commands.ingest", "write files to a store, and keep it up to date"),
     "eval": Command("app.commands.eval", "measure whether reranking helps on your data"),
     "sweep": Command("app.commands.sweep", "compare models, initial_k and final_k on your data"),
+    "drift": Command("app.commands.drift", "compare the scores and answers of two periods"),
     "finetune": Command("app.commands.finetune", "train a model further on your labelled pairs"),
     "calibrate": Command(
         "app.commands.calibrate", "fit calibrated probabilities on your labelled data"

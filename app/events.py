@@ -90,6 +90,14 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
+class TopScored:
+    """The best probability of a ranking that a caller got, and its distance to the second best."""
+
+    top: float
+    gap: float | None = None  # None if only one document has a score
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamCalled:
     upstream: str
     outcome: str
@@ -160,6 +168,7 @@ Event = (
     | BatchDone
     | PairsWithdrawn
     | Ranked
+    | TopScored
     | UpstreamCalled
     | FallbackUsed
     | StoreSearched

@@ -159,7 +159,9 @@ class Answerer:
             Source(candidates[result.index], result.index + 1, result.score, rank)
             for rank, result in enumerate(passed[:most], 1)
         ]
-        return Selection(sources, candidates, ranking.usage.tokens, ranking.model, ranking.by)
+        return Selection(
+            sources, candidates, ranking.usage.tokens, ranking.model, ranking.by, results
+        )
 
     async def _write_or_extract(self, run: Run, selection: Selection) -> Answer:
         if selection.sources and self._chain is not None:

@@ -21,6 +21,7 @@ from pydantic_core import to_json
 from app.answer.appending import FileFull, LineFile
 from app.answer.result import Answer
 from app.errors import InvalidRequest, LoadFailed, ServiceError
+from app.rerank.query import SCORE_DECIMALS
 from app.ttl_cache import TTLCache
 
 KEPT_SECONDS = 86_400.0
@@ -68,13 +69,17 @@ class Verdict:
 class RememberedAnswer:
     """What a verdict on an answer may refer to, and the verdict so far.
 
-    `texts` are those of all candidates by id, in the order of the first stage.
+    `texts` are those of all candidates by id, in the order of the first stage. `ranking` has their
+    positions in it, from 0, in the reranker's order, and `scores` their probabilities.
     """
 
     question: str
     outcome: str
     texts: Mapping[str, str]
     cited: Sequence[str]
+    model: str = ""
+    ranking: Sequence[int] = ()
+    scores: Sequence[float] = ()
     verdict: Verdict | None = None
     verdicts: int = 0
 
@@ -138,11 +143,21 @@ class Feedback:
 def remembered_of(answer: Answer) -> RememberedAnswer:
     selection = answer.selection
     numbers = {number for citation in answer.citations for number in citation.sources}
+    texts = {each.id: each.text for each in selection.candidates if each.text.strip()}
+    positions = {name: position for position, name in enumerate(texts)}
+    ranked: dict[int, float] = {}
+    for result in selection.ranked:
+        position = positions.get(selection.candidates[result.index].id)
+        if position is not None:
+            ranked.setdefault(position, round(result.score, SCORE_DECIMALS))
     return RememberedAnswer(
         answer.question.in_context,
         answer.outcome,
-        {each.id: each.text for each in selection.candidates if each.text.strip()},
+        texts,
         [selection.sources[number - 1].candidate.id for number in sorted(numbers)],
+        selection.model,
+        list(ranked),
+        list(ranked.values()),
     )
 
 
@@ -162,6 +177,9 @@ def row(name: str, remembered: RememberedAnswer, verdict: Verdict) -> dict[str, 
         "id": uuid4().hex,
         "query": remembered.question,
         "documents": [{"id": stamped(*each), "text": each[1]} for each in texts.items()],
+        "model": remembered.model,
+        "ranking": remembered.ranking,
+        "scores": remembered.scores,
         "outcome": remembered.outcome,
         **fields,
     }

@@ -9,6 +9,7 @@ from typing import Literal
 from app.answer.citations import Citation
 from app.answer.question import Question
 from app.llm import TokenUsage
+from app.rerank.query import Result
 from app.retrieval.store import Candidate
 
 Outcome = Literal["answered", "extractive", "not_found"]
@@ -28,7 +29,8 @@ class Source:
 class Selection:
     """The sources, best first, and all candidates as the stores ordered them.
 
-    `model` reranked; it is empty when there was nothing to rerank. `by` names the other service
+    `ranked` has every candidate with a score, in the reranker's order. `model` reranked;
+    it is empty when there was nothing to rerank. `by` names the other service
     that reranked, if one did.
     """
 
@@ -37,6 +39,7 @@ class Selection:
     rerank_tokens: int = 0
     model: str = ""
     by: str = ""
+    ranked: Sequence[Result] = ()
 
     @property
     def texts(self) -> list[str]:

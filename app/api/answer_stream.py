@@ -21,7 +21,7 @@ from app.answer.result import Answer, Selection
 from app.api.answer_bodies import render, render_sources
 from app.api.body import write_json
 from app.api.context import context_of
-from app.api.marking import marked
+from app.api.marking import marked, note_scores
 from app.api.problems import describe
 from app.deadline import Deadline
 
@@ -154,4 +154,6 @@ def note(request: Request, service: AnswerService, name: str, answer: Answer) ->
         "warnings": len(answer.warnings),
         **({"llm": answer.llm} if answer.llm else {}),
     }
+    selection = answer.selection
+    note_scores(request, selection.model, [result.score for result in selection.ranked[:2]])
     service.remember(name, answer)

@@ -1,4 +1,4 @@
-"""Names the model or service that scored, in a header; another service also in the log."""
+"""Says who scored, in a header and in the log, and how well the best documents scored."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from urllib.parse import quote
 from fastapi import Request
 
 from app.api.context import context_of
+from app.api.wiring import wiring_of
+from app.events import TopScored
+from app.rerank.query import SCORE_DECIMALS
 
 
 class Ranked(Protocol):
@@ -25,3 +28,15 @@ def marked(request: Request, ranked: Sequence[Ranked]) -> dict[str, str]:
     scorers = sorted({ranking.by or ranking.model for ranking in ranked} - {""})
     names = ", ".join(quote(name, safe="/:@+=") for name in scorers)
     return {"X-Reranked-By": names} if names else {}
+
+
+def note_scores(request: Request, model: str, best: Sequence[float]) -> None:
+    """Record the model and its best two probabilities, from which `rerankd drift` sees a change."""
+    if not best:
+        return
+    top, gap = best[0], best[0] - best[1] if len(best) > 1 else None
+    fields: dict[str, object] = {"model": model, "top_score": round(top, SCORE_DECIMALS)}
+    if gap is not None:
+        fields["score_gap"] = round(gap, SCORE_DECIMALS)
+    context_of(request).log_fields |= fields
+    wiring_of(request.app).observe(TopScored(top, gap))

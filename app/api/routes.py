@@ -18,12 +18,13 @@ from app.api.dialects import native, score
 from app.api.dialects.dialect import Body, Dialect, Label
 from app.api.dialects.registry import Registry
 from app.api.dialects.vllm import SCORE_PATHS
-from app.api.marking import marked
+from app.api.marking import marked, note_scores
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
 from app.api.wiring import wiring_of
 from app.event_loop import pause
 from app.rerank.query import Query, Ranker, Ranking
+from app.rerank.ranking import best_two
 
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 # So many start in one turn of the event loop: 50 with long texts held it for over 100 ms.
@@ -67,6 +68,7 @@ DepQueries = Annotated[list[Query], Depends(get_queries)]
 async def rerank(request: Request, reranker: DepReranker, parsed: DepQuery) -> Response:
     dialect, query = parsed
     ranking = await reranker.rank(query)
+    note_scores(request, ranking.model, best_two(ranking))
     await step(request)
     answer = dialect.render(ranking, label(request, ranking))
     return await json_response(

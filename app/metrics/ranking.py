@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.events import BatchDone, Event, PairsWithdrawn, Ranked
-from app.metrics.family import COUNTS, SECONDS, TOKENS, Family, ScoreHistogram
+from app.events import BatchDone, Event, PairsWithdrawn, Ranked, TopScored
+from app.metrics.family import COUNTS, SCORES, SECONDS, TOKENS, Family, ScoreHistogram
 
 
 class RankingMetrics:
@@ -44,6 +44,12 @@ class RankingMetrics:
             ("source",),
             ("duplicate", "cache"),
         )
+        self._top_score = family.histogram(
+            "top_score", "Best score of a ranking, as a probability", SCORES
+        )
+        self._score_gap = family.histogram(
+            "score_gap", "Distance of the best score of a ranking to the second best", SCORES
+        )
         self._scores = ScoreHistogram()
         family.registry.register(self._scores)
 
@@ -53,6 +59,7 @@ class RankingMetrics:
             BatchDone: self._on_batch_done,
             PairsWithdrawn: lambda event: self._withdrawn.inc(event.pairs),
             Ranked: self._on_ranked,
+            TopScored: self._on_top_scored,
         }
 
     def _on_batch_done(self, event: BatchDone) -> None:
@@ -73,3 +80,8 @@ class RankingMetrics:
         self._reused.labels("duplicate").inc(event.duplicates)
         self._reused.labels("cache").inc(event.cached)
         self._scores.observe(event.probabilities)
+
+    def _on_top_scored(self, event: TopScored) -> None:
+        self._top_score.observe(event.top)
+        if event.gap is not None:
+            self._score_gap.observe(event.gap)

@@ -16,6 +16,9 @@ LongDocuments = Literal["cut", "windows"]
 # a valid number in JSON.
 UNSCORED = -100.0
 
+# Of a probability in a record; engines agree in fewer.
+SCORE_DECIMALS = 6
+
 # The maximum number of windows for a long document; 0: the document is cut.
 WINDOWS: Mapping[LongDocuments, int] = {"cut": 0, "windows": 256}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import nlargest
 
 from app.events import Ranked
 from app.rerank.cache import TextScore
@@ -36,6 +37,12 @@ def make_ranking(
         results = [result for result in results if result.score >= query.min_score]
     usage = make_usage(query, by_document, cached)
     return Ranking(query, results[: query.top_n], logits, usage, times)
+
+
+def best_two(ranking: Ranking) -> list[float]:
+    """The best probabilities of all documents, whatever kind of score and number was requested."""
+    scored = (logit for logit in ranking.logits if logit != UNSCORED)
+    return [probability(logit) for logit in nlargest(2, scored)]
 
 
 def make_usage(query: Query, scores: Sequence[TextScore | None], cached: int) -> Usage:

@@ -1,0 +1,111 @@
+"""Compares two independent samples whose members come in clusters: a bootstrap of the clusters.
+
+Requests of one hour resemble each other, and so do verdicts on one question. Therefore whole
+clusters are drawn, of each sample on its own: the samples may differ in size and in noise, which a
+permutation of both together would take for a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.evaluation.measures.bootstrap import LEVEL
+from app.evaluation.measures.measures import Values
+
+ROUNDS = 10_000
+# Numbers in memory at once.
+MAX_WEIGHTS = 4_000_000
+# With fewer, a bootstrap of clusters gives more false alarms than its level says.
+MIN_CLUSTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """For each cluster the number of its members, and the sums of their values: a column each."""
+
+    sums: NDArray[np.float64]
+    sizes: Values
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], labels: Sequence[float] | Values) -> Clusters:
+        """`values` has a row for each member; members with the same label are a cluster."""
+        names, places = np.unique(np.asarray(labels), return_inverse=True)
+        sums = [np.bincount(places, column, len(names)) for column in values.T]
+        return cls(np.stack(sums, axis=1), np.bincount(places, minlength=len(names)).astype(float))
+
+    def filled(self) -> Clusters:
+        """Without the clusters that have no members."""
+        kept = self.sizes > 0
+        return Clusters(self.sums[kept], self.sizes[kept])
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def members(self) -> float:
+        return float(self.sizes.sum())
+
+    @property
+    def means(self) -> Values:
+        return self.sums.sum(0) / self.members
+
+
+class Change(NamedTuple):
+    """Of each column: the difference of the means, after minus before, and its 95% interval.
+
+    `chance` is the largest difference that samples without any difference exceed with the
+    probability `alpha` only; `p` is the probability of one as large as this.
+    """
+
+    differences: Values
+    low: Values
+    high: Values
+    chance: float
+    p: float
+
+    @property
+    def largest(self) -> int:
+        """The column with the largest difference."""
+        return int(np.abs(self.differences).argmax())
+
+
+def compare(
+    before: Clusters, after: Clusters, *, alpha: float, seed: int, rounds: int = ROUNDS
+) -> Change:
+    """Neither sample may have fewer than two clusters."""
+    generator = np.random.default_rng(seed)
+    differences = after.means - before.means
+    noise = deviations(after, generator, rounds) - deviations(before, generator, rounds)
+    greatest = np.abs(noise).max(1)
+    # The sums of floats differ in their last digits.
+    as_large = greatest >= np.abs(differences).max() - 1e-12
+    tail = (100 - LEVEL) / 2
+    low, high = differences + np.percentile(noise, [tail, 100 - tail], axis=0)
+    return Change(
+        differences,
+        low,
+        high,
+        float(np.quantile(greatest, 1 - alpha)),
+        float((1 + as_large.sum()) / (1 + rounds)),
+    )
+
+
+def deviations(
+    clusters: Clusters, generator: np.random.Generator, rounds: int
+) -> NDArray[np.float64]:
+    """By how much the means of random draws of the clusters deviate: a row for each draw."""
+    count, means = clusters.count, clusters.means
+    at_once = max(1, MAX_WEIGHTS // count)
+    rows = []
+    for done in range(0, rounds, at_once):
+        size = min(at_once, rounds - done)
+        weights = generator.multinomial(count, np.full(count, 1 / count), size).astype(float)
+        rows.append(weights @ clusters.sums / (weights @ clusters.sizes)[:, None] - means)
+    # The draws vary as if the sample were the whole: too little by this factor.
+    return np.concatenate(rows) * np.sqrt(count / (count - 1))
