@@ -25,6 +25,7 @@ from app.events import (
     RequestRefused,
     RequestStarted,
     StoreSearched,
+    TopScored,
     UpstreamCalled,
 )
 from app.metrics import Metrics
@@ -40,6 +41,7 @@ MOVED: dict[Event, str] = {
     BatchDone(3, 90, 6, 0.5, failed=1, budget=100): 'rerankd_tokens_total{kind="padding"} 6.0',
     PairsWithdrawn(4): "rerankd_pairs_withdrawn_total 4.0",
     Ranked(2, 1, 0, 1, (0.75, 0.25), compute=1.0): "rerankd_compute_seconds_sum 1.0",
+    TopScored(0.75, 0.5): "rerankd_score_gap_sum 0.5",
     UpstreamCalled("jina", "ok", 0.5): 'upstream_seconds_sum{outcome="ok",upstream="jina"} 0.5',
     FallbackUsed("sent", 7): 'rerankd_fallback_documents_total{outcome="sent"} 7.0',
     StoreSearched("sqlite", "ok", 0.5): 'store_seconds_sum{outcome="ok",store="sqlite"} 0.5',

@@ -48,7 +48,9 @@ def day(start: float, mean: float, model: str, seed: int) -> Iterator[tuple[floa
                 metrics.observe(event)
 
 
-def samples(job: str, names: tuple[str, ...], scrapes: Iterator[tuple[float, str]]) -> Iterator[str]:
+def samples(
+    job: str, names: tuple[str, ...], scrapes: Iterator[tuple[float, str]]
+) -> Iterator[str]:
     """Lines of OpenMetrics with a time."""
     prefixes = tuple(f"rerankd_{name}" for name in names)
     for moment, text in scrapes:

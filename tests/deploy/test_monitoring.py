@@ -102,6 +102,8 @@ def test_every_query_of_the_board_returns_data(prometheus: Prometheus, target: T
         "rerankd_documents_truncated_total",
         "rerankd_pairs_withdrawn_total",
         'rerankd_tokens_total{kind="padding"}',
+        "rerankd_top_score_count",
+        "rerankd_score_gap_count",
     ],
 )
 def test_what_callers_did_is_seen(prometheus: Prometheus, happened: str) -> None:

@@ -176,17 +176,17 @@ def test_another_model_engine_or_number_of_candidates_is_noted(
     drift: Drift, write_lines: WriteLines
 ) -> None:
     old = write_lines("old.log", ready_line(MONDAY), *requests(MONDAY, 24, steady, 1))
-    changed = [
-        line | {"model": "other", "documents": 40} for line in requests(NEXT, 24, steady, 2)
-    ]
+    changed = [line | {"model": "other", "documents": 40} for line in requests(NEXT, 24, steady, 2)]
     new = write_lines("new.log", ready_line(NEXT, model="other", engine="torch"), *changed)
     ended = drift(old, new)
     notes = [line for line in ended.out.splitlines() if line.startswith("Note: ")]
     assert notes == [
         "Note: engine changed: openvino before, torch after.",
         "Note: model changed: rerankd-minilm before, other after.",
-        "Note: candidates per request changed: 20.0 before, 40.0 after; the best of more "
-        "candidates scores higher.",
+        (
+            "Note: candidates per request changed: 20.0 before, 40.0 after; "
+            "the best of more candidates scores higher."
+        ),
     ]
 
 

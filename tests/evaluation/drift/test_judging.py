@@ -257,7 +257,12 @@ def test_the_worst_state_is_the_verdict() -> None:
 
 @pytest.mark.parametrize(
     ("values", "adjusted"),
-    [([], []), ([0.02], [0.02]), ([0.01, 0.04], [0.02, 0.04]), ([0.9, 0.02, 0.4], [0.9, 0.06, 0.8])],
+    [
+        ([], []),
+        ([0.02], [0.02]),
+        ([0.01, 0.04], [0.02, 0.04]),
+        ([0.9, 0.02, 0.4], [0.9, 0.06, 0.8]),
+    ],
 )
 def test_p_is_adjusted_for_the_number_of_tests(
     values: Sequence[float], adjusted: Sequence[float]

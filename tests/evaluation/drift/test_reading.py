@@ -112,9 +112,7 @@ def test_a_model_that_was_loaded_earlier_belongs_to_the_period(write_lines: Writ
         ready_line(MONDAY + DAY, engine="openvino"),
     )
     windows = Window(MONDAY, MONDAY + DAY), Window(MONDAY + DAY, MONDAY + 2 * DAY)
-    engines = [
-        [card["engine"] for card in period.cards] for period in collect([log], windows, "")
-    ]
+    engines = [[card["engine"] for card in period.cards] for period in collect([log], windows, "")]
     assert engines == [["onnxruntime"], ["onnxruntime", "openvino"]]
 
 
