@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -83,14 +84,15 @@ class Period:
     judgements: list[Judgement] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
     cards: list[Mapping[str, object]] = field(default_factory=list)
-    requests: int = 0
+    # Of each request; and how many more have neither a score nor an outcome.
+    moments: array[float] = field(default_factory=partial(array, "d"))
     unscored: int = 0
 
     def take(self, request: Request) -> None:
         if request.top is None and not request.outcome:
             self.unscored += 1
             return
-        self.requests += 1
+        self.moments.append(request.time)
         self.tops.append(request.time, request.top)
         self.gaps.append(request.time, request.gap)
         if request.top is not None:
@@ -115,21 +117,23 @@ class Period:
         )
         for each in self.judgements:
             best = each.scores[:2]
-            period.requests += 1
+            period.moments.append(each.time)
             period.tops.append(each.time, best[0] if best else None)
             period.gaps.append(each.time, best[0] - best[1] if len(best) > 1 else None)
             period.unknown.append(each.time, float(each.outcome == "not_found"))
         return period
 
     @property
+    def requests(self) -> int:
+        return len(self.moments)
+
+    @property
     def times(self) -> Values:
-        return np.concatenate(
-            [self.tops.times, self.unknown.times, [each.time for each in self.judgements]]
-        )
+        return np.array(self.moments)
 
 
 def weekday_shares(times: Values, sizes: Values) -> Values:
     """The shares of Monday to Sunday, in UTC."""
     days = (times // DAY_SECONDS + FIRST_WEEKDAY) % DAYS_OF_A_WEEK
     counts = np.bincount(days.astype(int), sizes, DAYS_OF_A_WEEK)
-    return counts / max(1.0, float(counts.sum()))
+    return counts / (float(counts.sum()) or 1.0)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from app.evaluation.measures.bootstrap import LEVEL
 from app.evaluation.measures.measures import Values
 
-ROUNDS = 10_000
+ROUNDS = 4_000
 # Numbers in memory at once.
 MAX_WEIGHTS = 4_000_000
-# With fewer, a bootstrap of clusters gives more false alarms than its level says.
-MIN_CLUSTERS = 12
+# In simulations, tests at a level of 1% gave 1.5% of false alarms with 20 clusters, 2.5% with 12.
+MIN_CLUSTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,14 @@ def deviations(
     rows = []
     for done in range(0, rounds, at_once):
         size = min(at_once, rounds - done)
-        weights = generator.multinomial(count, np.full(count, 1 / count), size).astype(float)
+        weights = draw(count, size, generator)
         rows.append(weights @ clusters.sums / (weights @ clusters.sizes)[:, None] - means)
     # The draws vary as if the sample were the whole: too little by this factor.
     return np.concatenate(rows) * np.sqrt(count / (count - 1))
+
+
+def draw(count: int, rounds: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """How often each cluster is drawn: a row for each round."""
+    drawn = generator.integers(0, count, (rounds, count))
+    drawn += np.arange(rounds)[:, None] * count
+    return np.bincount(drawn.ravel(), minlength=rounds * count).reshape(rounds, count).astype(float)

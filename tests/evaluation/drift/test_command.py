@@ -141,8 +141,8 @@ def test_too_few_records_end_with_5(drift: Drift, write_lines: WriteLines) -> No
     old, new = (write_lines(f"{n}.log", *requests(n, 3, steady, 1)) for n in (MONDAY, NEXT))
     ended = drift(old, new)
     assert ended.code == 5
-    assert "top score: 3 before, 3 after blocks with requests; 12 are needed" in ended.out
-    assert ended.out.count("too little data") == 4
+    assert "top score: 3 before, 3 after blocks with requests; 20 are needed" in ended.out
+    assert ended.out.count("too little data") == 3
     finer = drift(old, new, "--block", "10m")
     assert "chance alone makes changes of up to" in finer.out
     assert finer.code == 5
