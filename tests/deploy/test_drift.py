@@ -23,6 +23,8 @@ EACH_HOUR = 120
 SCRAPES_AN_HOUR = 12
 SHOWN = ("top_score", "score_gap", "answers_total", "feedback_total", "build_info")
 NEXT = MONDAY + WEEK
+NOON = "2026-11-02T12:00"
+HALVES = ("--before", f"2026-11-02..{NOON}", "--after", f"{NOON}..2026-11-03", "--block", "30m")
 DAYS = ("--before", "2026-11-02..2026-11-03", "--after", "2026-11-09..2026-11-10")
 
 
@@ -31,8 +33,8 @@ def events(generator: np.random.Generator, mean: float) -> Iterator[Event]:
     scores = sorted(1 / (1 + np.exp(-generator.normal(mean, 1, 3))), reverse=True)
     yield Ranked(3, 0, 0, 0, scores)
     yield TopScored(scores[0], scores[0] - scores[1])
-    known = generator.random() < 0.9
-    yield AnswerGiven("answered" if known else "not_found", cached=False, invented=0)
+    knows = generator.random() < 0.9
+    yield AnswerGiven("answered" if knows else "not_found", cached=False, invented=0)
     yield FeedbackGiven("up" if generator.random() < 0.8 else "down")
 
 
@@ -109,15 +111,15 @@ def by_name(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_a_shift_is_seen_in_the_buckets(drift: Drift, tmp_path: Path) -> None:
     code, report = drift(*DAYS, "--match", 'job="rerankd"')
     assert (code, report["verdict"]) == (3, "shifted")
-    found = by_name(report)
-    assert list(found) == ["top_score", "score_gap", "not_known", "useful"]
-    top = found["top_score"]
+    quantities = by_name(report)
+    assert list(quantities) == ["top_score", "score_gap", "not_known", "useful"]
+    top = quantities["top_score"]
     # The best of three normal logits is 0.85 above their mean.
     assert top["mean"] == pytest.approx({"before": 0.78, "after": 0.57}, abs=0.02)
     assert top["shift"]["at"] in (0.6, 0.7, 0.8)
     assert top["shift"]["kolmogorov_smirnov"] > 0.4
-    assert found["not_known"]["mean"] == pytest.approx({"before": 0.1, "after": 0.1}, abs=0.02)
-    assert found["useful"]["verdict"] == "steady"
+    assert quantities["not_known"]["mean"] == pytest.approx({"before": 0.1, "after": 0.1}, abs=0.02)
+    assert quantities["useful"]["verdict"] == "steady"
     assert top["quantiles"] == {}
     assert report["warnings"] == ["model changed: first before, second after"]
     assert (tmp_path / "rerankd-drift/drift.png").exists()
@@ -132,16 +134,14 @@ def test_every_request_is_counted_once(drift: Drift) -> None:
 
 
 def test_two_halves_of_a_day_are_steady(drift: Drift) -> None:
-    halves = ("2026-11-02T00:00..2026-11-02T12:00", "2026-11-02T12:00..2026-11-03T00:00")
-    code, report = drift("--before", halves[0], "--after", halves[1], "--match", 'job="rerankd"')
+    code, report = drift(*HALVES, "--match", 'job="rerankd"')
     assert (code, report["verdict"]) == (0, "steady")
     assert by_name(report)["top_score"]["verdict"] == "steady"
     assert report["before"]["from"] == iso(MONDAY)[:16].replace("T", " ")
 
 
 def test_the_scores_of_all_documents_stand_in_for_an_older_version(drift: Drift) -> None:
-    halves = ("2026-11-02T00:00..2026-11-02T12:00", "2026-11-02T12:00..2026-11-03T00:00")
-    code, report = drift("--before", halves[0], "--after", halves[1], "--match", 'job="old"')
+    code, report = drift(*HALVES, "--match", 'job="old"')
     assert code == 0
     assert by_name(report)["score"]["verdict"] == "steady"
     assert report["before"]["requests"] == pytest.approx(3 * EACH_HOUR * 12, rel=0.02)
@@ -154,13 +154,13 @@ def test_without_series_there_is_too_little_data(drift: Drift) -> None:
 
 def test_a_feedback_file_adds_quality_and_not_its_own_scores(drift: Drift, tmp_path: Path) -> None:
     file = tmp_path / "feedback.jsonl"
-    lines = [*verdicts(MONDAY, [1, 2] * 12), *verdicts(NEXT, [1, 2] * 12)]
+    lines = [*verdicts(MONDAY, [2] * 24), *verdicts(NEXT, [2] * 24)]
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     _, report = drift(str(file), *DAYS, "--match", 'job="rerankd"')
-    found = by_name(report)
-    assert found["nDCG@10"]["verdict"] == "steady"
-    assert found["top_score"]["members"]["before"] == pytest.approx(24 * EACH_HOUR, rel=0.02)
-    assert found["useful"]["unit"] == "question"
+    quantities = by_name(report)
+    assert quantities["nDCG@10"]["verdict"] == "steady"
+    assert quantities["top_score"]["members"]["before"] == pytest.approx(24 * EACH_HOUR, rel=0.02)
+    assert quantities["useful"]["unit"] == "question"
 
 
 @pytest.mark.parametrize(

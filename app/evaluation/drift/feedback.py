@@ -56,7 +56,7 @@ def read_order(row: Row, documents: list[str]) -> list[str] | None:
     if not row.fields.get("ranking"):
         return None
     ranking = row.items("ranking")
-    valid = all(type(place) is int and 0 <= place < len(documents) for place in ranking)
+    valid = all(type(position) is int and 0 <= position < len(documents) for position in ranking)
     if not valid or len(set(ranking)) < len(ranking):
         raise row.bad("ranking must hold different positions in documents, counted from 0")
-    return [documents[place] for place in ranking]
+    return [documents[position] for position in ranking]

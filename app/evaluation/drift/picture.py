@@ -39,9 +39,9 @@ def draw_distribution(panel: Axes, finding: Finding) -> None:
         if clusters.count:
             panel.step(quantity.edges, clusters.means, where="post", label=label, color=color)
     if change is not None:
-        place = change.largest
-        ends = [float(clusters.means[place]) for clusters in pair]
-        at = [float(quantity.edges[place])] * 2
+        position = change.largest
+        ends = [float(clusters.means[position]) for clusters in pair]
+        at = [float(quantity.edges[position])] * 2
         text = f"{finding.size:.3f} (chance {change.chance:.3f})"
         panel.plot(at, ends, color="black", linewidth=2, label=f"largest difference {text}")
     panel.set_title(f"{quantity.title}: {WORDS[finding.state]}")
@@ -56,15 +56,15 @@ def draw_distribution(panel: Axes, finding: Finding) -> None:
 def draw_changes(panel: Axes, findings: Sequence[Finding]) -> None:
     """Changes of means with their 95% intervals; in gray, changes too small to matter."""
     titles = []
-    for place, finding in enumerate(findings):
+    for position, finding in enumerate(findings):
         titles.append(f"{finding.quantity.title}\n{WORDS[finding.state]}")
-        panel.barh(place, 2 * finding.limit, left=-finding.limit, color="#8884", height=0.6)
+        panel.barh(position, 2 * finding.limit, left=-finding.limit, color="#8884", height=0.6)
         if finding.mean is None:
             continue
         change = float(finding.mean.differences[0])
         low, high = float(finding.mean.low[0]), float(finding.mean.high[0])
-        panel.plot([low, high], [place, place], color=AFTER)
-        panel.plot([change], [place], marker="o", color=AFTER)
+        panel.plot([low, high], [position, position], color=AFTER)
+        panel.plot([change], [position], marker="o", color=AFTER)
     panel.axvline(0, color="gray", linestyle="--")
     panel.set_yticks(range(len(titles)), titles)
     panel.set_ylim(len(titles) - 0.5, -0.5)

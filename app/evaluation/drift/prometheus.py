@@ -66,8 +66,8 @@ class Prometheus:
     block: int
 
     def quantities(self, windows: Windows) -> list[Quantity]:
-        found = [self._distribution(name, title, windows) for name, title in DISTRIBUTIONS]
-        distributions = [quantity for quantity in found if quantity is not None]
+        measured = [self._distribution(name, title, windows) for name, title in DISTRIBUTIONS]
+        distributions = [quantity for quantity in measured if quantity is not None]
         if not distributions and (scores := self._distribution(*ALL_SCORES, windows)) is not None:
             distributions = [scores]
         return [
@@ -88,10 +88,10 @@ class Prometheus:
     def _cards(self, window: Window) -> list[dict[str, object]]:
         span = f"{round(window.end - window.start)}s"
         build = f"max_over_time(rerankd_build_info{{{self.match}}}[{span}])"
-        found = self._get(
+        rows = self._get(
             "query", query=f"count by ({','.join(LABELS)}) ({build})", time=str(window.end)
         )
-        return [dict(series["metric"]) for series in found]
+        return [dict(series["metric"]) for series in rows]
 
     def _distribution(self, name: str, title: str, windows: Windows) -> Quantity | None:
         before, after = (self._histogram(name, window) for window in windows)

@@ -86,12 +86,12 @@ def finding_as_json(finding: Finding) -> dict[str, Any]:
     return row
 
 
-def shift_as_json(finding: Finding, shares: Pair, place: int) -> dict[str, Any]:
+def shift_as_json(finding: Finding, shares: Pair, column: int) -> dict[str, Any]:
     before, after = shares.before.means, shares.after.means
     return {
         "kolmogorov_smirnov": finding.size,
-        "at": float(finding.quantity.edges[place]),
-        "share_at_or_below": {"before": float(before[place]), "after": float(after[place])},
+        "at": float(finding.quantity.edges[column]),
+        "share_at_or_below": {"before": float(before[column]), "after": float(after[column])},
         "jensen_shannon": jensen_shannon(before, after),
     }
 
@@ -162,10 +162,10 @@ def detail(finding: Finding) -> str:
         )
     if quantity.shares is None:
         return ""
-    place = change.largest
-    old, new = (float(clusters.means[place]) for clusters in quantity.shares)
+    column = change.largest
+    old, new = (float(clusters.means[column]) for clusters in quantity.shares)
     return (
-        f"{quantity.title}: {old:.1%} were at or below {quantity.edges[place]:.3g} before, "
+        f"{quantity.title}: {old:.1%} were at or below {quantity.edges[column]:.3g} before, "
         f"{new:.1%} after."
     )
 

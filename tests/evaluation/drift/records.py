@@ -77,7 +77,7 @@ def verdict_line(
     **fields: Any,
 ) -> Line:
     """A verdict on an answer to question `number` that found the right document at `rank`."""
-    names = [f"d{place}@0" for place in range(5)]
+    names = [f"d{position}@0" for position in range(5)]
     order = [*range(1, 5)]
     order.insert(rank - 1, 0)
     return {

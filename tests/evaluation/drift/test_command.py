@@ -143,7 +143,7 @@ def test_too_few_records_end_with_5(drift: Drift, write_lines: WriteLines) -> No
     assert ended.code == 5
     assert "top score: 3 before, 3 after blocks with requests; 20 are needed" in ended.out
     assert ended.out.count("too little data") == 3
-    finer = drift(old, new, "--block", "10m")
+    finer = drift(old, new, "--block", "5m")
     assert "chance alone makes changes of up to" in finer.out
     assert finer.code == 5
 

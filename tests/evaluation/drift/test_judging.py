@@ -68,7 +68,7 @@ def judgements(
         easy = generator.random() < first
         for _ in range(3 if number % 3 == 0 else 1):
             rank = 0 if easy else int(generator.integers(1, 8))
-            order = [f"d{place}" for place in range(1, 9)]
+            order = [f"d{position}" for position in range(1, 9)]
             order.insert(rank, "d0")
             good = bool(generator.random() < useful)
             made.append(Judgement(MONDAY, f"q{number}", good, "answered", ["d0"], order))
@@ -79,7 +79,7 @@ def false_alarms(limits: Limits, runs: int, traffic: tuple[float, float], block:
     alarms = 0
     for run in range(runs):
         generator = np.random.default_rng([run, 1])
-        before, after = (period(generator, 36, traffic=each) for each in traffic)
+        before, after = (period(generator, 24, traffic=each) for each in traffic)
         findings = judge(quantities_of(before, after, block, 10), limits, run, ROUNDS)
         alarms += overall(findings) in ("shifted", "worse", "better")
     return alarms
@@ -153,7 +153,7 @@ def test_a_change_that_does_not_matter_is_steady_however_certain() -> None:
 
 def test_few_requests_are_too_little_data_and_not_steady() -> None:
     generator = np.random.default_rng(4)
-    before, after = (period(generator, 14, traffic=1) for _ in range(2))
+    before, after = (period(generator, 24, traffic=0.5) for _ in range(2))
     findings = judge(quantities_of(before, after, HOUR, 10), Limits(), 0)
     assert findings[0].change is not None
     assert findings[0].change.chance > 0.1
