@@ -121,7 +121,7 @@ async def test_drift_reads_what_the_service_writes(
         await client.post(f"/answer/{answer['id']}/feedback", json={"useful": "up"})
     form = JsonFormatter()
     log.write_text("".join(f"{form.format(record)}\n" for record in caplog.records))
-    assert not any(text in log.read_text() for text in (*DOCUMENTS, *TEXTS, BODY["query"]))
+    assert not any(text in log.read_text() for text in (*DOCUMENTS, *TEXTS, str(BODY["query"])))
     before, after = collect([log, feedback], None, "")
     assert (before.requests, len(before.unknown), before.unscored) == (2, 1, 0)
     assert before.documents.values.tolist() == [len(DOCUMENTS), len(TEXTS)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,12 +49,16 @@ class Judgement(NamedTuple):
     scores: Sequence[float] = ()
 
 
+def no_numbers() -> array[float]:
+    return array("d")
+
+
 class Series:
     """Numbers, each with its time; small even for millions of requests."""
 
     def __init__(self) -> None:
-        self._times = array("d")
-        self._values = array("d")
+        self._times = no_numbers()
+        self._values = no_numbers()
 
     def append(self, time: float, value: float | None) -> None:
         if value is not None:
@@ -85,7 +88,7 @@ class Period:
     models: set[str] = field(default_factory=set)
     cards: list[Mapping[str, object]] = field(default_factory=list)
     # Of each request; and how many more have neither a score nor an outcome.
-    moments: array[float] = field(default_factory=partial(array, "d"))
+    moments: array[float] = field(default_factory=no_numbers)
     unscored: int = 0
 
     def take(self, request: Request) -> None:

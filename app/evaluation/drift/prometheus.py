@@ -176,8 +176,8 @@ class Prometheus:
                 f"{self.client.base_url}{url} answered {response.status_code}, not with JSON"
             ) from error
         if not isinstance(answer, dict) or answer.get("status") != "success":
-            reason = answer.get("error") if isinstance(answer, dict) else "no object"
-            raise ServerFailed(f"{self.client.base_url}: {reason}")
+            sentence = answer.get("error") if isinstance(answer, dict) else "no object"
+            raise ServerFailed(f"{self.client.base_url}: {sentence}")
         result: list[Any] = answer["data"]["result"]
         return result
 

@@ -101,9 +101,12 @@ def listed(values: frozenset[str]) -> str:
 def facts_of(period: Period, span: tuple[float, float] | None) -> Facts:
     """`span` is the period that the user named; without, that of the records."""
     times = period.times
-    ends = span or ((float(times.min()), float(times.max())) if len(times) else (None, None))
+    if span is None and len(times):
+        span = float(times.min()), float(times.max())
+    start, end = span or (None, None)
     return Facts(
-        *ends,
+        start,
+        end,
         period.requests,
         len(period.judgements),
         sorted(period.models),

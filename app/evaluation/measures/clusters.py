@@ -7,12 +7,11 @@ permutation of both together would take for a difference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from app.evaluation.measures.bootstrap import LEVEL
 from app.evaluation.measures.measures import Values
@@ -32,7 +31,7 @@ class Clusters:
     sizes: Values
 
     @classmethod
-    def of(cls, values: NDArray[np.float64], labels: Sequence[float] | Values) -> Clusters:
+    def of(cls, values: NDArray[np.float64], labels: ArrayLike) -> Clusters:
         """`values` has a row for each member; members with the same label are a cluster."""
         names, places = np.unique(np.asarray(labels), return_inverse=True)
         sums = [np.bincount(places, column, len(names)) for column in values.T]
@@ -53,7 +52,8 @@ class Clusters:
 
     @property
     def means(self) -> Values:
-        return self.sums.sum(0) / self.members
+        means: Values = self.sums.sum(0) / self.members
+        return means
 
 
 class Change(NamedTuple):
@@ -108,7 +108,8 @@ def deviations(
         weights = draw(count, size, generator)
         rows.append(weights @ clusters.sums / (weights @ clusters.sizes)[:, None] - means)
     # The draws vary as if the sample were the whole: too little by this factor.
-    return np.concatenate(rows) * np.sqrt(count / (count - 1))
+    scaled: NDArray[np.float64] = np.concatenate(rows) * np.sqrt(count / (count - 1))
+    return scaled
 
 
 def draw(count: int, rounds: int, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -113,8 +113,8 @@ def test_equal_quality_is_called_better_or_worse_as_rarely_as_alpha_says(count: 
     alarms = 0
     for run in range(100):
         generator = np.random.default_rng([run, 1])
-        sides = [judgements(generator, count, first=0.7) for _ in range(2)]
-        alarms += overall(judge(of_feedback(*sides, 10), STRICT, run, ROUNDS)) in (
+        before, after = (judgements(generator, count, first=0.7) for _ in range(2))
+        alarms += overall(judge(of_feedback(before, after, 10), STRICT, run, ROUNDS)) in (
             "better",
             "worse",
         )
@@ -183,8 +183,8 @@ def test_ndcg_that_falls_is_worse_and_that_rises_is_better(
     first: tuple[float, float], state: State, code: int
 ) -> None:
     generator = np.random.default_rng(7)
-    sides = [judgements(generator, 120, first=share) for share in first]
-    findings = judge(of_feedback(*sides, 10), Limits(), 0)
+    before, after = (judgements(generator, 120, first=share) for share in first)
+    findings = judge(of_feedback(before, after, 10), Limits(), 0)
     names = [finding.quantity.name for finding in findings]
     assert names == ["useful", "nDCG@10", "MRR@10"]
     assert findings[1].state == overall(findings) == state
@@ -193,8 +193,8 @@ def test_ndcg_that_falls_is_worse_and_that_rises_is_better(
 
 def test_fewer_useful_answers_are_worse() -> None:
     generator = np.random.default_rng(8)
-    sides = [judgements(generator, 150, first=0.7, useful=share) for share in (0.9, 0.6)]
-    assert judge(of_feedback(*sides, 10), Limits(), 0)[0].state == "worse"
+    before, after = (judgements(generator, 150, first=0.7, useful=share) for share in (0.9, 0.6))
+    assert judge(of_feedback(before, after, 10), Limits(), 0)[0].state == "worse"
 
 
 def test_verdicts_on_one_question_are_one_question() -> None:
