@@ -121,7 +121,7 @@ def test_a_shift_is_seen_in_the_buckets(drift: Drift, tmp_path: Path) -> None:
     assert quantities["not_known"]["mean"] == pytest.approx({"before": 0.1, "after": 0.1}, abs=0.02)
     assert quantities["useful"]["verdict"] == "steady"
     assert top["quantiles"] == {}
-    assert report["warnings"] == ["model changed: first before, second after"]
+    assert report["warnings"] == ["model changed: first before; second after"]
     assert (tmp_path / "rerankd-drift/drift.png").exists()
 
 

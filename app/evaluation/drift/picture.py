@@ -57,7 +57,8 @@ def draw_changes(panel: Axes, findings: Sequence[Finding]) -> None:
     """Changes of means with their 95% intervals; in gray, changes too small to matter."""
     titles = []
     for position, finding in enumerate(findings):
-        titles.append(f"{finding.quantity.title}\n{WORDS[finding.state]}")
+        word = WORDS[finding.state] if finding.quantity.decides else "reported only"
+        titles.append(f"{finding.quantity.title}\n{word}")
         panel.barh(position, 2 * finding.limit, left=-finding.limit, color="#8884", height=0.6)
         if finding.mean is None:
             continue
@@ -68,5 +69,6 @@ def draw_changes(panel: Axes, findings: Sequence[Finding]) -> None:
     panel.axvline(0, color="gray", linestyle="--")
     panel.set_yticks(range(len(titles)), titles)
     panel.set_ylim(len(titles) - 0.5, -0.5)
+    panel.locator_params(axis="x", nbins=5)
     panel.set_xlabel("change, with 95% interval")
     panel.grid(alpha=0.3, axis="x")

@@ -57,7 +57,7 @@ class DriftStudy:
     def warnings(self) -> list[str]:
         before, after = self.before, self.after
         warnings = [
-            f"{name} changed: {listed(old)} before, {listed(new)} after"
+            f"{name} changed: {listed(old)} before; {listed(new)} after"
             for name, old, new in changes(before, after)
         ]
         if before.documents and after.documents:
@@ -95,7 +95,7 @@ def missing(before: Facts, after: Facts) -> list[str]:
 
 
 def listed(values: frozenset[str]) -> str:
-    return ", ".join(sorted(values))
+    return " and ".join(sorted(values))
 
 
 def facts_of(period: Period, span: tuple[float, float] | None) -> Facts:

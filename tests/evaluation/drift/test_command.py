@@ -181,8 +181,8 @@ def test_another_model_engine_or_number_of_candidates_is_noted(
     ended = drift(old, new)
     notes = [line for line in ended.out.splitlines() if line.startswith("Note: ")]
     assert notes == [
-        "Note: engine changed: openvino before, torch after.",
-        "Note: model changed: rerankd-minilm before, other after.",
+        "Note: engine changed: openvino before; torch after.",
+        "Note: model changed: rerankd-minilm before; other after.",
         (
             "Note: candidates per request changed: 20.0 before, 40.0 after; "
             "the best of more candidates scores higher."
