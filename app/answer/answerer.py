@@ -104,6 +104,8 @@ class Answerer:
             trace_answer(root, answer)
             invented = 0 if answer.cached else len(answer.invented)
             self._observe(AnswerGiven(answer.outcome, answer.cached, invented))
+            if (scored := answer.selection.top_scored) is not None:
+                self._observe(scored)
             return answer
 
     async def _select(self, run: Run) -> Selection:

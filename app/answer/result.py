@@ -8,8 +8,10 @@ from typing import Literal
 
 from app.answer.citations import Citation
 from app.answer.question import Question
+from app.events import TopScored
 from app.llm import TokenUsage
 from app.rerank.query import Result
+from app.rerank.ranking import top_of
 from app.retrieval.store import Candidate
 
 Outcome = Literal["answered", "extractive", "not_found"]
@@ -40,6 +42,10 @@ class Selection:
     model: str = ""
     by: str = ""
     ranked: Sequence[Result] = ()
+
+    @property
+    def top_scored(self) -> TopScored | None:
+        return top_of([result.score for result in self.ranked[:2]])
 
     @property
     def texts(self) -> list[str]:

@@ -154,6 +154,6 @@ def note(request: Request, service: AnswerService, name: str, answer: Answer) ->
         "warnings": len(answer.warnings),
         **({"llm": answer.llm} if answer.llm else {}),
     }
-    selection = answer.selection
-    note_scores(request, selection.model, [result.score for result in selection.ranked[:2]])
+    if (scored := answer.selection.top_scored) is not None:
+        note_scores(request, answer.selection.model, scored)
     service.remember(name, answer)

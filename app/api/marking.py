@@ -9,7 +9,6 @@ from urllib.parse import quote
 from fastapi import Request
 
 from app.api.context import context_of
-from app.api.wiring import wiring_of
 from app.events import TopScored
 from app.rerank.query import SCORE_DECIMALS
 
@@ -30,13 +29,9 @@ def marked(request: Request, ranked: Sequence[Ranked]) -> dict[str, str]:
     return {"X-Reranked-By": names} if names else {}
 
 
-def note_scores(request: Request, model: str, best: Sequence[float]) -> None:
-    """Record the model and its best two probabilities, from which `rerankd drift` sees a change."""
-    if not best:
-        return
-    top, gap = best[0], best[0] - best[1] if len(best) > 1 else None
-    fields: dict[str, object] = {"model": model, "top_score": round(top, SCORE_DECIMALS)}
-    if gap is not None:
-        fields["score_gap"] = round(gap, SCORE_DECIMALS)
+def note_scores(request: Request, model: str, scored: TopScored) -> None:
+    """Log the model and its best scores, from which `rerankd drift` sees a change."""
+    fields: dict[str, object] = {"model": model, "top_score": round(scored.top, SCORE_DECIMALS)}
+    if scored.gap is not None:
+        fields["score_gap"] = round(scored.gap, SCORE_DECIMALS)
     context_of(request).log_fields |= fields
-    wiring_of(request.app).observe(TopScored(top, gap))

@@ -24,7 +24,7 @@ from app.api.reading import read_queries, read_query
 from app.api.wiring import wiring_of
 from app.event_loop import pause
 from app.rerank.query import Query, Ranker, Ranking
-from app.rerank.ranking import best_two
+from app.rerank.ranking import top_scored
 
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 # So many start in one turn of the event loop: 50 with long texts held it for over 100 ms.
@@ -68,7 +68,9 @@ DepQueries = Annotated[list[Query], Depends(get_queries)]
 async def rerank(request: Request, reranker: DepReranker, parsed: DepQuery) -> Response:
     dialect, query = parsed
     ranking = await reranker.rank(query)
-    note_scores(request, ranking.model, best_two(ranking))
+    if (scored := top_scored(ranking)) is not None:
+        note_scores(request, ranking.model, scored)
+        wiring_of(request.app).observe(scored)
     await step(request)
     answer = dialect.render(ranking, label(request, ranking))
     return await json_response(

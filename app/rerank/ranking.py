@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 
-from app.events import Ranked
+from app.events import Ranked, TopScored
 from app.rerank.cache import TextScore
 from app.rerank.query import (
     UNSCORED,
@@ -39,10 +39,18 @@ def make_ranking(
     return Ranking(query, results[: query.top_n], logits, usage, times)
 
 
-def best_two(ranking: Ranking) -> list[float]:
-    """The best probabilities of all documents, whatever kind of score and number was requested."""
+def top_scored(ranking: Ranking) -> TopScored | None:
+    """Of all documents, whatever kind of score and however many results were requested."""
     scored = (logit for logit in ranking.logits if logit != UNSCORED)
-    return [probability(logit) for logit in nlargest(2, scored)]
+    return top_of([probability(logit) for logit in nlargest(2, scored)])
+
+
+def top_of(probabilities: Sequence[float]) -> TopScored | None:
+    """`probabilities` are in descending order. None if there are none."""
+    if not probabilities:
+        return None
+    top, *others = probabilities[:2]
+    return TopScored(top, top - others[0] if others else None)
 
 
 def make_usage(query: Query, scores: Sequence[TextScore | None], cached: int) -> Usage:

@@ -63,7 +63,7 @@ def draw_changes(panel: Axes, findings: Sequence[Finding]) -> None:
         if finding.mean is None:
             continue
         change = float(finding.mean.differences[0])
-        low, high = float(finding.mean.low[0]), float(finding.mean.high[0])
+        low, high = finding.mean.low, finding.mean.high
         panel.plot([low, high], [position, position], color=AFTER)
         panel.plot([change], [position], marker="o", color=AFTER)
     panel.axvline(0, color="gray", linestyle="--")

@@ -76,8 +76,8 @@ def finding_as_json(finding: Finding) -> dict[str, Any]:
         return row
     row |= {
         "change": float(mean.differences[0]),
-        "low": float(mean.low[0]),
-        "high": float(mean.high[0]),
+        "low": mean.low,
+        "high": mean.high,
         "chance": change.chance,
         "p": finding.p,
     }
@@ -140,7 +140,7 @@ def cells(finding: Finding) -> Cells:
         quantity.title,
         *shown_means,
         f"{mean.differences[0]:+.3f}",
-        f"{mean.low[0]:+.3f} to {mean.high[0]:+.3f}",
+        f"{mean.low:+.3f} to {mean.high:+.3f}",
         NONE if quantity.shares is None else f"{finding.size:.3f}",
         f"{change.chance:.3f}",
         f"{finding.p:.4f}",

@@ -57,15 +57,16 @@ class Clusters:
 
 
 class Change(NamedTuple):
-    """Of each column: the difference of the means, after minus before, and its 95% interval.
+    """Of each column the difference of the means, after minus before.
 
-    `chance` is the largest difference that samples without any difference exceed with the
-    probability `alpha` only; `p` is the probability of one as large as this.
+    `low` to `high` is the 95% interval of the largest. `chance` is the size that the largest
+    exceeds with the probability `alpha` only, if the samples do not differ; `p` is the probability
+    that it is as large as this.
     """
 
     differences: Values
-    low: Values
-    high: Values
+    low: float
+    high: float
     chance: float
     p: float
 
@@ -86,11 +87,12 @@ def compare(
     # The sums of floats differ in their last digits.
     as_large = greatest >= np.abs(differences).max() - 1e-12
     tail = (100 - LEVEL) / 2
-    low, high = differences + np.percentile(noise, [tail, 100 - tail], axis=0)
+    largest = int(np.abs(differences).argmax())
+    low, high = differences[largest] + np.percentile(noise[:, largest], [tail, 100 - tail])
     return Change(
         differences,
-        low,
-        high,
+        float(low),
+        float(high),
         float(np.quantile(greatest, 1 - alpha)),
         float((1 + as_large.sum()) / (1 + rounds)),
     )
