@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": Command("app.commands.serve", "start the HTTP service"),
     "rerank": Command("app.commands.rerank", "rank candidates in the terminal, without a service"),
     "batch": Command("app.commands.batch", "rank all rows of a file"),
+    "mcp": Command("app.commands.mcp", "offer reranking and answers to agents as MCP tools"),
     "optimize": Command("app.commands.optimize", "convert a model for this CPU in advance"),
     "ingest": Command("app.commands.ingest", "write files to a store, and keep it up to date"),
     "eval": Command("app.commands.eval", "measure whether reranking helps on your data"),

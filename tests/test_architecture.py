@@ -41,7 +41,7 @@ ONLY_IN = {
     "app.engines.openvino": {"engines.openvino", "engines.backends"},
     "app.engines.onnxruntime": {"engines.onnxruntime", "engines.backends"},
     "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"}
-    | {"bulk.calling"},
+    | {"bulk.calling", "mcp.forwarding"},
     "pyarrow": {"bulk.tables", "retrieval.stores.lancedb_table"},
     "stamina": {"upstream"},
     "apsw": {
@@ -53,7 +53,9 @@ ONLY_IN = {
     "lancedb": {"retrieval.stores.lancedb_table"},
     "psycopg": {"retrieval.stores.pgvector_table"},
     "prometheus_client": {"metrics"},
-    "opentelemetry": {"answer.otel"},
+    "opentelemetry": {"tracing.otel"},
+    "mcp": {"mcp"},
+    "mcp_types": {"mcp"},
     # Refusals of connections are listed with the other problems.
     "app.server": {"compose", "commands.serve", "server", "api.problems"},
     "app.api": {"compose", "api", "commands"},
@@ -65,7 +67,7 @@ ONLY_IN = {
     | {"compose.answer", "settings.retrieval"},
     # The encoders of engines use one type of a query.
     "app.rerank": {"compose", "commands", "api", "service", "answer", "remote", "rerank"}
-    | {"evaluation", "bulk"},
+    | {"evaluation", "bulk", "tracing.ranking"},
     "app.engines": {
         "compose",
         "commands",
@@ -82,10 +84,12 @@ ONLY_IN = {
     "app.training": {"commands", "training"},
     "app.ingest": {"ingest", "commands"},
     "app.upstream": {"compose", "llm", "retrieval", "remote", "upstream", "evaluation.remote"}
-    | {"bulk.calling"},
+    | {"bulk.calling", "mcp.forwarding"},
     "app.text": {"text", "engines", "rerank", "answer", "ingest", "api.dialects"},
     "app.jsonl": {"ingest.readers.jsonl", "evaluation.data"},
     "app.remote": {"compose", "remote", "settings.delegating"},
+    "app.tracing": {"compose", "api", "answer", "tracing"},
+    "app.mcp": {"compose", "api", "commands", "mcp"},
     "app.compose": {"compose", "commands"},
     "app.service": {"compose", "api", "commands"},
     "app.metrics": {"compose", "api", "metrics"},

@@ -36,7 +36,7 @@ async def test_the_paths_of_the_readme_are_those_of_the_service(client: AsyncCli
         for path, operations in paths.items()
         if not any("dialects" in operation.get("tags", ()) for operation in operations.values())
     }
-    assert named == served | {"/docs", "/openapi.json", "/ui"}
+    assert named == served | {"/docs", "/mcp", "/openapi.json", "/ui"}
 
 
 @pytest.mark.anyio

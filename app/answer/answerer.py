@@ -20,10 +20,9 @@ from app.answer.question import FilterValue, Question
 from app.answer.result import Answer, Selection, Source
 from app.answer.run import SILENT, Listener, Run
 from app.answer.tracing import (
-    NoTracer,
-    Tracer,
     trace_answer,
     trace_completion,
+    trace_extract,
     trace_reranking,
     trace_retrieval,
 )
@@ -34,6 +33,7 @@ from app.llm.fallback_chain import AllFailed, FallbackChain
 from app.rerank.query import Document, Query, Ranker, Ranking
 from app.retrieval.retriever import Retrieved
 from app.retrieval.store import Candidate
+from app.tracing.tracer import NoTracer, Tracer
 
 NOTHING_STORED = "nothing was retrieved: is anything ingested?"
 NOTHING_MATCHED = "nothing was retrieved with these filters"
@@ -93,7 +93,7 @@ class Answerer:
         return min(question.timeout or self._policy.timeout, self._policy.timeout)
 
     async def answer(self, question: Question, listener: Listener = SILENT) -> Answer:
-        with self._tracer.span("answer", "CHAIN", None) as root:
+        with self._tracer.span("answer", "CHAIN", question.trace) as root:
             limit = self.limit(question)
             run = Run(question, limit, self._tracer, root, self._observe, listener)
             selection = await self._select(run)
@@ -180,7 +180,7 @@ class Answerer:
     async def _extract(self, run: Run, selection: Selection) -> Answer:
         if not selection.sources:
             return Answer(run.question, selection, "not_found", NO_ANSWER, tokens=run.tokens)
-        with run.stage("extract", "RERANKER"):
+        with run.stage("extract", "RERANKER") as span:
             made = await extract(
                 self._reranker,
                 run.question.in_context,
@@ -188,6 +188,7 @@ class Answerer:
                 run.remaining,
                 run.question.caller,
             )
+            trace_extract(span, run.question.in_context, made)
         if made.by != (ranker := selection.by or selection.model):
             run.warnings.append(f"{ranker} ranked the passages, {made.by} chose the sentences")
         return Answer(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from app.answer.prompt import MARGIN_TOKENS, cut, fitting, user_turn, without_control
 from app.answer.result import Selection
 from app.answer.run import Run
+from app.answer.tracing import trace_completion
 from app.errors import UpstreamFailed
 from app.llm import Prompt, estimate
 from app.llm.fallback_chain import AllFailed, FallbackChain
@@ -38,8 +39,9 @@ async def reorder(
         return selection
     prompt = Prompt(RULES, [user_turn(question, shown, fence)])
     try:
-        with run.stage("listwise", "LLM"):
+        with run.stage("listwise", "LLM") as span:
             completion = await run.complete(chain, prompt, pieces.append, stream=False)
+            trace_completion(span, prompt, "".join(pieces), completion)
     except (AllFailed, UpstreamFailed) as error:
         run.warnings.append(f"the order is the reranker's: {error}")
         return selection

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from app.errors import InvalidRequest
 from app.llm import Turn
+from app.tracing.tracer import CallerTrace
 
 # Times final_k: with fewer candidates there is little to choose from.
 FEW_CANDIDATES = 4
@@ -31,6 +32,7 @@ class Question:
     return_documents: bool = False
     diagnostics: bool = False
     caller: str = ""
+    trace: CallerTrace | None = None
 
     def __post_init__(self) -> None:
         if self.final_k >= self.initial_k:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from app.answer.question import Question
 from app.answer.result import Selection
-from app.answer.tracing import SpanKind, Tracer, TraceSpan
 from app.deadline import Deadline
 from app.errors import UpstreamTimeout
 from app.events import AnswerStageDone, Observe
 from app.llm import ChainCompletion, OnText, Prompt, TokenUsage
 from app.llm.fallback_chain import FallbackChain
+from app.tracing.tracer import SpanKind, Tracer, TraceSpan
 
 # Receives the selection, then the answer piece by piece. It takes each at once and cannot wait: a
 # slow reader costs memory for what it has not read, but no slot of a model.

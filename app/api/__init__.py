@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -12,6 +12,7 @@ from app import __version__
 from app.api import (
     answer_routes,
     docs,
+    mcp_routes,
     models,
     openapi,
     operations,
@@ -32,6 +33,7 @@ from app.api.wiring import Wiring
 from app.events import Observe
 from app.metrics import Metrics
 from app.service import Service
+from app.tracing.tracer import Tracer
 
 DESCRIPTION = "Ranks candidate documents by their relevance to a query."
 
@@ -40,26 +42,38 @@ def build_api(
     service: Service,
     metrics: Metrics,
     observe: Observe,
+    tracer: Tracer,
     limits: RequestLimits,
     *,
     exposure: Exposure,
+    has_store: Callable[[], bool],
     mark: str,
     inflight: InflightBytes,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
+    endpoint = mcp_routes.open_endpoint(limits)
+
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app), nullcontext() if endpoint is None else endpoint.running():
+            yield
+
     app = FastAPI(
         title="rerankd",
         version=__version__,
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=opened,
         redirect_slashes=False,  # the redirect would contain the Host header of the client
         openapi_url="/openapi.json" if exposure.docs else None,
         docs_url=None,  # app.api.docs loads no scripts from other hosts
         redoc_url=None,
     )
     dialects = Registry(DIALECTS)
-    app.state.wiring = Wiring(service, metrics, observe, limits, dialects, exposure, mark)
+    app.state.wiring = Wiring(
+        service, metrics, observe, tracer, limits, dialects, exposure, has_store, mark
+    )
     add_routes(app, dialects, exposure)
+    app.include_router(mcp_routes.make_router(endpoint))
     problems.install(app)
     openapi.install(app)
     add_middleware(app, exposure, inflight)

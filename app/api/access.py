@@ -28,6 +28,8 @@ PROBES = frozenset(
 # The files of the playground, some twenty for each visit.
 QUIET_ROUTES = PROBES | {"/ui/{name}"}
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+# Of requests that another process, or a later time, could have served.
+REFUSALS = (429, 503, 504)
 # The status that nginx logs for a client that disconnects; it is never sent.
 CLIENT_GONE = 499
 
@@ -68,7 +70,7 @@ class Access:
         # app.server.protocol sets `refused` if the connection refused the request.
         status, outcome = scope.get("refused", (status, context.outcome))
         self._observe(RequestEnded(route, outcome, seconds))
-        if status in (429, 503, 504) and route not in PROBES:
+        if (context.refusal or status) in REFUSALS and route not in PROBES:
             self._observe(RequestRefused(outcome))
         fields = {
             "request_id": context.id,

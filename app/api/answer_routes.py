@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from pydantic.config import JsonDict
 
 from app.answer.answerer import AnswerService
 from app.answer.feedback import NoFeedback, Verdict
+from app.answer.question import Question
 from app.api.answer_bodies import (
     EXAMPLES,
     AnswerBody,
@@ -21,11 +23,13 @@ from app.api.answer_bodies import (
 from app.api.answer_stream import EventStream, new_name, note
 from app.api.auth import caller_of, require_key
 from app.api.body import read_json, write_json
+from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
-from app.api.reading import as_invalid
 from app.api.wiring import wiring_of
 from app.events import FeedbackGiven
+from app.tracing.tracer import caller_trace
+from app.validation import as_invalid
 
 router = APIRouter(tags=["answer"], dependencies=[Depends(require_key)])
 
@@ -36,8 +40,12 @@ async def get_answer_service(request: Request) -> AnswerService:
 
 async def read_answer_request(request: Request) -> AnswerRequest:
     limits = wiring_of(request.app).limits
+    return check_answer_request(await read_json(request, limits), limits)
+
+
+def check_answer_request(raw: Mapping[str, object], limits: RequestLimits) -> AnswerRequest:
     try:
-        body = AnswerRequest.model_validate(await read_json(request, limits))
+        body = AnswerRequest.model_validate(raw)
     except ValidationError as error:
         raise as_invalid(error) from error
     limits.most("query", len(body.query), limits.query_chars, "characters")
@@ -46,6 +54,12 @@ async def read_answer_request(request: Request) -> AnswerRequest:
         field = f"conversation[{index}].content"
         limits.most(field, len(turn.content), limits.query_chars, "characters")
     return body
+
+
+def question_of(request: Request, body: AnswerRequest) -> Question:
+    """The question with what the request, not its body, says of the caller."""
+    trace = caller_trace(request.headers)
+    return replace(body.question(), caller=caller_of(request), trace=trace)
 
 
 async def read_verdict(request: Request) -> Verdict:
@@ -92,7 +106,7 @@ def takes(request: type[BaseModel], examples: dict[str, JsonDict]) -> JsonDict:
     openapi_extra=takes(AnswerRequest, EXAMPLES),
 )
 async def answer(request: Request, service: DepService, body: DepQuestion) -> Response:
-    question = replace(body.question(), caller=caller_of(request))
+    question = question_of(request, body)
     if body.stream:
         return EventStream(request, service, question)
     made = await service.answerer.answer(question)

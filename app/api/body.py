@@ -34,7 +34,8 @@ class UnsupportedMedia(ServiceError):
     """The body is not uncompressed JSON."""
 
 
-async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
+async def read_raw(request: Request, limits: RequestLimits) -> bytearray:
+    """The body, whose size and number of values are within the limits."""
     check_media(request)
     raw = await read_bytes(request, limits.body_bytes)
     values, most = await count_values(raw, limits.json_values), limits.json_values
@@ -44,6 +45,11 @@ async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
     if context.hold is not None:
         context.hold.cover_values(values)
     context.body_bytes = len(raw)
+    return raw
+
+
+async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
+    raw = await read_raw(request, limits)
     try:
         # Texts of callers are not kept: by default, short ones would stay in a cache.
         body = from_json(raw, allow_inf_nan=False, cache_strings="keys")

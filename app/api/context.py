@@ -21,6 +21,7 @@ class RequestContext:
 
     id: str
     outcome: str = "ok"
+    refusal: int | None = None  # the status of an error in a response that has another status
     dialect: Dialect | None = None  # None until the body is read
     caller: str = ""  # see `caller_of`
     hold: Hold | None = None  # the share of the body in the budget of all bodies

@@ -12,6 +12,14 @@ class WrongHost(ServiceError):
     """The Host header names none of the allowed hosts."""
 
 
+class WrongOrigin(ServiceError):
+    """The Origin header names a site whose pages may not call the service."""
+
+
+class NotInstalled(ServiceError):
+    """The path needs a package of an extra."""
+
+
 @dataclass(frozen=True)
 class Exposure:
     keys: tuple[bytes, ...] = ()  # empty: no key is required

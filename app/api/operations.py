@@ -36,6 +36,7 @@ class Info(BaseModel):
     state: StateName
     status: str = Field(description="`ready`, or the reason why requests cannot be served")
     model: str | None = None
+    answers: bool = Field(description="Whether `/answer` has a store to search")
     limits: dict[str, int]
 
 
@@ -106,6 +107,7 @@ async def info(request: Request, service: DepService) -> dict[str, Any]:
         "state": service.state.name,
         "status": service.state.problem or "ready",
         **(service.served.card.as_fields() if service.served else {}),
+        "answers": wiring_of(request.app).has_store(),
         **behind(service),
         "limits": {
             "body_bytes": limits.body_bytes,

@@ -21,7 +21,7 @@ from app.api.auth import Disabled, Unauthorized
 from app.api.body import BodyTooLarge, UnsupportedMedia, write_json
 from app.api.context import context_of
 from app.api.dialects.dialect import Dialect, Fault
-from app.api.exposure import WrongHost
+from app.api.exposure import NotInstalled, WrongHost, WrongOrigin
 from app.api.wiring import wiring_of
 from app.errors import (
     DeadlineExceeded,
@@ -68,12 +68,14 @@ KINDS: dict[type[ServiceError], Kind] = {
     FeedbackFinal: Kind(409, "feedback_final", "The verdict on this answer is final"),
     BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     UnsupportedMedia: Kind(415, "unsupported_media", "The body must be JSON"),
+    WrongOrigin: Kind(403, "wrong_origin", "The request is from a page of another site"),
     WrongHost: Kind(421, "wrong_host", "The request is for another host"),
     InvalidRequest: Kind(422, "invalid", "The request is not valid"),
     TooLong: Kind(422, "too_long", "A text is too long for the model"),
     QueueFull: Kind(429, "overloaded", "The queue is full"),
     ScoringFailed: Kind(500, "scoring_failed", "The model could not score the documents"),
     FeedbackLost: Kind(500, "feedback_lost", "The feedback could not be stored"),
+    NotInstalled: Kind(501, "not_installed", "A package is not installed"),
     Loading: Kind(503, "loading", "The model is not ready"),
     EngineFailed: Kind(503, "engine_failed", "The model cannot score now"),
     Draining: Kind(503, "draining", "The service is shutting down"),
@@ -159,9 +161,9 @@ def fault_of(error: Exception) -> dict[str, Any]:
 
 
 def describe(request: Request, error: Exception) -> Problem:
-    """Describe an error as a body for an answer that has already started; record the outcome."""
+    """Describe an error as a part of a response with another status; record the outcome."""
     kind, context = kind_of(error), context_of(request)
-    context.outcome = kind.type
+    context.outcome, context.refusal = kind.type, kind.status
     log_refusal(request, error)
     if isinstance(error, ServiceError):
         return make_problem(request, kind, str(error) or kind.title, **fault_of(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +14,11 @@ from app.api.auth import caller_of
 from app.api.body import read_json, step
 from app.api.context import context_of
 from app.api.wiring import wiring_of
-from app.errors import InvalidRequest, LoopDetected
+from app.errors import LoopDetected
 from app.rerank.query import Query
+from app.validation import as_invalid
 
 Body = dict[str, Any]
-# Names of union members, which are not fields in the body.
-MEMBERS = {"<string>", "<object>", "<list>", "str", "int"}
-# Field names in the body may be of any length.
-MAX_FIELD_CHARS = 200
-BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
 async def read_query(request: Request, parse: Callable[[Body], Query]) -> Query:
@@ -33,7 +29,14 @@ async def read_query(request: Request, parse: Callable[[Body], Query]) -> Query:
 async def read_queries(request: Request, parse: Callable[[Body], list[Query]]) -> list[Query]:
     limits = wiring_of(request.app).limits
     marks = passed_on_by(request)
-    body = await read_json(request, limits)
+    return await to_queries(request, await read_json(request, limits), parse, marks)
+
+
+async def to_queries(
+    request: Request, body: Body, parse: Callable[[Body], list[Query]], marks: Sequence[str] = ()
+) -> list[Query]:
+    """`marks` are those of the services that forwarded the request."""
+    limits = wiring_of(request.app).limits
     try:
         queries = parse(body)
     except ValidationError as error:
@@ -56,23 +59,3 @@ def passed_on_by(request: Request) -> list[str]:
         sentence = f"the request returned to a service that had forwarded it: {via.ADVICE}"
         raise LoopDetected(sentence, upstream="rerankd")
     return marks
-
-
-def as_invalid(error: ValidationError) -> InvalidRequest:
-    """The first error, with the path of the field in the request body."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = field_path(first["loc"])[:MAX_FIELD_CHARS]
-    bounds = [first.get("ctx", {}).get(name) for name in BOUNDS]
-    limit = next((bound for bound in bounds if isinstance(bound, int)), None)
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    return InvalidRequest(f"{field}: {message}", field=field, limit=limit)
-
-
-def field_path(location: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in MEMBERS:
-            path += f".{part}" if path else part
-    return path or "body"

@@ -25,6 +25,8 @@ from app.api.wiring import wiring_of
 from app.event_loop import pause
 from app.rerank.query import Query, Ranker, Ranking
 from app.rerank.ranking import top_scored
+from app.tracing.ranking import trace_query, trace_ranking
+from app.tracing.tracer import caller_trace
 
 ERRORS = (400, 401, 413, 415, 422, 429, 500, 502, 503, 504, 508)
 # So many start in one turn of the event loop: 50 with long texts held it for over 100 ms.
@@ -67,15 +69,24 @@ DepQueries = Annotated[list[Query], Depends(get_queries)]
 
 async def rerank(request: Request, reranker: DepReranker, parsed: DepQuery) -> Response:
     dialect, query = parsed
-    ranking = await reranker.rank(query)
-    if (scored := top_scored(ranking)) is not None:
-        note_scores(request, ranking.model, scored)
-        wiring_of(request.app).observe(scored)
+    ranking = await rank(request, reranker, query)
     await step(request)
     answer = dialect.render(ranking, label(request, ranking))
     return await json_response(
         request, answer, dialect.headers(ranking) | marked(request, [ranking])
     )
+
+
+async def rank(request: Request, reranker: Ranker, query: Query) -> Ranking:
+    tracer = wiring_of(request.app).tracer
+    with tracer.span("rerank", "RERANKER", caller_trace(request.headers)) as span:
+        trace_query(span, query)
+        ranking = await reranker.rank(query)
+        trace_ranking(span, ranking)
+    if (scored := top_scored(ranking)) is not None:
+        note_scores(request, ranking.model, scored)
+        wiring_of(request.app).observe(scored)
+    return ranking
 
 
 async def score_pairs(request: Request, reranker: DepReranker, queries: DepQueries) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from app.api.limits import RequestLimits
 from app.events import Observe
 from app.metrics import Metrics
 from app.service import Service
+from app.tracing.tracer import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,11 @@ class Wiring:
     service: Service
     metrics: Metrics
     observe: Observe
+    tracer: Tracer
     limits: RequestLimits
     dialects: Registry
     exposure: Exposure
+    has_store: Callable[[], bool]  # whether `/answer` has something to search
     mark: str  # of this service, in the Via header of the requests that it forwards
 
 

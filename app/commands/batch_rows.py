@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from app.api.dialects import native
 from app.api.limits import RequestLimits
-from app.api.reading import as_invalid
 from app.rerank.query import Query, Ranking, ScoreKind
 from app.settings import Settings
+from app.validation import as_invalid
 
 FLAGS = (
     "top_n",

@@ -14,12 +14,12 @@ from pydantic_core import from_json, to_json
 from app import logs
 from app.api.dialects import native
 from app.api.dialects.dialect import Label
-from app.api.reading import as_invalid
 from app.commands.flags import add_flags, settings_from, stop
 from app.compose.model import open_model
 from app.errors import ServiceError
 from app.rerank.query import Query, Ranking
 from app.settings import Settings
+from app.validation import as_invalid
 
 MODEL_SETTINGS = (
     "model",

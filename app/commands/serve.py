@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         listener = listen(settings.host, settings.port)
     except BadKeys as error:
         stop(str(error), 2)
-    except CannotListen as error:
+    except (CannotListen, LoadFailed) as error:
         stop(str(error), 1)
     if not wiring_of(app).exposure.keys:
         warn_if_reachable(listener)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
@@ -13,8 +14,6 @@ from pydantic import SecretStr
 from app.answer.answerer import Answerer, AnswerPolicy, AnswerService, Retrieves
 from app.answer.cache import AnswerCache, answer_cache
 from app.answer.feedback import Feedback
-from app.answer.tracing import HarmlessTracer, NoTracer, Tracer
-from app.errors import LoadFailed
 from app.events import Observe
 from app.llm.breaker import Breaker
 from app.llm.budget import Budget
@@ -25,10 +24,12 @@ from app.llm.slots import Slots
 from app.metrics import Metrics
 from app.observing import harmless
 from app.rerank.query import Ranker
+from app.retrieval.address import read_address
 from app.retrieval.opening import FirstStage, open_retriever
 from app.retrieval.stores import DEFAULT_STORE
 from app.settings import Settings
 from app.settings.answering import NO_KEY
+from app.tracing.tracer import Tracer
 from app.upstream.reading import ACCEPTED_ENCODINGS
 
 OpenFirstStage = Callable[[Settings, Observe], AbstractAsyncContextManager[Retrieves | None]]
@@ -48,12 +49,12 @@ async def open_answers(
     observe: Observe,
     first_stage: OpenFirstStage,
     reranker: Ranker,
+    tracer: Tracer,
 ) -> AsyncIterator[AnswerService | None]:
     async with first_stage(settings, observe) as retriever:
         if retriever is None:
             yield None
             return
-        tracer = open_tracer(settings)
         chain = open_chain(settings, observe) if settings.llm else None
         feedback = open_feedback(settings)
         if chain is not None:
@@ -77,7 +78,6 @@ async def open_answers(
                 feedback.close()
             if chain is not None:
                 await chain.close()
-            await asyncio.to_thread(tracer.close)
 
 
 def watch(chain: FallbackChain, metrics: Metrics) -> None:
@@ -172,16 +172,6 @@ def distinct(names: Sequence[str]) -> list[str]:
     ]
 
 
-def open_tracer(settings: Settings) -> Tracer:
-    if not settings.traces:
-        return NoTracer()
-    try:
-        from app.answer.otel import OtelTracer  # noqa: PLC0415 (an extra)
-    except ImportError as error:
-        raise LoadFailed("traces needs OpenTelemetry: pip install 'rerankd[otel]'") from error
-    return HarmlessTracer(OtelTracer(content=settings.trace_content))
-
-
 def first_stage(settings: Settings) -> FirstStage:
     def plain(secret: SecretStr | None) -> str:
         return secret.get_secret_value() if secret else ""
@@ -198,3 +188,10 @@ def first_stage(settings: Settings) -> FirstStage:
         offline=settings.offline,
         passage_chars=settings.max_document_chars,
     )
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether a store is named, or the usual file is there."""
+    if settings.store:
+        return True
+    return Path(read_address(DEFAULT_STORE).path).exists()

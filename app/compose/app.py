@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -14,9 +16,10 @@ from app.api.exposure import Exposure
 from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
 from app.api.wiring import wiring_of
-from app.compose.answer import OpenFirstStage, open_answers, open_first_stage
+from app.compose.answer import OpenFirstStage, has_store, open_answers, open_first_stage
 from app.compose.gauges import watch
 from app.compose.model import open_fallback, open_model
+from app.compose.tracing import open_tracer
 from app.errors import LoadFailed
 from app.event_loop import loop_watched
 from app.metrics import Metrics
@@ -35,13 +38,16 @@ def create_app(
     fatal: Callable[[LoadFailed], None],
     first_stage: OpenFirstStage = open_first_stage,
 ) -> FastAPI:
-    """The whole service. `fatal` is called when the model cannot be served."""
-    metrics, mark = Metrics(), new_mark()
+    """The whole service. `fatal` is called when the model cannot be served.
+
+    Raises BadKeys, or LoadFailed if traces are on and their library is missing.
+    """
+    metrics, mark, tracer = Metrics(), new_mark(), open_tracer(settings)
     observe = harmless(metrics.observe)
     inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     service = Service(
         lambda: open_model(settings, observe, mark, at_once=True),
-        lambda ranker: open_answers(settings, metrics, observe, first_stage, ranker),
+        lambda ranker: open_answers(settings, metrics, observe, first_stage, ranker, tracer),
         fatal,
     )
     watch(service, metrics, inflight)
@@ -55,13 +61,16 @@ def create_app(
             service.start(fallback)
             yield
             await service.stop()
+            await asyncio.to_thread(tracer.close)
 
     return build_api(
         service,
         metrics,
         observe,
+        tracer,
         request_limits(settings),
         exposure=exposure_of(settings),
+        has_store=partial(has_store, settings),
         mark=mark,
         inflight=inflight,
         lifespan=lifespan,

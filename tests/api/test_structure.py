@@ -14,9 +14,9 @@ from app.api import structure
 from app.api.answer_bodies import AnswerRequest
 from app.api.dialects import native
 from app.api.dialects.vllm import MAX_PARTS_PER_TEXT
-from app.api.reading import as_invalid
 from app.api.structure import Strings, count_values
 from app.retrieval.store import MAX_FILTERS
+from app.validation import as_invalid
 from tests.desk import Desk
 
 SEEDS = 300

@@ -4,15 +4,16 @@ import sys
 
 import pytest
 
-from app.answer.otel import OtelTracer
-from app.answer.tracing import HarmlessTracer, NoTracer
-from app.compose.answer import distinct, keys_of, open_clients, open_tracer, options_of, policy_of
+from app.compose.answer import distinct, keys_of, open_clients, options_of, policy_of
+from app.compose.tracing import open_tracer
 from app.errors import LoadFailed
 from app.llm import Prompt
 from app.llm.formats import FORMATS
 from app.llm.formats.anthropic import Anthropic
 from app.llm.formats.openai import OpenAI
 from app.settings import load
+from app.tracing.otel import OtelTracer
+from app.tracing.tracer import HarmlessTracer, NoTracer
 from tests.answer.rooms import POLICY
 from tests.llm.asking import OPTIONS
 
@@ -57,6 +58,6 @@ def test_traces_are_sent_only_when_they_are_switched_on() -> None:
 def test_traces_without_their_library_are_refused_at_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "app.answer.otel", None)
+    monkeypatch.setitem(sys.modules, "app.tracing.otel", None)
     with pytest.raises(LoadFailed, match=r"pip install 'rerankd\[otel\]'"):
         open_tracer(load({}, traces=True))

@@ -1,0 +1,1 @@
+"""The Model Context Protocol: reranking and answers as tools of agents."""

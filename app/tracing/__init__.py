@@ -1,0 +1,1 @@
+"""Traces by the conventions of OpenInference."""
