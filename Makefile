@@ -44,11 +44,14 @@ test: check ## run all checks that CI runs
 test-fast: install ## run the tests that need no network, other processes, servers or models
 	$(BIN)/pytest --quiet -p tests.fast -p no:schemathesis
 
+# These tests measure time or memory: nothing else runs meanwhile.
+ALONE := loadtest reliability
 check: install ## check format, lint, types and tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ALONE:%=--ignore=tests/%)
+	$(BIN)/pytest $(ALONE:%=tests/%)
 
 # These tests run the service in other processes, or depend on time, which measuring slows down.
 UNMEASURED := clients deploy live loadtest reliability servers ui
