@@ -77,7 +77,7 @@ def slim_requirements() -> list[str]:
 
 
 def write_locks() -> None:
-    runtime = blocks(resolve(".[faiss,ingest,postgres]\n", *LOCKED))
+    runtime = blocks(resolve(".[faiss,ingest,mcp,otel,postgres]\n", *LOCKED))
     others = [block for block in runtime if not CUDA.match(block)]
     write("requirements.lock", "what the service runs on, but for torch", others)
     cuda = [block for block in runtime if CUDA.match(block)]
