@@ -82,17 +82,14 @@ class Driver:
             response.close()
 
     def _read(self, response: httpx.Response, end: float) -> httpx.Response:
-        raw = bytearray()
-        for chunk in response.iter_raw():
-            raw += chunk
+        content = bytearray()
+        for chunk in response.iter_bytes():
+            content += chunk
             if self._clock.now() >= end:
                 raise TimeoutError
-        return httpx.Response(
-            response.status_code,
-            headers=response.headers,
-            content=bytes(raw),
-            request=response.request,
-        )
+        headers = response.headers.copy()
+        headers.pop("content-encoding", None)  # it is decoded
+        return httpx.Response(response.status_code, headers=headers, content=bytes(content))
 
 
 class AsyncDriver:
