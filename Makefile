@@ -23,8 +23,8 @@ $(SERVING): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ingest]'
 	touch $(SERVING)
 
-$(DEVELOPING): $(SERVING)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(DEVELOPING): $(SERVING) client/pyproject.toml
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]' --editable client
 	touch $(DEVELOPING)
 
 serve: $(SERVING) ## start the service on 127.0.0.1:8000; installs only the packages that serving needs
@@ -98,8 +98,9 @@ $(BUILD_STAMP): requirements-build.lock
 	$(BUILD)/bin/pip install --quiet --require-hashes --no-deps --requirement requirements-build.lock
 	touch $(BUILD_STAMP)
 
-dist: $(BUILD_STAMP) ## build the wheel and the source distribution into dist/
+dist: $(BUILD_STAMP) ## build the wheels and the source distributions of service and client into dist/
 	$(BUILD)/bin/python -m hatchling build
+	cd client && ../$(BUILD)/bin/python -m hatchling build --directory ../dist
 
 publish: $(BUILD_STAMP) ## publish the files in dist/, as a trusted publisher
 	$(BUILD)/bin/uv publish --trusted-publishing always dist/*.whl dist/*.tar.gz

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 APP = Path(__file__).parents[1] / "app"
+CLIENT = Path(__file__).parents[1] / "client" / "rerankd"
+FILES = [*sorted(APP.rglob("*.py")), *sorted(CLIENT.rglob("*.py"))]
 ONLY_IN = {
     "fastapi": {"compose", "api"},
     "starlette": {"compose", "api"},
@@ -130,9 +133,13 @@ def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
     assert trespasses == []
 
 
-@pytest.mark.parametrize(
-    "path", sorted(APP.rglob("*.py")), ids=lambda path: str(path.relative_to(APP))
-)
+@pytest.mark.parametrize("path", sorted(CLIENT.rglob("*.py")), ids=lambda path: path.name)
+def test_the_client_imports_httpx_and_nothing_of_the_service(path: Path) -> None:
+    libraries = {name.partition(".")[0] for name in imports_of(path)}
+    assert libraries - sys.stdlib_module_names <= {"httpx", "rerankd"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-2:]))
 def test_a_file_has_one_job_and_so_stays_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 350
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "app"
-FILES = sorted(APP.rglob("*.py"))
+FILES = [*sorted(APP.rglob("*.py")), *sorted((ROOT / "client").rglob("*.py"))]
 BESIDE = [
     path for name in ("tests", "loadtest", "deploy") for path in sorted((ROOT / name).rglob("*.py"))
 ]
@@ -50,12 +50,12 @@ def test_no_name_is_a_pronoun_or_a_participle_without_its_noun(path: Path) -> No
     assert BANNED.isdisjoint(names(ast.parse(path.read_text())))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_constant_needs_a_comment_behind_it(path: Path) -> None:
     assert EXPLAINED.search(path.read_text()) is None
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(APP)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_is_logged_has_a_stable_key(path: Path) -> None:
     keys = list(events(ast.parse(path.read_text())))
     assert [key for key in keys if not KEY.fullmatch(key)] == []
