@@ -104,8 +104,8 @@ def opened(
         return
     loop_factory = VirtualTimeLoop if handler else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        client = AsyncClient(url, transport=transport, **options)
+        asynchronous = AsyncClient(url, transport=transport, **options)
         try:
-            yield AsyncCaller(client, runner)
+            yield AsyncCaller(asynchronous, runner)
         finally:
-            runner.run(client.close())
+            runner.run(asynchronous.close())

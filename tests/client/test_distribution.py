@@ -48,7 +48,7 @@ def test_an_environment_with_the_client_alone_has_no_model_libraries(
         "Client('http://127.0.0.1:8000').close();"
         "print(*(d.name.lower().replace('_', '-') for d in m.distributions()))"
     )
-    command = [python, "-I", "-W", "error", "-c", script]
+    command = [str(python), "-I", "-W", "error", "-c", script]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert set(printed.split()) <= ALLOWED
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from rerankd.client import (
     InvalidRequest,
@@ -18,7 +19,8 @@ from rerankd.client import (
 )
 from tests.client.callers import Caller, Streamed, opened
 from tests.client.conftest import KEY, MAX_DOCUMENTS, PIECES, Library
-from tests.clients.full import full
+from tests.clients.full import no_room
+from tests.desk import Desk
 
 QUERY = "how long may I keep the book?"
 TEXTS = [
@@ -28,6 +30,10 @@ TEXTS = [
     "Which river runs through ten lands?",
 ]
 MANY = [f"{text} Note {number}." for number in range(6) for text in TEXTS] + ["", TEXTS[1]]
+
+
+# The service accepts few candidates.
+FEW = {"initial_k": MAX_DOCUMENTS, "final_k": 2}
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def test_a_long_list_is_split_and_merged_as_if_each_document_had_been_ranked_alo
         [alone[index] for index in expected], abs=2e-3
     )
     assert ranking.usage.documents == len(MANY)
-    assert ranking.diagnostics.duplicates > 0
+    assert ranking.diagnostics.cached > 0
     assert all(result.document is MANY[result.index] for result in ranking.results)
 
 
@@ -105,15 +111,15 @@ def refusals(library: Library) -> int:
     return sum(entry.get("outcome") == "invalid" for entry in library.service.log)
 
 
-def test_a_body_that_is_too_large_is_split(caller: Caller) -> None:
-    texts = [f"{n} " + "Books are lent. " * 60 for n in range(MAX_DOCUMENTS)]
+def test_a_body_that_is_too_large_is_split(kind: str, caller: Caller) -> None:
+    texts = [f"{kind} {n} " + "Books are lent. " * 60 for n in range(MAX_DOCUMENTS)]
     ranking = caller.call("rerank", QUERY, texts)
     assert ranking.parts > 1
     assert sorted(order(ranking)) == list(range(len(texts)))
 
 
-def test_more_tokens_than_the_queue_holds_are_split(caller: Caller) -> None:
-    texts = [f"{n} " + "a b c d e " * 45 for n in range(MAX_DOCUMENTS)]
+def test_more_tokens_than_the_queue_holds_are_split(kind: str, caller: Caller) -> None:
+    texts = [f"{kind} {n} " + "a b c d e " * 45 for n in range(MAX_DOCUMENTS)]
     ranking = caller.call("rerank", QUERY, texts)
     assert ranking.parts > 1
     assert sorted(order(ranking)) == list(range(len(texts)))
@@ -156,7 +162,7 @@ def test_a_wrong_key_is_an_error_of_its_own(library: Library, kind: str, key: st
 
 
 def test_an_answer_has_its_sources_and_citations(caller: Caller) -> None:
-    answer = caller.call("answer", QUERY, return_documents=True, diagnostics=True, final_k=2)
+    answer = caller.call("answer", QUERY, return_documents=True, diagnostics=True, **FEW)
     assert answer.outcome == "answered"
     assert answer.text == "".join(PIECES)
     assert "four weeks" in answer.sources[0].text
@@ -172,8 +178,13 @@ def test_a_stream_has_the_sources_first_and_the_text_while_it_is_written(
     library: Library, caller: Caller
 ) -> None:
     seen = Streamed()
-    # The model writes on only after the caller has the first piece.
-    caller.stream(seen, library.let_the_model_write_on, QUERY, return_documents=True)
+
+    def at_piece() -> None:
+        """The model writes on only after the caller has the first piece."""
+        if len(seen.pieces) == 1:
+            library.let_the_model_write_on()
+
+    caller.stream(seen, at_piece, QUERY, return_documents=True, **FEW)
     assert "".join(seen.pieces) == "".join(PIECES)
     assert len(seen.pieces) > 1
     assert seen.sources[0].text
@@ -189,7 +200,7 @@ def test_a_refusal_of_a_stream_is_that_of_the_service(caller: Caller) -> None:
 
 
 def test_feedback_is_stored_under_the_id_of_the_answer(library: Library, caller: Caller) -> None:
-    answer = caller.call("answer", QUERY)
+    answer = caller.call("answer", QUERY, **FEW)
     source = answer.sources[0].id
     caller.call("feedback", answer.id, "up", source=source, comment="right")
     (line,) = [line for line in library.feedback.read_text().splitlines() if answer.id in line]
@@ -210,13 +221,15 @@ def test_info_has_the_model_and_the_limits(caller: Caller) -> None:
     assert info.fields["engine"]
 
 
-def test_a_full_queue_is_tried_again_and_then_an_error_with_the_hint(kind: str) -> None:
+def test_a_full_queue_is_tried_again_and_then_an_error_with_the_hint(desk: Desk, kind: str) -> None:
     policy = RetryPolicy(retries=2, first_wait=0.01)
     with (
-        full() as url,
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(desk.listening(api_keys=KEY)) as url,
         opened(kind, url, api_key=KEY, retries=policy) as caller,
-        pytest.raises(Overloaded) as raised,
     ):
-        caller.call("rerank", QUERY, TEXTS)
+        desk.app.state.wiring.service.reranker = no_room
+        with pytest.raises(Overloaded) as raised:
+            caller.call("rerank", QUERY, TEXTS)
     assert raised.value.type == "overloaded"
     assert raised.value.retry_after == pytest.approx(0.05)
