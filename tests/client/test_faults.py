@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,73 +11,27 @@ import pytest
 from rerankd.client import (
     ClientTimeout,
     ConnectionFailed,
-    IncomparableScores,
     InvalidInput,
     InvalidRequest,
     Overloaded,
-    RetryPolicy,
     ServiceError,
     ServiceTimeout,
     Unavailable,
     UnreadableResponse,
 )
-from tests.client.callers import Caller, Handler, Streamed, opened
-
-DOCUMENTS = ["a", "b", "c"]
-Reply = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
-
-
-def problem(status: int, type_: str, headers: dict[str, str] | None = None, **more: Any) -> Reply:
-    body = {"type": type_, "status": status, "detail": "no", "request_id": "r1", **more}
-    return httpx.Response(status, json=body, headers=headers)
-
-
-def ranks(request: httpx.Request, model: str = "m", **more: Any) -> httpx.Response:
-    """Scores each text by its length."""
-    texts = json.loads(request.content)["documents"]
-    order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
-    results = [{"index": n, "relevance_score": float(len(texts[n]))} for n in order]
-    usage = {"total_tokens": len(texts), "documents": len(texts), "truncated": 0}
-    body = {"id": "i", "model": model, "score": "logit", "results": results, "usage": usage, **more}
-    return httpx.Response(200, json=body)
-
-
-class Script:
-    """Replies in order, the last for ever; remembers when it was called, and with what."""
-
-    def __init__(self, *replies: Reply) -> None:
-        self.replies = list(replies)
-        self.times: list[float] = []
-        self.bodies: list[Any] = []
-        self.requests: list[httpx.Request] = []
-        self.caller: Caller | None = None
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        self.times.append(round(self.caller.now(), 3) if self.caller else 0.0)
-        self.requests.append(request)
-        self.bodies.append(json.loads(request.content) if request.content else None)
-        if isinstance(reply, Exception):
-            raise reply
-        if isinstance(reply, httpx.Response):
-            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-        return reply(request)
-
-
-def attempt(kind: str, script: Script, method: str, *args: Any, **client_options: Any) -> Any:
-    call_options = client_options.pop("call", {})
-    with opened(kind, handler=script, **client_options) as caller:
-        script.caller = caller
-        return caller.call(method, *args, **call_options)
-
-
-def rerank(kind: str, script: Script, **options: Any) -> Any:
-    return attempt(kind, script, "rerank", "q", DOCUMENTS, **options)
-
-
-EXACT = RetryPolicy(spread=0.0)
-LOST = httpx.ReadError("connection reset")
-NO_CONNECTION = httpx.ConnectError("refused")
+from tests.client.callers import opened
+from tests.client.script import (
+    EXACT,
+    LOST,
+    NO_CONNECTION,
+    Reply,
+    Script,
+    attempt,
+    problem,
+    ranks,
+    rerank,
+    stream,
+)
 
 
 @pytest.mark.parametrize(
@@ -231,60 +184,6 @@ def test_an_index_that_cannot_be_is_unreadable(kind: str, indices: list[int]) ->
         rerank(kind, Script(lambda request: ranks(request, results=results)))
 
 
-# --- lists in parts -----------------------------------------------------------------------
-
-
-def limited(limit: int, handler: Handler = ranks) -> Handler:
-    def handle(request: httpx.Request) -> httpx.Response:
-        if len(json.loads(request.content)["documents"]) > limit:
-            body = {"type": "invalid", "detail": "too many", "field": "documents", "limit": limit}
-            return httpx.Response(422, json=body)
-        return handler(request)
-
-    return handle
-
-
-def test_parts_are_merged_in_order_and_equal_scores_keep_that_of_the_list(kind: str) -> None:
-    texts = ["aa", "b", "cc", "dddd", "e"]
-    script = Script(limited(2))
-    ranking = attempt(kind, script, "rerank", "q", texts, call={"top_n": 4})
-    assert [result.index for result in ranking.results] == [3, 0, 2, 1]
-    assert [len(body["documents"]) for body in script.bodies] == [5, 2, 2, 1]
-    assert all(body["top_n"] == 4 for body in script.bodies)
-    assert ranking.usage.total_tokens == 5
-
-
-def test_a_part_that_is_refused_for_now_is_tried_again_alone(kind: str) -> None:
-    busy = problem(429, "overloaded", {"Retry-After": "1"})
-    script = Script(limited(2), ranks, busy, ranks)
-    attempt(kind, script, "rerank", "q", ["a", "b", "c", "d"], retries=EXACT)
-    assert [body["documents"] for body in script.bodies[1:]] == [["a", "b"], ["c", "d"], ["c", "d"]]
-
-
-def by(name: str) -> Handler:
-    return lambda request: ranks(request, reranked_by=name)
-
-
-def test_parts_of_another_ranker_are_sent_again(kind: str) -> None:
-    script = Script(limited(2), by("cohere:m"), ranks, ranks)
-    ranking = attempt(kind, script, "rerank", "q", ["a", "b", "c", "d"])
-    assert [body["documents"] for body in script.bodies[1:]] == [["a", "b"], ["c", "d"], ["a", "b"]]
-    assert ranking.reranked_by is None
-    assert ranking.warnings == ()
-
-
-def test_scores_of_different_rankers_are_never_merged(kind: str) -> None:
-    script = Script(limited(2), by("cohere:m"), ranks, by("cohere:m"))
-    with pytest.raises(IncomparableScores, match=r"cohere:m and by m"):
-        attempt(kind, script, "rerank", "q", ["a", "b", "c", "d"])
-
-
-def test_parts_by_another_service_carry_a_warning(kind: str) -> None:
-    ranking = attempt(kind, Script(limited(2, by("jina:x"))), "rerank", "q", DOCUMENTS)
-    assert ranking.reranked_by == "jina:x"
-    assert "scored the list in 2 parts" in ranking.warnings[0]
-
-
 # --- streams ------------------------------------------------------------------------------
 
 
@@ -294,14 +193,6 @@ def events(*pairs: tuple[str, Any]) -> bytes:
 
 def sse(raw: bytes) -> Reply:
     return httpx.Response(200, content=raw, headers={"Content-Type": "text/event-stream"})
-
-
-def stream(kind: str, script: Script, **options: Any) -> Streamed:
-    seen = Streamed()
-    with opened(kind, handler=script, **options) as caller:
-        script.caller = caller
-        caller.stream(seen, lambda: None, "q")
-    return seen
 
 
 BEGUN = [("sources", {"id": "1", "sources": []}), ("text", {"text": "half"})]
