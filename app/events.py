@@ -20,6 +20,15 @@ CLOSE_REASONS = (
     "pipelined",
     "draining",
 )
+SHARED_CACHE_FAILURES = (
+    "timeout",
+    "failed",
+    "busy",
+    "down",
+    "invalid_value",
+    "not_written",
+    "queue_full",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,33 @@ class FeedbackGiven:
     useful: Literal["up", "down"]
 
 
+@dataclass(frozen=True, slots=True)
+class SharedCacheRead:
+    """The server answered in time; `hits` and `misses` are texts."""
+
+    hits: int
+    misses: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheWritten:
+    scores: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheFailed:
+    """Nothing was read or written, or values of the server were not used."""
+
+    reason: str  # of SHARED_CACHE_FAILURES
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCacheSwitched:
+    up: bool
+
+
 Event = (
     RequestStarted
     | RequestEnded
@@ -177,6 +213,10 @@ Event = (
     | AnswerStageDone
     | AnswerGiven
     | FeedbackGiven
+    | SharedCacheRead
+    | SharedCacheWritten
+    | SharedCacheFailed
+    | SharedCacheSwitched
 )
 Observe = Callable[[Event], None]
 

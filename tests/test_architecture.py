@@ -55,6 +55,7 @@ ONLY_IN = {
     "faiss": {"retrieval.stores.faiss", "retrieval.stores.faiss_collection"},
     "lancedb": {"retrieval.stores.lancedb_table"},
     "psycopg": {"retrieval.stores.pgvector_table"},
+    "redis": {"shared_cache.redis_client"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"tracing.otel"},
     "mcp": {"mcp"},
@@ -70,7 +71,8 @@ ONLY_IN = {
     | {"compose.answer", "settings.retrieval"},
     # The encoders of engines use one type of a query.
     "app.rerank": {"compose", "commands", "api", "service", "answer", "remote", "rerank"}
-    | {"evaluation", "bulk", "tracing.ranking"},
+    | {"evaluation", "bulk", "tracing.ranking", "shared_cache"},
+    "app.shared_cache": {"compose", "shared_cache"},
     "app.engines": {
         "compose",
         "commands",

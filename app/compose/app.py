@@ -19,6 +19,7 @@ from app.api.wiring import wiring_of
 from app.compose.answer import OpenFirstStage, has_store, open_answers, open_first_stage
 from app.compose.gauges import watch
 from app.compose.model import open_fallback, open_model
+from app.compose.shared import make_shared_cache, opened
 from app.compose.tracing import open_tracer
 from app.errors import LoadFailed
 from app.event_loop import loop_watched
@@ -45,8 +46,9 @@ def create_app(
     metrics, mark, tracer = Metrics(), new_mark(), open_tracer(settings)
     observe = harmless(metrics.observe)
     inflight = InflightBytes(settings.max_inflight_mb * 2**20)
+    shared = make_shared_cache(settings, observe)
     service = Service(
-        lambda: open_model(settings, observe, mark, at_once=True),
+        lambda: open_model(settings, observe, mark, at_once=True, shared=shared),
         lambda ranker: open_answers(settings, metrics, observe, first_stage, ranker, tracer),
         fatal,
     )
@@ -56,6 +58,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with (
             loop_watched(observe),
+            opened(shared),
             open_fallback(settings, metrics, observe, mark) as fallback,
         ):
             service.start(fallback)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app.compose.choosing import choose_engine
+from app.compose.shared import namespace_of
 from app.engines import Encoder, LoadedModel, Pair
 from app.engines.spec import ModelSpec
 from app.events import ModelLoaded, Observe, ignore
@@ -31,6 +32,7 @@ from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
 from app.service import Served, Successor
 from app.settings import Settings, is_remote
+from app.shared_cache.cache import SharedCache
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,12 @@ MIN_BATCH_TOKENS = 1_024
 
 @asynccontextmanager
 async def open_model(
-    settings: Settings, observe: Observe = ignore, mark: str = "", *, at_once: bool = False
+    settings: Settings,
+    observe: Observe = ignore,
+    mark: str = "",
+    *,
+    at_once: bool = False,
+    shared: SharedCache | None = None,
 ) -> AsyncIterator[Served]:
     """The model of this process, or another service.
 
@@ -53,7 +60,7 @@ async def open_model(
     if is_remote(settings.model):
         opened = open_remote(settings, settings.model, observe, settings.model_name, mark=mark)
     else:
-        opened = open_local(settings, observe, at_once=at_once)
+        opened = open_local(settings, observe, at_once=at_once, shared=shared)
     async with opened as served:
         observe(ModelLoaded(asyncio.get_running_loop().time() - started, served.card))
         yield served
@@ -89,7 +96,11 @@ async def open_fallback(
 
 @asynccontextmanager
 async def open_local(
-    settings: Settings, observe: Observe, *, at_once: bool = False
+    settings: Settings,
+    observe: Observe,
+    *,
+    at_once: bool = False,
+    shared: SharedCache | None = None,
 ) -> AsyncIterator[Served]:
     """Load, warm up, serve. Two threads for the engine, though most use one."""
     loop = asyncio.get_running_loop()
@@ -100,6 +111,10 @@ async def open_local(
         load = partial(load_soon, settings, at_once=at_once)
         model, is_open = await loop.run_in_executor(engine_threads, load)
         calibration = load_calibration(settings, model)
+        shared_scores = None
+        if shared is not None:  # a model may have gigabytes to take the digest of
+            namespace = partial(namespace_of, spec_of(settings), model)
+            shared_scores = shared.of_model(await loop.run_in_executor(engine_threads, namespace))
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
@@ -118,6 +133,7 @@ async def open_local(
                 calibration=calibration,
                 windows=WINDOWS[settings.long_documents],
                 tokenizers=TOKENIZER_THREADS,
+                shared_scores=shared_scores,
             )
             probe = await warm_up(model.encoder, batcher)
             async with watched(batcher, probe):
@@ -128,19 +144,22 @@ async def open_local(
                     reranker.tokenizing,
                     model.engine.memory,
                     model.engine.state_cache,
-                    successor_of(settings, observe) if is_open else None,
+                    successor_of(settings, observe, shared) if is_open else None,
                 )
 
 
-def successor_of(settings: Settings, observe: Observe) -> Successor:
+def successor_of(settings: Settings, observe: Observe, shared: SharedCache | None) -> Successor:
     """No request takes longer than the time limit, and what a handler does after it."""
     return Successor(
-        lambda: open_chosen(settings, observe), settings.timeout_ms / 1000 + LAST_ANSWER_SECONDS
+        lambda: open_chosen(settings, observe, shared),
+        settings.timeout_ms / 1000 + LAST_ANSWER_SECONDS,
     )
 
 
 @asynccontextmanager
-async def open_chosen(settings: Settings, observe: Observe) -> AsyncIterator[Served | None]:
+async def open_chosen(
+    settings: Settings, observe: Observe, shared: SharedCache | None
+) -> AsyncIterator[Served | None]:
     """The model with the engine that another process chooses, which gives its memory back."""
     async with AsyncExitStack() as stack:
         spec = spec_of(settings)
@@ -151,7 +170,7 @@ async def open_chosen(settings: Settings, observe: Observe) -> AsyncIterator[Ser
         if not await choose_engine(spec):
             yield None
             return
-        served = await stack.enter_async_context(open_local(settings, observe))
+        served = await stack.enter_async_context(open_local(settings, observe, shared=shared))
         observe(ModelLoaded(served.card.load_seconds, served.card))
         yield served
 

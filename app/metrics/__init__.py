@@ -14,6 +14,7 @@ from app.metrics.family import Family, WatchedTotal
 from app.metrics.ranking import RankingMetrics
 from app.metrics.remote import RemoteMetrics
 from app.metrics.serving import ServingMetrics
+from app.metrics.shared_cache import SharedCacheMetrics
 
 
 class Metrics:
@@ -30,6 +31,7 @@ class Metrics:
             **RankingMetrics(self._family).handlers,
             **self._remote.handlers,
             **self._answers.handlers,
+            **SharedCacheMetrics(self._family).handlers,
         }
 
     def observe(self, event: Event) -> None:

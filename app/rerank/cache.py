@@ -4,9 +4,10 @@ time."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Protocol
 
 # Measured: a key, a TextScore and their slots in the table.
 ENTRY_BYTES = 400
@@ -55,6 +56,14 @@ class Cache:
         self._entries.move_to_end(key)
         if len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
+
+
+class SharedScores(Protocol):
+    """Scores of all replicas, under the same keys. It never fails, and returns soon."""
+
+    async def get(self, keys: Sequence[bytes]) -> Mapping[bytes, TextScore]: ...
+
+    def put(self, scores: Mapping[bytes, TextScore]) -> None: ...
 
 
 def pair_key(*context: str) -> Callable[[str], bytes]:

@@ -15,7 +15,7 @@ from app.engines import Encoded, Encoder
 from app.engines.clipping import CHARS_THAT_COUNT
 from app.errors import InvalidRequest, ScoringFailed, TooLong
 from app.events import Observe, ignore
-from app.rerank.cache import Cache, TextScore, pair_key
+from app.rerank.cache import Cache, SharedScores, TextScore, pair_key
 from app.rerank.in_flight import InFlight, PendingScore
 from app.rerank.query import Query, Ranking, SpansWanted, Times, present, probability
 from app.rerank.ranking import make_ranking, ranked
@@ -54,6 +54,7 @@ class Reranker:
         calibration: Callable[[float], float] | None = None,
         windows: int = 0,
         tokenizers: int = 1,
+        shared_scores: SharedScores | None = None,
     ) -> None:
         """`tokenizers`: how many of the `threads` tokenize at once."""
         self.name = name
@@ -70,6 +71,7 @@ class Reranker:
         self._calibration = calibration
         self._show = partial(present, calibrate=calibration or probability)
         self._windows = windows
+        self._shared_scores = shared_scores
 
     async def rank(self, query: Query) -> Ranking:
         if query.score == "calibrated" and self._calibration is None:
@@ -157,6 +159,7 @@ class Reranker:
         key = pair_key(query.caller, query.text, query.instruction or "", query.cut, reading)
         keys = await keys_of(query.documents, key)
         scores = {text: hit for text, own in keys.items() if (hit := self._cached(query, own))}
+        await self._add_shared_scores(query, scores, keys)
         cached, times = len(scores), Times()
         missing = [text for text in keys if text not in scores]
         while missing:
@@ -182,6 +185,22 @@ class Reranker:
         """Without truncation, a text that was cut must be counted to its end."""
         score = self._cache.get(key)
         return None if score and score.truncated and not query.truncate else score
+
+    async def _add_shared_scores(
+        self, query: Query, scores: dict[str, TextScore], keys: Keys
+    ) -> None:
+        """Add what other replicas have scored. What this one is computing already is not read."""
+        missing = [text for text in keys if text not in scores]
+        if self._shared_scores is None or not missing:
+            return
+        computing = self._shared(query, missing, keys)
+        wanted = [text for text in missing if text not in computing]
+        hits = await self._shared_scores.get([keys[text] for text in wanted]) if wanted else {}
+        for text in wanted:
+            hit = hits.get(keys[text])
+            if hit is not None and (query.truncate or not hit.truncated):
+                self._cache.put(keys[text], hit)
+                scores[text] = hit
 
     def _shared(self, query: Query, texts: Sequence[str], keys: Keys) -> dict[str, PendingScore]:
         """What other requests are computing already. With the cache off, nothing is shared."""
@@ -211,14 +230,18 @@ class Reranker:
         pairs = [pair for text in read for pair in text.pairs]
         job = await self._batcher.submit(pairs, priority=query.priority, deadline=deadline.at)
         logits = iter(job.logits)
+        complete: dict[bytes, TextScore] = {}
         for text, text_pairs in read_texts.items():
             every = list(islice(logits, len(text_pairs.pairs)))
             own = [logit for logit in every if logit is not None]
             if own:
                 scores[text] = TextScore(max(own), text_pairs.tokens, text_pairs.truncated)
             if own and len(own) == len(every):  # the best window may have failed this time
+                complete[keys[text]] = scores[text]
                 self._cache.put(keys[text], scores[text])
                 self._in_flight.resolve(keys[text], scores[text])
+        if self._shared_scores is not None:
+            self._shared_scores.put(complete)
         return Times(tokenized - started, job.queue, job.compute)
 
     def _refuse_long(self, query: Query, read: Mapping[str, TextPairs]) -> None:

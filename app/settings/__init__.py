@@ -14,13 +14,14 @@ from app.settings.connections import Connections
 from app.settings.delegating import Delegating, is_remote
 from app.settings.retrieval import Retrieval
 from app.settings.serving import BUNDLED, Serving
+from app.settings.sharing import Sharing
 
 __all__ = ["BUNDLED", "PREFIX", "Settings", "UnknownSetting", "is_remote", "load"]
 
 PREFIX = "RERANKD_"
 
 
-class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSettings):
+class Settings(Answering, Retrieval, Delegating, Connections, Sharing, Serving, BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", str_strip_whitespace=True
     )
@@ -57,6 +58,8 @@ class Settings(Answering, Retrieval, Delegating, Connections, Serving, BaseSetti
         self.refuse_contradictions(self.model)
         if self.calibration is not None and is_remote(self.model):
             raise ValueError("calibration needs a local model, but model names a remote one")
+        if self.shared is not None and is_remote(self.model):
+            raise ValueError("shared needs a local model, but model names a remote one")
         return self
 
 

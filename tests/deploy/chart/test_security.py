@@ -124,6 +124,7 @@ def test_a_connection_that_is_configured_can_be_opened_and_its_name_resolved(cha
 
 
 SECRET_STORE = {"existingSecret": "keys", "fromSecret": {"store": "store"}}
+SECRET_SHARED = {"existingSecret": "keys", "fromSecret": {"shared": "redis-url"}}
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,7 @@ SECRET_STORE = {"existingSecret": "keys", "fromSecret": {"store": "store"}}
         ({"model": {"name": "jina:jina-reranker-v2"}}, "model.name"),
         ({"model": {"name": "https://other.example"}}, "model.name"),
         ({"keys": SECRET_STORE}, "keys.fromSecret.store"),
+        ({"keys": SECRET_SHARED}, "keys.fromSecret.shared"),
     ],
 )
 def test_another_service_needs_a_rule_for_it(

@@ -48,6 +48,7 @@
 {{- else if hasPrefix "http" (get $settings "embedder" | toString) }}settings.embedder
 {{- else if get $settings "traces" }}settings.traces
 {{- else if hasKey $secret "store" }}keys.fromSecret.store
+{{- else if hasKey $secret "shared" }}keys.fromSecret.shared
 {{- else }}
 {{- range splitList "," (get $settings "store" | default "" | toString) }}
 {{- if and . (not (regexMatch "^ *(sqlite|faiss):" .)) }}settings.store{{ break }}{{ end }}
