@@ -20,15 +20,16 @@ class Availability:
         self._failures = 0
         self._up_since = 0.0
         self._rest = PROBE_SECONDS
+        self._rest_until = 0.0
 
     @property
     def up(self) -> bool:
         return self._in_use is True
 
     @property
-    def seconds_to_probe(self) -> float:
-        """Also in use, so that a failure is noticed without requests."""
-        return PROBE_SECONDS if self.up else self._rest
+    def probe_is_due(self) -> bool:
+        """In use, each time, so that a failure is noticed without requests."""
+        return self.up or self._clock() >= self._rest_until
 
     def read_succeeded(self) -> None:
         self._failures = 0
@@ -53,5 +54,6 @@ class Availability:
             return False
         was_steady = not self.up or self._clock() - self._up_since >= STEADY_SECONDS
         self._rest = PROBE_SECONDS if was_steady else min(2 * self._rest, MAX_PROBE_SECONDS)
+        self._rest_until = self._clock() + self._rest
         self._in_use = False
         return True

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from app.events import Observe, SharedCacheFailed, SharedCacheRead, SharedCacheSwitched
 from app.rerank.cache import TextScore
-from app.shared_cache.availability import Availability
+from app.shared_cache.availability import PROBE_SECONDS, Availability
 from app.shared_cache.entries import InvalidValue, decode, encode
 from app.shared_cache.server import KeyValueServer, ServerFailed
 from app.shared_cache.writer import Writer
@@ -105,8 +105,9 @@ class SharedCache:
 
     async def _probe_forever(self) -> None:
         while True:
-            await self._probe()
-            await asyncio.sleep(self._availability.seconds_to_probe)
+            if self._availability.probe_is_due:
+                await self._probe()
+            await asyncio.sleep(PROBE_SECONDS)
 
     async def _probe(self) -> None:
         """The first answer opens the connection; the second has to come as fast as a read."""

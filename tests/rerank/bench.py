@@ -11,7 +11,7 @@ from typing import Any
 from app.engines import Pair
 from app.events import Event, ignore
 from app.rerank.batcher import Batcher, Limits
-from app.rerank.cache import Cache
+from app.rerank.cache import Cache, SharedScores
 from app.rerank.query import Document, Query, Ranking
 from app.rerank.reranker import Reranker
 from tests.fakes import FakeEngine, WordEncoder, pair
@@ -47,7 +47,9 @@ class Bench:
         self.events: list[Event] = []
 
     @asynccontextmanager
-    async def open(self, limit: float = 10, cache_bytes: int = 0) -> AsyncIterator[Reranker]:
+    async def open(
+        self, limit: float = 10, cache_bytes: int = 0, shared_scores: SharedScores | None = None
+    ) -> AsyncIterator[Reranker]:
         clock = asyncio.get_running_loop().time
         with ThreadPoolExecutor(1) as threads:
             async with Batcher(self.engine.score, Limits(1000, 10_000)) as batcher:
@@ -59,6 +61,7 @@ class Bench:
                     threads,
                     limit,
                     self.events.append,
+                    shared_scores=shared_scores,
                 )
 
     async def rank(self, *texts: str, **options: Any) -> Ranking:
