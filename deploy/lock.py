@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CUDA = re.compile(r"(torch|triton|cuda-.+|nvidia-.+)==")
 # What only converts, trains, or runs models that have no graphs, and the extras of the slim image.
 NOT_SLIM = re.compile(r"(torch|sentence-transformers)\b")
-SLIM_EXTRAS = ("ingest",)
+SLIM_EXTRAS = ("ingest", "redis")
 BUILD = ("hatchling", "uv")
 TOOLS = ("cyclonedx-bom", "pip-audit", "uv")
 # The oldest supported version; markers say what later versions need in addition.
@@ -77,7 +77,7 @@ def slim_requirements() -> list[str]:
 
 
 def write_locks() -> None:
-    runtime = blocks(resolve(".[faiss,ingest,mcp,otel,postgres]\n", *LOCKED))
+    runtime = blocks(resolve(".[faiss,ingest,mcp,otel,postgres,redis]\n", *LOCKED))
     others = [block for block in runtime if not CUDA.match(block)]
     write("requirements.lock", "what the service runs on, but for torch", others)
     cuda = [block for block in runtime if CUDA.match(block)]

@@ -24,6 +24,10 @@ from app.events import (
     RequestEnded,
     RequestRefused,
     RequestStarted,
+    SharedCacheFailed,
+    SharedCacheRead,
+    SharedCacheSwitched,
+    SharedCacheWritten,
     StoreSearched,
     TopScored,
     UpstreamCalled,
@@ -50,6 +54,10 @@ MOVED: dict[Event, str] = {
     AnswerStageDone("search", "ok", 0.5): 'stage_seconds_sum{outcome="ok",stage="search"} 0.5',
     AnswerGiven("answered", cached=False, invented=2): "rerankd_citations_invented_total 2.0",
     FeedbackGiven("up"): 'rerankd_feedback_total{useful="up"} 1.0',
+    SharedCacheRead(3, 1, 0.5): "rerankd_shared_cache_hits_total 3.0",
+    SharedCacheWritten(5): "rerankd_shared_cache_writes_total 5.0",
+    SharedCacheFailed("timeout", 2): 'shared_cache_errors_total{reason="timeout"} 2.0',
+    SharedCacheSwitched(up=True): "rerankd_shared_cache_up 1.0",
 }
 
 

@@ -41,7 +41,7 @@ def create_app(
 ) -> FastAPI:
     """The whole service. `fatal` is called when the model cannot be served.
 
-    Raises BadKeys, or LoadFailed if traces are on and their library is missing.
+    Raises BadKeys, or LoadFailed if a library for traces or for the shared cache is missing.
     """
     metrics, mark, tracer = Metrics(), new_mark(), open_tracer(settings)
     observe = harmless(metrics.observe)
