@@ -93,7 +93,7 @@ def test_the_slim_lock_is_that_of_the_image_without_what_needs_torch() -> None:
 def test_the_image_s_lock_holds_every_dependency_but_torch() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    installed = (extras[name] for name in ("faiss", "ingest", "mcp", "otel", "postgres"))
+    installed = (extras[name] for name in ("faiss", "ingest", "mcp", "otel", "postgres", "redis"))
     wanted = [*project["dependencies"], *(package for extra in installed for package in extra)]
     names = {canonical(re.split(r"[\[<>=~! ]", line)[0]) for line in wanted}
     assert names - locked("requirements.lock").keys() == {"torch"}
@@ -157,7 +157,7 @@ def test_serving_installs_no_package_of_training_evaluation_documentation_or_tes
     # sentence-transformers brings scikit-learn, transformers brings tqdm and PyYAML.
     brought = {"scikit-learn", "tqdm", "pyyaml"}
     others = extra("train") | extra("eval") | extra("docs") | (extra("dev") - extra("ingest"))
-    of_images = extra("faiss") | extra("mcp") | extra("otel") | extra("postgres")
+    of_images = extra("faiss") | extra("mcp") | extra("otel") | extra("postgres") | extra("redis")
     assert (others - of_images - brought) & locked("requirements.lock").keys() == set()
 
 

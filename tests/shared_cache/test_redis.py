@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from tests.shared_cache.redis_process import RedisProcess
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[2]
 KEYS = [str(number).encode() for number in range(1000)]
 
 
@@ -34,8 +36,10 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[RedisServer]:
     server = RedisServer(url)
-    yield server
-    await server.close()
+    try:
+        yield server
+    finally:
+        await server.close()
 
 
 async def test_values_come_back_in_the_order_of_the_keys(redis: RedisProcess) -> None:
@@ -72,6 +76,19 @@ async def test_a_wrong_password_is_the_reason_and_is_not_in_it(
             await server.ping()
         assert "wrong" not in str(caught.value).replace("WRONGPASS", "")
         assert server.address == f"127.0.0.1:{redis.port}"
+
+
+async def test_the_rights_in_the_docs_are_enough(redis: RedisProcess) -> None:
+    page = (ROOT / "docs/how-to/scale.md").read_text()
+    (rights,) = re.findall(r"an ACL \(`(.+?)`\)", page)
+    async with connected(f"redis://:hunter2@127.0.0.1:{redis.port}") as server:
+        await server._call("ACL", "SETUSER", "rerankd", "on", ">hunter3", *rights.split())
+    async with connected(f"redis://rerankd:hunter3@127.0.0.1:{redis.port}/1") as server:
+        await server.ping()
+        await server.put_all([(b"rerankd:1:a", b"1")], 60)
+        assert await server.get_all([b"rerankd:1:a"]) == [b"1"]
+        with pytest.raises(ServerFailed, match="permissions"):
+            await server.get_all([b"other"])
 
 
 def test_the_address_has_no_password() -> None:
