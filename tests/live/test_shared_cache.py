@@ -26,7 +26,10 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
 @pytest.fixture(scope="module")
 def replicas(redis: RedisProcess, model: Path) -> Iterator[list[LiveService]]:
     # A read must not be late only because this machine is busy.
-    settings = {"shared": f"redis://127.0.0.1:{redis.port}", "shared_timeout_ms": 500}
+    settings: dict[str, Any] = {
+        "shared": f"redis://127.0.0.1:{redis.port}",
+        "shared_timeout_ms": 500,
+    }
     with ExitStack() as stack:
         started = [
             stack.enter_context(running(wait=False, model=model, **settings)) for _ in range(2)
@@ -55,8 +58,7 @@ def switches(service: LiveService) -> list[str]:
 
 
 def until_up(services: list[LiveService], up: float = 1.0) -> None:
-    for service in services:
-        until(lambda service=service: metric(service, "up") == up, f"up is {up}")
+    until(lambda: {metric(service, "up") for service in services} == {up}, f"up is {up}")
 
 
 def test_what_a_replica_has_scored_is_a_hit_of_the_other(replicas: list[LiveService]) -> None:
