@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-ROOMS = ("answer", "api", "bulk", "docs", "llm", "remote", "rerank", "retrieval", "upstream")
+ROOMS = (
+    "answer",
+    "api",
+    "bulk",
+    "docs",
+    "llm",
+    "remote",
+    "rerank",
+    "retrieval",
+    "shared_cache",
+    "upstream",
+)
 # They load a model, or start a server.
 SLOW_FIXTURES = frozenset({"client", "desk", "listening", "model", "store_url", "upstream"})
 # Files whose tests start servers, processes or models without a fixture, or wait for a real clock.
@@ -38,6 +49,7 @@ SLOW_FILES = frozenset(
         "retrieval/test_sqlite.py",
         "retrieval/test_sqlite_kills.py",
         "retrieval/test_stores.py",
+        "shared_cache/test_redis.py",
         "test_cli.py",
         "test_fast.py",
         "test_observing.py",
