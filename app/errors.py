@@ -26,9 +26,21 @@ ServiceError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ServiceError(Exception):
-    """Base of all errors whose text is sent to the caller."""
+    """Base of all errors whose text is sent to the caller, also from another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An exception is unpickled by its class and text alone, but some have more arguments."""
+        return restored, (type(self), self.args, self.__dict__)
+
+
+def restored(kind: type[ServiceError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidRequest(ServiceError):

@@ -1,10 +1,10 @@
-"""A run: each block that has no shard yet is read, ranked and written. Two are under way at once,
-so that one is read while the other is computed."""
+"""A run: each block that has no shard yet is read, ranked and written. In this process, two are under
+way at once, so that one is read while the other is computed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Protocol
@@ -78,11 +78,7 @@ class Rows:
             self._ids.refuse_repeated(name, raw.number)
             return ReadRow(raw.number, name, self._parse(self._with_documents(fields)))
         except InvalidRequest as error:
-            return self.failure(raw.number, name, error)
-
-    def failure(self, number: int, name: Id | None, error: ServiceError) -> Rendered:
-        field = error.field if isinstance(error, InvalidRequest) else None
-        return {self.unit: number, "id": name, "field": field, "reason": str(error)}
+            return failure(self.unit, raw.number, name, error)
 
     def _with_documents(self, fields: dict[str, Any]) -> Fields:
         if "candidates" not in fields:
@@ -92,7 +88,48 @@ class Rows:
         return {**fields, "documents": self._corpus.resolve(fields)}
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a block gives: a result for each row that could be ranked, a reason for each other."""
+
+    results: Sequence[Rendered]
+    failures: Sequence[Rendered]
+
+
+class Record:
+    """Which blocks are done; the same wherever they are ranked."""
+
+    def __init__(self, source: Source, blocks: Blocks, folder: Folder, progress: Progress) -> None:
+        self._source = source
+        self._blocks = blocks
+        self._folder = folder
+        self._progress = progress
+
+    def todo(self) -> list[int]:
+        return [block for block in range(len(self._blocks)) if not self._folder.is_done(block)]
+
+    async def write(self, block: int, outcome: Outcome) -> None:
+        await asyncio.to_thread(self._folder.write, block, outcome.results, outcome.failures)
+        self._progress.end_block(self._blocks.documents[block])
+
+    async def complete(
+        self, rank: Callable[[Sequence[int]], Awaitable[None]], figures: Callable[[], str]
+    ) -> dict[str, int]:
+        """`rank` the blocks that are not done, and write the summary."""
+        todo, documents = self.todo(), self._blocks.documents
+        before = sum(documents) - sum(documents[block] for block in todo)
+        self._progress.start(sum(documents), before)
+        if todo:
+            await rank(todo)
+        self._source.refuse_change()
+        if todo:
+            self._progress.finish(figures())
+        return self._folder.finish(self._blocks.rows)
+
+
 class Run:
+    """All blocks by one ranker of this process."""
+
     def __init__(
         self,
         rows: Rows,
@@ -102,32 +139,25 @@ class Run:
         progress: Progress,
     ) -> None:
         self._rows = rows
-        self._folder = folder
         self._ranker = ranker
         self._render = render
-        self._progress = progress
+        self._record = Record(rows.source, rows.blocks, folder, progress)
 
     async def complete(self) -> dict[str, int]:
-        """Rank the blocks that are not done, and write the summary."""
-        documents = self._rows.blocks.documents
-        todo = [block for block in range(len(documents)) if not self._folder.is_done(block)]
-        before = sum(documents) - sum(documents[block] for block in todo)
-        self._progress.start(sum(documents), before)
+        return await self._record.complete(self._rank_all, self._ranker.figures)
+
+    async def _rank_all(self, todo: Sequence[int]) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                await self._start_each(tasks)
+                await self._start_each(tasks, frozenset(todo))
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
-        self._rows.source.refuse_change()
-        if todo:
-            self._progress.finish(self._ranker.figures())
-        return self._folder.finish(self._rows.blocks.rows)
 
-    async def _start_each(self, tasks: asyncio.TaskGroup) -> None:
+    async def _start_each(self, tasks: asyncio.TaskGroup, todo: frozenset[int]) -> None:
         room = asyncio.Semaphore(BLOCKS_AT_ONCE)
         for block in range(len(self._rows.blocks)):
             raw = await asyncio.to_thread(self._rows.next_block)
-            if self._folder.is_done(block):
+            if block not in todo:
                 continue
             await room.acquire()
             read = await asyncio.to_thread(self._rows.read_all, raw)
@@ -135,19 +165,34 @@ class Run:
             task.add_done_callback(lambda _: room.release())
 
     async def _rank(self, block: int, read: Sequence[ReadRow | Rendered]) -> None:
-        rows = [row for row in read if isinstance(row, ReadRow)]
-        failures = [row for row in read if not isinstance(row, ReadRow)]
-        rankings = await self._ranker.rank_all([row.query for row in rows])
-        refuse_broken_engine(rankings)
-        results = []
-        for row, ranking in zip(rows, rankings, strict=True):
-            if isinstance(ranking, Ranking):
-                results.append({"id": row.id, **self._render(ranking)})
-            else:
-                failures.append(self._rows.failure(row.number, row.id, ranking))
-        failures.sort(key=itemgetter(self._rows.unit))
-        await asyncio.to_thread(self._folder.write, block, results, failures)
-        self._progress.end_block(self._rows.blocks.documents[block])
+        outcome = await rank_block(self._ranker, read, self._rows.unit, self._render)
+        await self._record.write(block, outcome)
+
+
+async def rank_block(
+    ranker: RanksBlocks,
+    read: Sequence[ReadRow | Rendered],
+    unit: str,
+    render: Callable[[Ranking], Rendered],
+) -> Outcome:
+    """Rows in the order of the input; `unit` is what their numbers count."""
+    rows = [row for row in read if isinstance(row, ReadRow)]
+    failures = [row for row in read if not isinstance(row, ReadRow)]
+    rankings = await ranker.rank_all([row.query for row in rows])
+    refuse_broken_engine(rankings)
+    results = []
+    for row, ranking in zip(rows, rankings, strict=True):
+        if isinstance(ranking, Ranking):
+            results.append({"id": row.id, **render(ranking)})
+        else:
+            failures.append(failure(unit, row.number, row.id, ranking))
+    failures.sort(key=itemgetter(unit))
+    return Outcome(results, failures)
+
+
+def failure(unit: str, number: int, name: Id | None, error: ServiceError) -> Rendered:
+    field = error.field if isinstance(error, InvalidRequest) else None
+    return {unit: number, "id": name, "field": field, "reason": str(error)}
 
 
 def refuse_broken_engine(rankings: Sequence[Ranking | ServiceError]) -> None:

@@ -112,12 +112,18 @@ class Cutter:
 
 
 class Ids:
-    """Where each id occurs first. The file is of use to one process only, so it is not synced."""
+    """Where each id occurs first. The file is of use to this run only, so it is not synced."""
 
-    def __init__(self, path: Path, unit: str) -> None:
+    def __init__(self, path: Path, unit: str, *, sealed: bool = False) -> None:
+        """`sealed`: another process has filled the file."""
         self._unit = unit
-        path.unlink(missing_ok=True)
+        if not sealed:
+            path.unlink(missing_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        if not sealed:
+            self._create()
+
+    def _create(self) -> None:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("PRAGMA synchronous = OFF")
         self._database.execute(
@@ -127,6 +133,10 @@ class Ids:
 
     def close(self) -> None:
         self._database.close()
+
+    def seal(self) -> None:
+        """From now on other processes of this machine can read what was added."""
+        self._database.execute("COMMIT")
 
     def add(self, name: Id, number: int) -> None:
         """1 and "1" are the same id: in the results of some formats they cannot be told apart."""

@@ -6,22 +6,25 @@ import argparse
 import asyncio
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from app import logs
 from app.bulk.calling import ServiceBlocks, open_service
 from app.bulk.corpus import open_corpus
-from app.bulk.folder import FAILED, FORMATS, opened
+from app.bulk.folder import FAILED, FORMATS, Folder, opened
 from app.bulk.problems import RunFailed, Unusable
 from app.bulk.progress import Progress
 from app.bulk.rows import is_parquet, unit_of
-from app.bulk.run import RanksBlocks, Rows, Run
-from app.bulk.scan import BLOCK_PAIRS, Ids, Source, scan
+from app.bulk.run import RanksBlocks, Record, Rows, Run
+from app.bulk.scan import BLOCK_PAIRS, Blocks, Ids, Source, scan
+from app.bulk.stored import IDS, StoredRows
 from app.commands.batch_rows import RowFormat, add_row_flags
 from app.commands.flags import add_flags, add_url_flag, settings_from, stop
 from app.commands.measuring import positive
@@ -30,7 +33,13 @@ from app.compose.bulk import open_blocks
 from app.errors import ServiceError
 from app.settings import Settings, is_remote
 
+if TYPE_CHECKING:
+    from app.bulk.cluster import Cluster
+
+Complete = Callable[[], Awaitable[Mapping[str, Any]]]
+
 LIMITS = ("max_documents", "max_document_chars", "max_query_chars", "max_body_bytes")
+EXTRAS = {"pyarrow": "batch", "ray": "ray"}
 DONE, ENDED_EARLY, WRONG_USE, SOME_ROWS_FAILED = 0, 1, 2, 3
 
 
@@ -71,6 +80,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="requests to the URL at the same time [8]",
     )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="rank on a Ray cluster, with a pool of actors that have --threads CPUs each [1]; "
+        "without an address: that of RAY_ADDRESS, a cluster of this machine, or one that is started",
+    )
+    parser.add_argument(
+        "--ray-actors", type=positive, metavar="N", help="maximum actors [as many as have room]"
+    )
     add_flags(parser, [name for name in (*MODEL_SETTINGS, *LIMITS) if name != "upstream_url"])
 
 
@@ -89,7 +109,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def refuse_contradictions(arguments: argparse.Namespace, settings: Settings) -> None:
+    if arguments.ray is None and arguments.ray_actors is not None:
+        stop("--ray-actors needs --ray", WRONG_USE)
     if arguments.url is not None:
+        if arguments.ray is not None:
+            stop("--url and --ray: choose one of the two", WRONG_USE)
         return
     if is_remote(settings.model):
         stop("model names a service: use a local model, or --url for a running rerankd", WRONG_USE)
@@ -102,9 +126,10 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "pyarrow":
+        extra = EXTRAS.get(error.name or "")
+        if extra is None:
             raise
-        stop("pyarrow is missing: pip install 'rerankd[batch]'", ENDED_EARLY)
+        stop(f"{error.name} is missing: pip install 'rerankd[{extra}]'", ENDED_EARLY)
     except Unusable as error:
         stop(str(error), WRONG_USE)
     except RunFailed as error:
@@ -128,19 +153,76 @@ async def batch(arguments: argparse.Namespace, settings: Settings) -> Mapping[st
         if arguments.restart:
             folder.clear()
         folder.prepare()
-        with closing(Ids(folder.work / "ids.sqlite", unit_of(source.path))) as ids:
+        with closing(Ids(folder.work / IDS, unit_of(source.path))) as ids:
             manifest = {"format": kind, **form.fingerprint(), **source.fingerprint()}
-            blocks = scan(source, ids)
-            async with open_ranker(arguments, settings, progress) as ranker:
-                folder.begin_or_continue({**manifest, "model": ranker.facts})
+            job = Job(source, scan(source, ids), ids, folder, form, progress)
+            async with open_run(arguments, settings, job) as (facts, complete):
+                folder.begin_or_continue({**manifest, "model": facts})
                 summary = folder.summary()
                 if summary is None:
-                    with open_corpus(source, folder.work) as corpus:
-                        rows = Rows(source, blocks, ids, corpus, form.parse)
-                        run = Run(rows, folder, ranker, form.render, progress)
-                        summary = await run.complete()
+                    summary = await complete()
         folder.tidy()
         return summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same wherever the rows are ranked."""
+
+    source: Source
+    blocks: Blocks
+    ids: Ids
+    folder: Folder
+    form: RowFormat
+    progress: Progress
+
+    async def complete_here(self, ranker: RanksBlocks) -> Mapping[str, Any]:
+        with open_corpus(self.source, self.folder.work) as corpus:
+            rows = Rows(self.source, self.blocks, self.ids, corpus, self.form.parse)
+            run = Run(rows, self.folder, ranker, self.form.render, self.progress)
+            return await run.complete()
+
+    async def complete_on(self, cluster: Cluster) -> Mapping[str, Any]:
+        from app.bulk.cluster import ClusterRun  # noqa: PLC0415 (the extra)
+
+        self.ids.seal()
+        with open_corpus(self.source, self.folder.work):  # copied before other processes open it
+            unit = unit_of(self.source.path)
+            stored = StoredRows(self.source, self.blocks, self.folder.work, unit, self.form.parse)
+            record = Record(self.source, self.blocks, self.folder, self.progress)
+            return await ClusterRun(stored, cluster, self.form.render, record).complete()
+
+
+@asynccontextmanager
+async def open_run(
+    arguments: argparse.Namespace, settings: Settings, job: Job
+) -> AsyncIterator[tuple[Mapping[str, Any], Complete]]:
+    """The facts of the model, and what completes the run."""
+    if arguments.ray is None:
+        async with open_ranker(arguments, settings, job.progress) as ranker:
+            yield ranker.facts, lambda: job.complete_here(ranker)
+        return
+    with open_cluster(arguments, settings) as cluster:
+        yield cluster.facts, lambda: job.complete_on(cluster)
+
+
+@contextmanager
+def open_cluster(arguments: argparse.Namespace, settings: Settings) -> Iterator[Cluster]:
+    from app.bulk.cluster import Share, connected  # noqa: PLC0415 (the extra)
+
+    share = Share(cpus=settings.threads or 1, gpus=int(settings.device == "cuda"))
+    settings = settings.model_copy(update={"threads": share.cpus})
+    opens = partial(open_blocks, settings, ignore_pairs, ignore_step)
+    with connected(arguments.ray, opens, share, arguments.ray_actors) as cluster:
+        yield cluster
+
+
+def ignore_pairs(pairs: int) -> None:
+    """Only whole blocks come back from a cluster."""
+
+
+def ignore_step(step: str) -> None:
+    """An actor has nobody to say it to."""
 
 
 @asynccontextmanager

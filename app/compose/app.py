@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
@@ -23,21 +23,35 @@ from app.compose.shared import make_shared_cache, opened
 from app.compose.tracing import open_tracer
 from app.errors import LoadFailed
 from app.event_loop import loop_watched
+from app.events import Observe
 from app.metrics import Metrics
 from app.observing import harmless
 from app.server.exit_limit import ExitLimit
 from app.server.leaving import Times
 from app.server.limits import Limits, default_connections
 from app.server.serving import Server
-from app.service import Service
+from app.service import Served, Service
 from app.settings import Settings
+from app.shared_cache.cache import SharedCache
 from app.via import new_mark
+
+OpenModel = Callable[
+    [Settings, Observe, str, SharedCache | None], AbstractAsyncContextManager[Served]
+]
+
+
+def open_soon(
+    settings: Settings, observe: Observe, mark: str, shared: SharedCache | None = None
+) -> AbstractAsyncContextManager[Served]:
+    """A model that is served before its engine is chosen."""
+    return open_model(settings, observe, mark, at_once=True, shared=shared)
 
 
 def create_app(
     settings: Settings,
     fatal: Callable[[LoadFailed], None],
     first_stage: OpenFirstStage = open_first_stage,
+    opens_model: OpenModel = open_soon,
 ) -> FastAPI:
     """The whole service. `fatal` is called when the model cannot be served.
 
@@ -48,7 +62,7 @@ def create_app(
     inflight = InflightBytes(settings.max_inflight_mb * 2**20)
     shared = make_shared_cache(settings, observe)
     service = Service(
-        lambda: open_model(settings, observe, mark, at_once=True, shared=shared),
+        lambda: opens_model(settings, observe, mark, shared),
         lambda ranker: open_answers(settings, metrics, observe, first_stage, ranker, tracer),
         fatal,
     )
