@@ -13,6 +13,7 @@ from dataclasses import replace
 from fastapi import FastAPI
 
 from app.answer.answerer import AnswerService
+from app.api.wiring import wiring_of
 from app.compose.app import create_app, open_soon
 from app.errors import LoadFailed, ServiceError
 from app.events import Observe, ignore
@@ -22,6 +23,7 @@ from app.rerank.ranking import ranked
 from app.service import Served, Service
 from app.settings import Settings
 from app.shared_cache.cache import SharedCache
+from app.state import READY
 
 RankApart = Callable[[Query, Sequence[str]], Awaitable[Ranking | ServiceError]]
 
@@ -43,14 +45,44 @@ class RankedApart:
         return ranking
 
 
-async def answer_call(ranker: Ranker, query: Query, texts: Sequence[str]) -> Ranking | ServiceError:
-    """The other end of the call. An error of the request is an answer, not a failed call."""
-    documents = [Document(text) for text in texts]
-    try:
-        ranking = await ranker.rank(replace(query, documents=documents))
-    except ServiceError as error:
-        return error
-    return replace(ranking, query=replace(ranking.query, documents=()))
+class ModelSide:
+    """The other end of the calls: a model that is open and ranks."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def rank(self, query: Query, texts: Sequence[str]) -> Ranking | ServiceError:
+        """An error of the request is an answer, not a failed call."""
+        documents = [Document(text) for text in texts]
+        try:
+            ranking = await self._service.rank(replace(query, documents=documents))
+        except ServiceError as error:
+            return error
+        return replace(ranking, query=replace(ranking.query, documents=()))
+
+    @property
+    def card(self) -> ModelCard:
+        return self._served.card
+
+    def refuse_if_unready(self) -> None:
+        if self._service.state != READY:
+            raise self._service.state.refusal()
+
+    def signals(self) -> dict[str, float]:
+        """To scale on, by the names of the gauges; none if another service ranks."""
+        batcher = self._served.batcher
+        if batcher is None:
+            return {}
+        return {
+            "queue_seconds_of_work": batcher.pace.seconds_for(batcher.waiting_tokens),
+            "utilization": batcher.calls.utilization,
+        }
+
+    @property
+    def _served(self) -> Served:
+        if self._service.served is None:
+            raise self._service.state.refusal()
+        return self._service.served
 
 
 def create_http_side(
@@ -73,9 +105,18 @@ def create_http_side(
     return create_app(settings, fatal, opens_model=open_apart)
 
 
+def refuse_if_failed(app: FastAPI) -> None:
+    """The HTTP side loads no model, so it only fails if it could not reach one."""
+    state = wiring_of(app).service.local_state
+    if state.name == "failed":
+        raise state.refusal()
+
+
 @asynccontextmanager
-async def open_ranking(settings: Settings, observe: Observe = ignore) -> AsyncIterator[Service]:
-    """A service without HTTP and without `/answer`; LoadFailed if its model cannot be loaded."""
+async def open_model_side(
+    settings: Settings, observe: Observe = ignore
+) -> AsyncIterator[ModelSide]:
+    """Without HTTP and without `/answer`; LoadFailed if the model cannot be loaded."""
     failures: list[LoadFailed] = []
     service = Service(lambda: open_soon(settings, observe, ""), no_answers, failures.append)
     service.start()
@@ -83,7 +124,7 @@ async def open_ranking(settings: Settings, observe: Observe = ignore) -> AsyncIt
         await service.settled()
         if failures:
             raise failures[0]
-        yield service
+        yield ModelSide(service)
     finally:
         await service.stop()
 

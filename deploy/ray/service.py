@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 
 import ray
 from fastapi import FastAPI
@@ -20,20 +19,21 @@ from ray.serve.handle import DeploymentHandle
 
 from app import logs
 from app.api import warm_routes
-from app.api.wiring import wiring_of
-from app.compose.apart import answer_call, create_http_side, open_ranking
+from app.compose.apart import create_http_side, open_model_side, refuse_if_failed
 from app.errors import EngineFailed, ServiceError
 from app.model_card import ModelCard
 from app.rerank.query import Query, Ranking
 from app.settings import Settings, load
-from app.state import READY
-from deploy.ray.scaling import signals_of
 
-# Ray never holds a request back or refuses it, because the queue of rerankd does.
-UNLIMITED = {"max_ongoing_requests": 100_000, "max_queued_requests": -1}
-HEALTH = {"health_check_period_s": 5, "health_check_timeout_s": 30}
-# More than RERANKD_DRAIN_SECONDS and the longest request that it lets end.
-LEAVING = {"graceful_shutdown_wait_loop_s": 1, "graceful_shutdown_timeout_s": 45}
+# serve.yaml may change the times. Ray never holds a request back or refuses it, because the queue of
+# rerankd does; a replica that leaves may take longer than RERANKD_DRAIN_SECONDS.
+ALWAYS = {
+    "max_ongoing_requests": 100_000,
+    "max_queued_requests": -1,
+    "health_check_period_s": 5,
+    "graceful_shutdown_wait_loop_s": 1,
+    "graceful_shutdown_timeout_s": 45,
+}
 ATTEMPTS = 2
 
 
@@ -43,25 +43,24 @@ def settings_here(**flags: int) -> Settings:
     return settings
 
 
-@serve.deployment(**UNLIMITED, **HEALTH, **LEAVING)
+@serve.deployment(**ALWAYS)
 class Reranker:
     async def __init__(self) -> None:
         cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
-        opened = open_ranking(settings_here(threads=max(1, int(cpus))))
-        self._service = await AsyncExitStack().enter_async_context(opened)
+        self._opened = open_model_side(settings_here(threads=max(1, int(cpus))))
+        self._side = await self._opened.__aenter__()
 
     async def rank(self, query: Query, texts: Sequence[str]) -> Ranking | ServiceError:
-        return await answer_call(self._service, query, texts)
+        return await self._side.rank(query, texts)
 
     async def card(self) -> ModelCard:
-        return self._service.reranker_card
+        return self._side.card
 
     async def check_health(self) -> None:
-        if self._service.state != READY:
-            raise self._service.state.refusal()
+        self._side.refuse_if_unready()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        return signals_of(self._service)
+        return self._side.signals()
 
 
 def http_side() -> FastAPI:
@@ -81,19 +80,19 @@ def http_side() -> FastAPI:
                 continue
         return EngineFailed("two replicas ended while they ranked this request", retry_after=1.0)
 
-    async def card() -> ModelCard:
-        return await handle.card.remote()
-
-    app = create_http_side(settings_here(), lambda _: None, card, call)
+    app = create_http_side(settings_here(), lambda _: None, handle.card.remote, call)
     warm_routes(app)
     return app
 
 
-@serve.deployment(**UNLIMITED, **HEALTH, **LEAVING)
+@serve.deployment(**ALWAYS)
 @serve.ingress(http_side)
 class Ingress:
     def __init__(self, reranker: DeploymentHandle) -> None:
         """The handle makes `Reranker` a part of the application."""
+
+    async def check_health(self) -> None:
+        refuse_if_failed(self.app)
 
 
 app = Ingress.bind(Reranker.bind())
