@@ -45,7 +45,8 @@ ONLY_IN = {
     "app.engines.onnxruntime": {"engines.onnxruntime", "engines.backends"},
     "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"}
     | {"bulk.calling", "mcp.forwarding"},
-    "pyarrow": {"bulk.tables", "retrieval.stores.lancedb_table"},
+    "pyarrow": {"bulk.tables", "bulk.cluster", "retrieval.stores.lancedb_table"},
+    "ray": {"bulk.cluster"},
     "stamina": {"upstream"},
     "apsw": {
         "retrieval.stores.sqlite",

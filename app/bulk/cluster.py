@@ -8,6 +8,7 @@ is done. Ray starts an actor that dies anew and gives its block to another.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import pickle
 import threading
@@ -37,6 +38,9 @@ BLOCKS_OF_AN_ACTOR = 2
 # It waits for the actors most of the time, which may have all of the cluster.
 READER_CPUS = 0
 CLIENT = "ray://"
+
+# It tells at length how it executes.
+logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 T = TypeVar("T")
 OpenRanker = Callable[[], AbstractAsyncContextManager[RanksBlocks]]
@@ -100,7 +104,12 @@ def connected(
             "`ray job submit`, and connect by `--ray auto`"
         )
     try:
-        ray.init(address or None, logging_level="error", log_to_driver=False)
+        ray.init(
+            address or None,
+            logging_level="error",
+            log_to_driver=False,
+            ignore_reinit_error=True,
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise Unusable(f"--ray {address}: no connection to a Ray cluster: {error}") from error
     try:

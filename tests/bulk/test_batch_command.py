@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,25 @@ def test_a_full_disk_ends_the_run_and_it_continues_later(
 
 def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--ray", "--url", "http://localhost:1"), "--url and --ray: choose one of the two"),
+        (("--ray-actors", 2), "--ray-actors needs --ray"),
+    ],
+)
+def test_flags_of_a_cluster_that_contradict_others_are_refused(
+    batch: Batch, capsys: pytest.CaptureFixture[str], flags: tuple[object, ...], sentence: str
+) -> None:
+    assert batch(*flags) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_without_ray_the_command_says_how_to_install_it(
+    batch: Batch, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert batch("--ray") == 1
+    assert "ray is missing: pip install 'rerankd[ray]'" in capsys.readouterr().err

@@ -1,0 +1,211 @@
+"""What must hold of rerankd on Ray Serve, each on a real cluster of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.deploy.processes import free_port, until
+from tests.deploy.ray.cluster import START_SECONDS, Cluster, Config, config_for, fixed
+from tests.deploy.ray.traffic import REQUESTS, TIMEOUT, differences, failures, flowing
+from tests.live.service import running
+from tests.reliability.history.truth import Truth
+
+QUERIES, TEXTS = 12, 100
+CALLERS = 8
+BOTH = ("Ingress", "Reranker")
+
+
+class Unexpected(AssertionError):
+    """What must hold does not."""
+
+
+@dataclass
+class Bench:
+    cluster: Cluster
+    model: Path
+    truth: Truth
+    port: int = field(default_factory=free_port)
+
+    def config(self, deployments: Mapping[str, Mapping[str, Any]], **settings: object) -> Config:
+        wanted = {"model": self.model, **settings}
+        return config_for(self.port, deployments, **wanted)
+
+    def deploy(self, replicas: int, ingresses: int = 1, **settings: object) -> None:
+        wanted = {"Reranker": fixed(replicas), "Ingress": fixed(ingresses)}
+        self.cluster.deploy(self.config(wanted, **settings))
+        self.cluster.wait_until_running(Reranker=replicas, Ingress=ingresses)
+
+
+def prove_same(bench: Bench) -> str:
+    """Also errors, and refusals of a full queue."""
+    bench.deploy(1)
+    settings = {"model": bench.model, "engine": "onnxruntime", "dtype": "float32", "threads": 1}
+    with running(**settings) as service:
+        unequal = differences(service.url, bench.cluster.url)
+    if unequal:
+        raise Unexpected("\n".join(unequal))
+    bench.deploy(1, max_queue_tokens=8_000, cache_mb=0)
+    answers = asyncio.run(crowd(bench.cluster.url))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    served = [answer for answer in answers if answer.status_code == 200]
+    if len(refused) + len(served) != len(answers) or not refused or not served:
+        raise Unexpected(f"a full queue gives {[answer.status_code for answer in answers]}")
+    if any("retry-after" not in answer.headers for answer in refused):
+        raise Unexpected("a 429 does not say when to come back")
+    return (
+        f"{len(REQUESTS)} kinds of requests are answered as by the service, errors included; of "
+        f"{len(answers)} at once for a small queue, {len(refused)} got 429 with Retry-After"
+    )
+
+
+async def crowd(url: str) -> list[httpx.Response]:
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT) as client:
+        bodies = [wide(number) | {"documents": wide(number)["documents"][:200]} for number in range(16)]
+        return await asyncio.gather(*(client.post("/rerank", json=body) for body in bodies))
+
+
+def prove_rolling(bench: Bench, rounds: int = 3) -> str:
+    """`serve deploy` of a configuration that replaces every replica of both kinds."""
+    return asyncio.run(roll(bench, rounds))
+
+
+async def roll(bench: Bench, rounds: int) -> str:
+    bench.deploy(2, 2)
+    seconds = []
+    async with flowing(bench.truth, bench.port, CALLERS, "rolling") as checker:
+        for number in range(rounds):
+            before = {name: bench.cluster.replicas(name) for name in BOTH}
+            started = time.monotonic()
+            wanted = {"Reranker": fixed(2), "Ingress": fixed(2)}
+            # Any change of the environment replaces the replicas.
+            config = bench.config(wanted, log_level=("info", "warning")[number % 2])
+            await asyncio.to_thread(bench.cluster.deploy_by_command, config)
+            await asyncio.to_thread(bench.cluster.wait_until_replaced, before)
+            seconds.append(time.monotonic() - started)
+    right, failed = checker.report.verdicts["right"], failures(checker)
+    if failed or not right:
+        raise Unexpected(f"{failed} of {right + failed} failed: {checker.report.defects[:5]}")
+    return (
+        f"{rounds} rounds of `serve deploy` replaced {4 * rounds} replicas in "
+        f"{sum(seconds):.0f} s under {CALLERS} callers: {right} right answers, 0 failed"
+    )
+
+
+def prove_replaced(bench: Bench) -> str:
+    """SIGKILL of a replica with a model."""
+    return asyncio.run(kill(bench))
+
+
+async def kill(bench: Bench) -> str:
+    bench.deploy(2)
+    async with flowing(bench.truth, bench.port, CALLERS, "kill") as checker:
+        before = bench.cluster.replicas("Reranker")
+        victim, process = next(iter(before.items()))
+        os.kill(process, signal.SIGKILL)
+        started = time.monotonic()
+
+        def replaced() -> bool:
+            now = bench.cluster.replicas("Reranker")
+            return victim not in now and len(now) == len(before)
+
+        await asyncio.to_thread(until, replaced, "the replica is replaced", START_SECONDS)
+        seconds = time.monotonic() - started
+    right, failed = checker.report.verdicts["right"], failures(checker)
+    if failed or not right:
+        raise Unexpected(f"{failed} of {right + failed} failed: {checker.report.defects[:5]}")
+    return (
+        f"a replica was killed and replaced after {seconds:.0f} s under {CALLERS} callers: "
+        f"{right} right answers, 0 failed"
+    )
+
+
+# Only waiting work asks for a second replica: a single one never exceeds a utilization of 1.
+SCALING: Mapping[str, Any] = {
+    "autoscaling_config": {
+        "min_replicas": 1,
+        "max_replicas": 2,
+        "metrics_interval_s": 0.5,
+        "look_back_period_s": 2,
+        "upscale_delay_s": 2,
+        "downscale_delay_s": 10,
+        "policy": {
+            "policy_function": "deploy.ray.scaling:WaitingWork",
+            "policy_kwargs": {"queue_seconds": 1.0, "utilization": 1.0},
+        },
+    }
+}
+WIDE = 400
+OVERLOAD = 1.5
+SCALE_SECONDS = 240.0
+
+
+def prove_scaling(bench: Bench) -> str:
+    """An open load above what one replica computes, and then none."""
+    return asyncio.run(scale(bench))
+
+
+async def scale(bench: Bench) -> str:
+    config = bench.config({"Reranker": SCALING, "Ingress": fixed(1)}, model="bundled", cache_mb=0)
+    bench.cluster.deploy(config)
+    bench.cluster.wait_until_running(Reranker=1, Ingress=1)
+    started = time.monotonic()
+    numbers: list[tuple[float, int]] = []
+
+    def reached(count: int) -> Callable[[], bool]:
+        def check() -> bool:
+            numbers.append((time.monotonic() - started, len(bench.cluster.replicas("Reranker"))))
+            return numbers[-1][1] == count
+
+        return check
+
+    async with httpx.AsyncClient(base_url=bench.cluster.url, timeout=TIMEOUT) as client:
+        alone = [await timed(client, number) for number in range(5)]
+        interval = sorted(alone)[2] / OVERLOAD
+        arrivals = asyncio.create_task(arrive(client, interval))
+        await asyncio.to_thread(until, reached(2), "two replicas", SCALE_SECONDS)
+        up = numbers[-1][0]
+        arrivals.cancel()
+        statuses = await arrivals
+        await asyncio.to_thread(until, reached(1), "one replica", SCALE_SECONDS)
+    if {count for _, count in numbers} != {1, 2}:
+        raise Unexpected(f"other numbers of replicas: {numbers}")
+    return (
+        f"1 replica, 2 after {up:.0f} s of an open load, 1 again {numbers[-1][0] - up:.0f} s after "
+        f"its end; {len(statuses)} answers, {sum(s == 200 for s in statuses)} of them 200, "
+        f"{sum(s == 429 for s in statuses)} of them 429"
+    )
+
+
+async def timed(client: httpx.AsyncClient, number: int) -> float:
+    started = time.monotonic()
+    (await client.post("/rerank", json=wide(number))).raise_for_status()
+    return time.monotonic() - started
+
+
+async def arrive(client: httpx.AsyncClient, interval: float) -> list[int]:
+    """A request each interval, whether or not the ones before are answered, until cancelled."""
+    tasks: list[asyncio.Task[httpx.Response]] = []
+    try:
+        while True:
+            body = wide(1000 + len(tasks))
+            tasks.append(asyncio.create_task(client.post("/rerank", json=body)))
+            await asyncio.sleep(interval)
+    except asyncio.CancelledError:
+        return [(await task).status_code for task in tasks]
+
+
+def wide(number: int) -> dict[str, Any]:
+    return {
+        "query": f"which river {number}",
+        "documents": [f"{number} {n} runs through ten lands and a week" for n in range(WIDE)],
+        "timeout_ms": 110_000,
+    }
