@@ -1,5 +1,5 @@
-"""A run: each block that has no shard yet is read, ranked and written. In this process, two are under
-way at once, so that one is read while the other is computed."""
+"""A run: each block that has no shard yet is read, ranked and written. In this process, two are in
+work at once, so that one is read while the other is computed."""
 
 from __future__ import annotations
 

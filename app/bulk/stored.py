@@ -20,7 +20,7 @@ ReadBlock = Sequence[ReadRow | Rendered]
 
 @dataclass(frozen=True)
 class StoredRows:
-    """The rows, of which the ids are sealed in the folder `work`, and the corpus is copied there."""
+    """The rows; their ids are sealed in the folder `work`, and the corpus is copied there."""
 
     source: Source
     blocks: Blocks

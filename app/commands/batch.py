@@ -86,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const="",
         metavar="ADDRESS",
         help="rank on a Ray cluster, with a pool of actors that have --threads CPUs each [1]; "
-        "without an address: that of RAY_ADDRESS, a cluster of this machine, or one that is started",
+        "without an address: that of RAY_ADDRESS, a cluster of this machine, or a new one",
     )
     parser.add_argument(
         "--ray-actors", type=positive, metavar="N", help="maximum actors [as many as have room]"

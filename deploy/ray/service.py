@@ -25,8 +25,8 @@ from app.model_card import ModelCard
 from app.rerank.query import Query, Ranking
 from app.settings import Settings, load
 
-# serve.yaml may change the times. Ray never holds a request back or refuses it, because the queue of
-# rerankd does; a replica that leaves may take longer than RERANKD_DRAIN_SECONDS.
+# serve.yaml may change the times. Ray never holds a request back or refuses it, because rerankd's
+# own queue does; a replica that leaves may take longer than RERANKD_DRAIN_SECONDS.
 ALWAYS = {
     "max_ongoing_requests": 100_000,
     "max_queued_requests": -1,

@@ -23,7 +23,7 @@ from app.compose.apart import (
 )
 from app.compose.gauges import BATCHER
 from app.errors import EngineFailed, InvalidRequest, LoadFailed, QueueFull, ServiceError
-from app.events import Ranked, Event
+from app.events import Event, Ranked
 from app.model_card import ModelCard
 from app.rerank.query import Document, Query, Ranking
 from app.service import Served, Service
@@ -203,14 +203,16 @@ async def test_the_http_side_is_ready_when_there_is_a_process_that_ranks(model: 
         LifespanManager(app),
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,
     ):
-        before = (await client.get("/readyz")).status_code, await client.post(
-            "/rerank", json=QUESTION
+        before = (
+            (await client.get("/readyz")).status_code,
+            await client.post("/rerank", json=QUESTION),
         )
         refuse_if_failed(app)
         arrived.set_result(CARD)
         await wiring_of(app).service.settled()
-        after = (await client.get("/readyz")).status_code, await client.post(
-            "/rerank", json=QUESTION
+        after = (
+            (await client.get("/readyz")).status_code,
+            await client.post("/rerank", json=QUESTION),
         )
     assert (before[0], before[1].status_code, before[1].json()["type"]) == (503, 503, "loading")
     assert (after[0], after[1].status_code) == (200, 503)

@@ -102,4 +102,3 @@ def actors_of(process: subprocess.Popen[bytes]) -> Iterator[psutil.Process]:
     for child in psutil.Process(process.pid).children(recursive=True):
         if any(ACTOR in word for word in child.cmdline()):
             yield child
-

@@ -144,7 +144,10 @@ def running_cluster(**variables: str) -> Iterator[Cluster]:
             *(*RAY, "start", "--head", "--block", f"--port={port}", f"--temp-dir={folder}"),
             *(f"--dashboard-port={dashboard}", f"--num-cpus={CPUS}", "--disable-usage-stats"),
             *(f"--object-store-memory={OBJECT_STORE_BYTES}", "--include-dashboard=true"),
-            *(f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}"),
+            *(
+                f"--ray-client-server-port={free_port()}",
+                f"--dashboard-agent-listen-port={free_port()}",
+            ),
         ]
         with (folder / "start.log").open("wb") as log:
             process = subprocess.Popen(
@@ -157,7 +160,9 @@ def running_cluster(**variables: str) -> Iterator[Cluster]:
             )
         try:
             cluster = Cluster(folder, dashboard)
-            until(lambda: process.poll() is not None or cluster.answers(), "Ray starts", START_SECONDS)
+            until(
+                lambda: process.poll() is not None or cluster.answers(), "Ray starts", START_SECONDS
+            )
             assert process.poll() is None, (folder / "start.log").read_text()
             yield cluster
         finally:

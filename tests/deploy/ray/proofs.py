@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,7 @@ def prove_same(bench: Bench) -> str:
 
 async def crowd(url: str) -> list[httpx.Response]:
     async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT) as client:
-        bodies = [wide(number) | {"documents": wide(number)["documents"][:200]} for number in range(16)]
+        bodies = [wide(number, 200) for number in range(16)]
         return await asyncio.gather(*(client.post("/rerank", json=body) for body in bodies))
 
 
@@ -143,13 +145,14 @@ SCALING: Mapping[str, Any] = {
         },
     }
 }
-WIDE = 400
-OVERLOAD = 1.5
+WIDE = 50
+CALM, OVERLOAD = 0.4, 2.0
+CALM_SECONDS = 15.0
 SCALE_SECONDS = 240.0
 
 
 def prove_scaling(bench: Bench) -> str:
-    """An open load above what one replica computes, and then none."""
+    """An open load below what a replica computes, one above it, and then none."""
     return asyncio.run(scale(bench))
 
 
@@ -157,31 +160,31 @@ async def scale(bench: Bench) -> str:
     config = bench.config({"Reranker": SCALING, "Ingress": fixed(1)}, model="bundled", cache_mb=0)
     bench.cluster.deploy(config)
     bench.cluster.wait_until_running(Reranker=1, Ingress=1)
-    started = time.monotonic()
-    numbers: list[tuple[float, int]] = []
+    numbers: list[int] = []
 
-    def reached(count: int) -> Callable[[], bool]:
-        def check() -> bool:
-            numbers.append((time.monotonic() - started, len(bench.cluster.replicas("Reranker"))))
-            return numbers[-1][1] == count
-
-        return check
+    def count() -> int:
+        numbers.append(len(bench.cluster.replicas("Reranker")))
+        return numbers[-1]
 
     async with httpx.AsyncClient(base_url=bench.cluster.url, timeout=TIMEOUT) as client:
-        alone = [await timed(client, number) for number in range(5)]
-        interval = sorted(alone)[2] / OVERLOAD
-        arrivals = asyncio.create_task(arrive(client, interval))
-        await asyncio.to_thread(until, reached(2), "two replicas", SCALE_SECONDS)
-        up = numbers[-1][0]
-        arrivals.cancel()
-        statuses = await arrivals
-        await asyncio.to_thread(until, reached(1), "one replica", SCALE_SECONDS)
-    if {count for _, count in numbers} != {1, 2}:
-        raise Unexpected(f"other numbers of replicas: {numbers}")
+        alone = sorted([await timed(client, number) for number in range(20)])[10]
+        async with arriving(client, alone / CALM):
+            await asyncio.sleep(CALM_SECONDS)
+            if count() != 1:
+                raise Unexpected(f"{count()} replicas for {CALM} of what one computes")
+        started = time.monotonic()
+        async with arriving(client, alone / OVERLOAD) as statuses:
+            await asyncio.to_thread(until, lambda: count() == 2, "two replicas", SCALE_SECONDS)
+            up = time.monotonic()
+        await asyncio.to_thread(until, lambda: count() == 1, "one replica", SCALE_SECONDS)
+    others = {status for status in statuses if status not in {200, 429}}
+    if set(numbers) != {1, 2} or others or not statuses:
+        raise Unexpected(f"replicas {set(numbers)}, answers {len(statuses)}, of them {others}")
     return (
-        f"1 replica, 2 after {up:.0f} s of an open load, 1 again {numbers[-1][0] - up:.0f} s after "
-        f"its end; {len(statuses)} answers, {sum(s == 200 for s in statuses)} of them 200, "
-        f"{sum(s == 429 for s in statuses)} of them 429"
+        f"a request takes {alone * 1000:.0f} ms; at {1 / alone * CALM:.0f} a second 1 replica; 2 "
+        f"after {up - started:.0f} s of {1 / alone * OVERLOAD:.0f} a second; 1 again "
+        f"{time.monotonic() - up:.0f} s later without load; {len(statuses)} answers above "
+        f"capacity, {statuses.count(429)} of them 429, the others 200"
     )
 
 
@@ -191,21 +194,34 @@ async def timed(client: httpx.AsyncClient, number: int) -> float:
     return time.monotonic() - started
 
 
-async def arrive(client: httpx.AsyncClient, interval: float) -> list[int]:
-    """A request each interval, whether or not the ones before are answered, until cancelled."""
-    tasks: list[asyncio.Task[httpx.Response]] = []
+@asynccontextmanager
+async def arriving(client: httpx.AsyncClient, interval: float) -> AsyncIterator[list[int]]:
+    """A request each interval, whether or not the ones before are answered. The statuses are in
+    the list when all are."""
+    statuses: list[int] = []
+
+    async def arrive() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            while not over.is_set():
+                tasks.create_task(send(wide(next(numbers))))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), interval)
+
+    async def send(body: dict[str, Any]) -> None:
+        statuses.append((await client.post("/rerank", json=body)).status_code)
+
+    over, numbers = asyncio.Event(), itertools.count(1000)
+    task = asyncio.create_task(arrive())
     try:
-        while True:
-            body = wide(1000 + len(tasks))
-            tasks.append(asyncio.create_task(client.post("/rerank", json=body)))
-            await asyncio.sleep(interval)
-    except asyncio.CancelledError:
-        return [(await task).status_code for task in tasks]
+        yield statuses
+    finally:
+        over.set()
+        await task
 
 
-def wide(number: int) -> dict[str, Any]:
+def wide(number: int, documents: int = WIDE) -> dict[str, Any]:
     return {
         "query": f"which river {number}",
-        "documents": [f"{number} {n} runs through ten lands and a week" for n in range(WIDE)],
+        "documents": [f"{number} {n} runs through ten lands and a week" for n in range(documents)],
         "timeout_ms": 110_000,
     }
