@@ -158,9 +158,7 @@ async def batch(arguments: argparse.Namespace, settings: Settings) -> Mapping[st
             job = Job(source, scan(source, ids), ids, folder, form, progress)
             async with open_run(arguments, settings, job) as (facts, complete):
                 folder.begin_or_continue({**manifest, "model": facts})
-                summary = folder.summary()
-                if summary is None:
-                    summary = await complete()
+                summary = folder.summary() or await complete()
         folder.tidy()
         return summary
 

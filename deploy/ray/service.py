@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from typing import cast
 
 import ray
 from fastapi import FastAPI
@@ -45,7 +46,7 @@ def settings_here(**flags: int) -> Settings:
 
 @serve.deployment(**ALWAYS)
 class Reranker:
-    async def __init__(self) -> None:
+    async def __init__(self) -> None:  # type: ignore[misc]
         cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
         self._opened = open_model_side(settings_here(threads=max(1, int(cpus))))
         self._side = await self._opened.__aenter__()
@@ -64,7 +65,6 @@ class Reranker:
 
 
 def http_side() -> FastAPI:
-    """Called in each replica of `Ingress`."""
     handle = serve.get_deployment_handle("Reranker", serve.get_replica_context().app_name)
 
     async def call(query: Query, texts: Sequence[str]) -> Ranking | ServiceError:
@@ -72,7 +72,7 @@ def http_side() -> FastAPI:
         for _ in range(ATTEMPTS):
             response = handle.rank.remote(query, texts)
             try:
-                return await response
+                return cast("Ranking | ServiceError", await response)
             except asyncio.CancelledError:  # the caller left
                 response.cancel()
                 raise
@@ -88,6 +88,8 @@ def http_side() -> FastAPI:
 @serve.deployment(**ALWAYS)
 @serve.ingress(http_side)
 class Ingress:
+    app: FastAPI  # set by Ray
+
     def __init__(self, reranker: DeploymentHandle) -> None:
         """The handle makes `Reranker` a part of the application."""
 
@@ -95,4 +97,4 @@ class Ingress:
         refuse_if_failed(self.app)
 
 
-app = Ingress.bind(Reranker.bind())
+app = Ingress.bind(Reranker.bind())  # type: ignore[attr-defined]

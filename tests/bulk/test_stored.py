@@ -18,7 +18,7 @@ from app.bulk.scan import Ids, Source, scan
 from app.bulk.stored import IDS, StoredRows
 from tests.bulk.forms import row_format
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "a", "query": "red fish", "candidates": ["x", "y"]},
     {"id": "b", "query": "blue sky", "documents": ["red", "blue"]},
     {"id": "a", "query": "again", "documents": ["red"]},
@@ -26,7 +26,10 @@ ROWS = [
     {"id": "c", "query": "blue", "candidates": ["nothing"]},
     {"id": "d", "query": "sea", "candidates": ["y"]},
 ]
-CORPUS = [{"id": "x", "text": "red fish"}, {"id": "y", "title": "sea", "text": "blue"}]
+CORPUS: list[dict[str, Any]] = [
+    {"id": "x", "text": "red fish"},
+    {"id": "y", "title": "sea", "text": "blue"},
+]
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:

@@ -57,6 +57,10 @@ BODIES: list[dict[str, Any]] = [
 ]
 
 
+def unexpected(error: LoadFailed) -> None:
+    raise error
+
+
 def settings_for(model: Path, **more: Any) -> Settings:
     return load({}, model=str(model), device="cpu", engine="torch", **more)
 
@@ -82,7 +86,7 @@ async def apart(model: Path, **more: Any) -> AsyncIterator[AsyncClient]:
         async def call(query: Query, texts: Sequence[str]) -> Ranking | ServiceError:
             return await over(side, query, texts)
 
-        app = create_http_side(settings, pytest.fail, card, call)
+        app = create_http_side(settings, unexpected, card, call)
         async with LifespanManager(app):
             await wiring_of(app).service.settled()
             refuse_if_failed(app)
@@ -148,7 +152,7 @@ async def side_over(ranker: OverlapReranker) -> AsyncIterator[ModelSide]:
     async def no_answers(_: object) -> AsyncIterator[None]:
         yield None
 
-    service = Service(open_model, no_answers, pytest.fail)
+    service = Service(open_model, no_answers, unexpected)
     service.start()
     await service.settled()
     yield ModelSide(service)
@@ -198,7 +202,7 @@ async def test_the_http_side_is_ready_when_there_is_a_process_that_ranks(model: 
     async def call(query: Query, texts: Sequence[str]) -> Ranking | ServiceError:
         return EngineFailed("two replicas ended")
 
-    app = create_http_side(settings_for(model), pytest.fail, card, call)
+    app = create_http_side(settings_for(model), unexpected, card, call)
     async with (
         LifespanManager(app),
         AsyncClient(transport=ASGITransport(app), base_url="http://test") as client,

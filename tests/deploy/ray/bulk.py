@@ -32,8 +32,8 @@ def prove_bulk(model: Path, folder: Path, pairs: int = 20_000, block_pairs: int 
     for out in (folder / "local", folder / "actor", folder / "command"):
         if problems := every_line_once(source, out):
             raise Unexpected("; ".join(problems[:5]))
-    for out in ("actor", "command"):
-        if unequal := differences(folder / "local", folder / out):
+    for name in ("actor", "command"):
+        if unequal := differences(folder / "local", folder / name):
             raise Unexpected(f"not equal to the local run: {', '.join(unequal)}")
     same = all(
         part.read_bytes() == (folder / "actor" / part.name).read_bytes()

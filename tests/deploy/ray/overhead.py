@@ -14,7 +14,6 @@ import httpx
 
 from tests.deploy.ray.proofs import Bench
 from tests.deploy.ray.traffic import TIMEOUT
-from tests.live.service import running
 
 DOCUMENTS = (1, 10, 100)
 TURNS = 200
@@ -54,9 +53,8 @@ def body(number: int, documents: int) -> dict[str, object]:
 def measure_overhead(bench: Bench) -> str:
     """Both have one engine with one thread, and both are there all the time."""
     bench.deploy(1)
-    settings = {"model": bench.model, "engine": "onnxruntime", "dtype": "float32", "threads": 1}
     before = os.getloadavg()[0]
-    with running(**settings, log_level="info") as service:
+    with bench.plain() as service:
         plain, ray = Side("plain", service.url), Side("Ray Serve", bench.cluster.url)
         for documents in DOCUMENTS:
             alternate((plain, ray), documents)
@@ -66,10 +64,16 @@ def measure_overhead(bench: Bench) -> str:
     lines = [
         f"{processor()}; load before {before:.1f}, after {os.getloadavg()[0]:.1f}",
         *(line(plain, ray, documents) for documents in DOCUMENTS),
-        f"{CALLERS} callers, 10 documents: {plain.rate:.0f} and {ray.rate:.0f} requests/s, "
-        f"ratio {ray.rate / plain.rate:.2f}",
+        crowded(plain, ray),
     ]
     return "\n  ".join(lines)
+
+
+def crowded(plain: Side, ray: Side) -> str:
+    return (
+        f"{CALLERS} callers, 10 documents: {plain.rate:.0f} and {ray.rate:.0f} requests/s "
+        f"(ratio {ray.rate / plain.rate:.2f})"
+    )
 
 
 def line(plain: Side, ray: Side, documents: int) -> str:

@@ -7,8 +7,8 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import httpx
 from tests.deploy.processes import free_port, until
 from tests.deploy.ray.cluster import START_SECONDS, Cluster, Config, config_for, fixed
 from tests.deploy.ray.traffic import REQUESTS, TIMEOUT, differences, failures, flowing
-from tests.live.service import running
+from tests.live.service import LiveService, running
 from tests.reliability.history.truth import Truth
 
 QUERIES, TEXTS = 12, 100
@@ -41,6 +41,13 @@ class Bench:
         wanted = {"model": self.model, **settings}
         return config_for(self.port, deployments, **wanted)
 
+    @contextmanager
+    def plain(self) -> Iterator[LiveService]:
+        """The service without Ray."""
+        engine: dict[str, Any] = {"engine": "onnxruntime", "dtype": "float32", "threads": 1}
+        with running(model=self.model, **engine) as service:
+            yield service
+
     def deploy(self, replicas: int, ingresses: int = 1, **settings: object) -> None:
         wanted = {"Reranker": fixed(replicas), "Ingress": fixed(ingresses)}
         self.cluster.deploy(self.config(wanted, **settings))
@@ -50,8 +57,7 @@ class Bench:
 def prove_same(bench: Bench) -> str:
     """Also errors, and refusals of a full queue."""
     bench.deploy(1)
-    settings = {"model": bench.model, "engine": "onnxruntime", "dtype": "float32", "threads": 1}
-    with running(**settings) as service:
+    with bench.plain() as service:
         unequal = differences(service.url, bench.cluster.url)
     if unequal:
         raise Unexpected("\n".join(unequal))

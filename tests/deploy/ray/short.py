@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -28,7 +29,12 @@ SOME_ROWS_FAILED = 3
 
 
 def main(model: str, folder: str) -> None:
-    settings = {"model": model, "engine": "onnxruntime", "dtype": "float32", "threads": 1}
+    settings: dict[str, Any] = {
+        "model": model,
+        "engine": "onnxruntime",
+        "dtype": "float32",
+        "threads": 1,
+    }
     os.environ |= {
         f"RERANKD_{name.upper()}": str(value)
         for name, value in (settings | {"device": "cpu", "log_level": "error"}).items()
@@ -47,13 +53,14 @@ def main(model: str, folder: str) -> None:
         ray.shutdown()
 
 
-def check_serving(settings: dict[str, object]) -> None:
+def check_serving(settings: dict[str, Any]) -> None:
     from deploy.ray.service import Ingress, Reranker  # noqa: PLC0415 (it needs the cluster)
 
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    app = Ingress.bind(Reranker.options(num_replicas=2).bind())
+    replicas = Reranker.options(num_replicas=2).bind()  # type: ignore[attr-defined]
+    app = Ingress.bind(replicas)  # type: ignore[attr-defined]
     serve.run(app, name="rerankd")
     with running(**settings) as service:
         unequal = differences(service.url, url)
@@ -67,7 +74,11 @@ def kill_replica(url: str) -> None:
     body = {"query": "which river", "documents": ["The Danube runs through ten lands."]}
     with httpx.Client(base_url=url, timeout=TIMEOUT) as client:
         expected = client.post("/rerank", json=body).json()["results"]
-        replicas = [process for process in children() if REPLICA in " ".join(process.cmdline())]
+        replicas = [
+            process
+            for process in psutil.Process().children(recursive=True)
+            if REPLICA in " ".join(process.cmdline())
+        ]
         assert len(replicas) == 2, replicas
         replicas[0].send_signal(signal.SIGKILL)
         for number in range(20):
@@ -75,10 +86,6 @@ def kill_replica(url: str) -> None:
             assert client.post("/rerank", json=fresh).status_code == 200
         assert client.post("/rerank", json=body).json()["results"] == expected
     print("killed", flush=True)
-
-
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
 
 
 def check_bulk(model: Path, folder: Path) -> None:
