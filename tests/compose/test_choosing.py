@@ -37,7 +37,7 @@ async def test_another_process_measures_and_the_model_opens_with_what_it_chose(
 ) -> None:
     caplog.set_level("INFO")
     ours, events = settings(tiny, tmp_path / "engines"), list[Event]()
-    async with open_chosen(ours, events.append) as served:
+    async with open_chosen(ours, events.append, None) as served:
         assert served is not None
         results = benchmark_results(spec_of(ours))
         measured = {(result.engine, result.dtype) for result in results}
@@ -61,7 +61,8 @@ async def test_what_cannot_be_kept_is_chosen_for_this_process(
 
     monkeypatch.setattr(model, "choose_engine", choose)
     (tmp_path / "file").touch()
-    async with open_chosen(settings(tiny, tmp_path / "file" / "engines"), lambda _: None) as served:
+    unkept = settings(tiny, tmp_path / "file" / "engines")
+    async with open_chosen(unkept, lambda _: None, None) as served:
         assert served is not None
         assert served.card.choosing_engine is False
         (folder,) = folders
