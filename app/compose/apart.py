@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from app.answer.answerer import AnswerService
 from app.api.wiring import wiring_of
 from app.compose.app import create_app, open_soon
+from app.compose.shared import make_shared_cache, opened
 from app.errors import LoadFailed, ServiceError
 from app.events import Observe, ignore
 from app.model_card import ModelCard
@@ -102,6 +103,7 @@ def create_http_side(
     ) -> AsyncIterator[Served]:
         yield Served(RankedApart(call, observe), await card())
 
+    settings = settings.model_copy(update={"shared": None})  # it is for those that compute
     return create_app(settings, fatal, opens_model=open_apart)
 
 
@@ -118,15 +120,17 @@ async def open_model_side(
 ) -> AsyncIterator[ModelSide]:
     """Without HTTP and without `/answer`; LoadFailed if the model cannot be loaded."""
     failures: list[LoadFailed] = []
-    service = Service(lambda: open_soon(settings, observe, ""), no_answers, failures.append)
-    service.start()
-    try:
-        await service.settled()
-        if failures:
-            raise failures[0]
-        yield ModelSide(service)
-    finally:
-        await service.stop()
+    shared = make_shared_cache(settings, observe)
+    service = Service(lambda: open_soon(settings, observe, "", shared), no_answers, failures.append)
+    async with opened(shared):
+        service.start()
+        try:
+            await service.settled()
+            if failures:
+                raise failures[0]
+            yield ModelSide(service)
+        finally:
+            await service.stop()
 
 
 @asynccontextmanager
