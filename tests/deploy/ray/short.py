@@ -62,7 +62,7 @@ def check_serving(settings: dict[str, Any]) -> None:
     replicas = Reranker.options(num_replicas=2).bind()  # type: ignore[attr-defined]
     app = Ingress.bind(replicas)  # type: ignore[attr-defined]
     serve.run(app, name="rerankd")
-    with running(**settings) as service:
+    with running(**settings, log_level="info") as service:
         unequal = differences(service.url, url)
     assert unequal == []
     print("same", flush=True)
