@@ -44,8 +44,8 @@ test: check ## run all checks that CI runs
 test-fast: install ## run the tests that need no network, other processes, servers or models
 	$(BIN)/pytest --quiet -p tests.fast -p no:schemathesis
 
-# These tests measure time or memory: nothing else runs meanwhile.
-ALONE := loadtest reliability
+# These tests measure time or memory, or need both processors: nothing else runs meanwhile.
+ALONE := deploy/test_ray.py loadtest reliability
 check: install ## check format, lint, types and tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

@@ -39,6 +39,8 @@ COPIED = (
     "deploy/nginx/rerankd.conf",
     "deploy/prometheus/prometheus.yml",
     "deploy/prometheus/rules.yml",
+    "deploy/ray/serve.yaml",
+    "deploy/ray/service.py",
 )
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(\]\()(?!https?://|mailto:|#)([^)#\s]+)((?:#[^)]*)?\))")

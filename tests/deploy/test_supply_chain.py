@@ -165,7 +165,8 @@ def test_development_has_every_extra() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    assert extra("dev") >= set().union(*map(extra, extras))
+    # Ray is large: its tests have an environment of their own.
+    assert extra("dev") >= set().union(*map(extra, extras.keys() - {"ray"}))
 
 
 def test_constraints_name_every_package_of_development() -> None:
