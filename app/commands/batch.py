@@ -72,6 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--restart", action="store_true", help="discard what an earlier run wrote to OUT"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_ranker_flags(parser)
+    add_flags(parser, [name for name in (*MODEL_SETTINGS, *LIMITS) if name != "upstream_url"])
+
+
+def add_ranker_flags(parser: argparse.ArgumentParser) -> None:
+    """Who ranks, if it is not a model in this process."""
     add_url_flag(parser)
     parser.add_argument(
         "--concurrency",
@@ -91,7 +97,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray-actors", type=positive, metavar="N", help="maximum actors [as many as have room]"
     )
-    add_flags(parser, [name for name in (*MODEL_SETTINGS, *LIMITS) if name != "upstream_url"])
 
 
 def run(arguments: argparse.Namespace) -> int:

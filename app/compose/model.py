@@ -32,7 +32,7 @@ from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
 from app.service import Served, Successor
 from app.settings import Settings, is_remote
-from app.shared_cache.cache import SharedCache
+from app.shared_cache.cache import ModelScores, SharedCache
 
 logger = logging.getLogger(__name__)
 
@@ -111,10 +111,7 @@ async def open_local(
         load = partial(load_soon, settings, at_once=at_once)
         model, is_open = await loop.run_in_executor(engine_threads, load)
         calibration = load_calibration(settings, model)
-        shared_scores = None
-        if shared is not None:  # a model may have gigabytes to take the digest of
-            namespace = partial(namespace_of, spec_of(settings), model)
-            shared_scores = shared.of_model(await loop.run_in_executor(engine_threads, namespace))
+        shared_scores = await share_scores(shared, settings, model, engine_threads)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
@@ -146,6 +143,17 @@ async def open_local(
                     model.engine.state_cache,
                     successor_of(settings, observe, shared) if is_open else None,
                 )
+
+
+async def share_scores(
+    shared: SharedCache | None, settings: Settings, model: LoadedModel, executor: Executor
+) -> ModelScores | None:
+    if shared is None:
+        return None
+    # A model may have gigabytes to take the digest of.
+    namespace = partial(namespace_of, spec_of(settings), model)
+    loop = asyncio.get_running_loop()
+    return shared.of_model(await loop.run_in_executor(executor, namespace))
 
 
 def successor_of(settings: Settings, observe: Observe, shared: SharedCache | None) -> Successor:
