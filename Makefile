@@ -70,6 +70,7 @@ reliability: install ## run the long checks (some hours): docs/explanation/relia
 	$(BIN)/python -m tests.reliability.bulk --seed $(SEED)
 	$(BIN)/python -m tests.reliability.history --seed $(SEED)
 	$(BIN)/python -m tests.reliability.rolling
+	$(BIN)/python -m tests.deploy.ray
 	$(BIN)/python -m loadtest.metastability
 	$(BIN)/python -m loadtest.overload
 	$(BIN)/python -m tests.reliability.soak --seed $(SEED)

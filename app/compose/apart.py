@@ -103,7 +103,8 @@ def create_http_side(
     ) -> AsyncIterator[Served]:
         yield Served(RankedApart(call, observe), await card())
 
-    settings = settings.model_copy(update={"shared": None})  # it is for those that compute
+    # Scores are shared by those that compute. `/drain` is for a process that then ends.
+    settings = settings.model_copy(update={"shared": None, "admin_key": None})
     return create_app(settings, fatal, opens_model=open_apart)
 
 

@@ -32,8 +32,8 @@ ALWAYS = {
     "max_ongoing_requests": 100_000,
     "max_queued_requests": -1,
     "health_check_period_s": 5,
-    "graceful_shutdown_wait_loop_s": 1,
     "graceful_shutdown_timeout_s": 45,
+    "max_surge_percent": 25,  # new replicas start before old ones leave
 }
 ATTEMPTS = 2
 
