@@ -52,6 +52,7 @@ class OnnxStream:
         self._tail = tail
         self._tail_inputs = [each.name for each in tail.get_inputs()] if tail else []
         self._lower = lower
+        self._lower_inputs = [each.name for each in lower.get_inputs()] if lower else []
         self._layout = layout
 
     def score(
@@ -73,9 +74,8 @@ class OnnxStream:
         if self._lower is None:
             raise TypeError("the model has no lower part")
         arrays = self._layout.arrays(parts, width)
-        names = [each.name for each in self._lower.get_inputs()]
         with explained(len(parts)):
-            states: Values = self._lower.run(None, inputs_by_name(names, arrays))[0]
+            states: Values = self._lower.run(None, inputs_by_name(self._lower_inputs, arrays))[0]
         return states
 
 
