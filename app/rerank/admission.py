@@ -33,10 +33,10 @@ class Load:
 
 class Admission:
     def __init__(
-        self, limit: int, unit: str = "tokens", work: str = "scoring", pace: float = 0.0
+        self, limit: int, unit: str = "tokens", work: str = "scoring", pace: Pace | None = None
     ) -> None:
-        """`pace`: a first estimate, in units per second."""
-        self.pace = Pace(pace)
+        """`pace` is measured in `unit` per second."""
+        self.pace = pace or Pace()
         self.limit = limit
         self._unit = unit
         self._work = work

@@ -11,10 +11,14 @@ MAX_BATCH_SECONDS = 2.0
 class Pace:
     """Recent tokens divided by recent seconds, so that large batches weigh more than small ones."""
 
-    def __init__(self, guess: float = 0.0) -> None:
-        """`guess`: tokens per second, used only until the first batch is done."""
-        self._tokens = guess * GUESS_WEIGHT_SECONDS
-        self._seconds = GUESS_WEIGHT_SECONDS if guess else 0.0
+    def __init__(self, guess: float = 0.0, guess_seconds: float = GUESS_WEIGHT_SECONDS) -> None:
+        """`guess`: tokens per second, which counts like a batch of `guess_seconds`.
+
+        By default the first batch replaces it.
+        """
+        self._guess_seconds = guess_seconds
+        self._tokens = guess * guess_seconds
+        self._seconds = guess_seconds if guess else 0.0
 
     @property
     def tokens_per_second(self) -> float:
@@ -29,10 +33,10 @@ class Pace:
         self._seconds = self._seconds * kept + weight * seconds
 
     def doubt(self) -> None:
-        """Keep the estimate only as a guess, which the next batch replaces."""
+        """Keep the estimate only as a guess."""
         if self._seconds:
-            self._tokens *= GUESS_WEIGHT_SECONDS / self._seconds
-            self._seconds = GUESS_WEIGHT_SECONDS
+            self._tokens *= self._guess_seconds / self._seconds
+            self._seconds = self._guess_seconds
 
     def seconds_for(self, tokens: int) -> float:
         return tokens * self._seconds / self._tokens if self._tokens else 0.0

@@ -20,6 +20,11 @@ from app.rerank.turns import Portion, Turns, Work
 Encode = Callable[[Sequence[str]], Sequence[Encoded]]
 # About the speed of one processor.
 FIRST_CHARS_PER_SECOND = 1e6
+# The first texts are often short, and a thread may wait for a processor: such a call says little
+# about the pace.
+GUESS_SECONDS = 0.05
+# A call takes as long as this many characters, however short its texts are.
+CALL_CHARS = 1000
 CLOSED = "the service is shutting down"
 
 
@@ -42,10 +47,18 @@ class Request(Work):
 class Tokenizing:
     """`at_once`: number of portions that are tokenized concurrently, each in its own thread."""
 
-    def __init__(self, threads: Executor, max_chars: int, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        threads: Executor,
+        max_chars: int,
+        at_once: int = 1,
+        chars_per_second: float = FIRST_CHARS_PER_SECOND,
+    ) -> None:
+        """`chars_per_second`: a first estimate."""
         self._threads = threads
         self._at_once = at_once
-        self._admission = Admission(max_chars, "characters", "tokenizing", FIRST_CHARS_PER_SECOND)
+        pace = Pace(chars_per_second, GUESS_SECONDS)
+        self._admission = Admission(max_chars, "characters", "tokenizing", pace)
         self._turns: Turns[Request] = Turns()
         self._running: dict[object, int] = {}  # characters of each running portion
         self._last_ended = 0.0
@@ -120,7 +133,7 @@ class Tokenizing:
         del self._running[mark]
         ended = asyncio.get_running_loop().time()
         # Exclude the time in which the processors also worked on another portion.
-        self.pace.observe(portion.chars, ended - max(started, self._last_ended))
+        self.pace.observe(portion.chars + CALL_CHARS, ended - max(started, self._last_ended))
         self._last_ended = ended
         error = closed() if result.cancelled() else result.exception()
         if error is not None:
