@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app import cli
-from app.compose import model
+from app.compose import loading
 from app.engines import LoadedModel, Pair
 from app.engines.slices import Slicing
 from app.settings import Settings
@@ -34,13 +34,13 @@ class FreeEngine:
 
 
 def serve_for_free() -> None:
-    load = model.load_soon
+    load = loading.load_soon
 
-    def load_free(settings: Settings, *, at_once: bool) -> tuple[LoadedModel, bool]:
+    def load_free(settings: Settings, *, at_once: bool = False) -> tuple[LoadedModel, bool]:
         loaded, _ = load(settings, at_once=at_once)
         return replace(loaded, engine=FreeEngine()), False
 
-    model.load_soon = load_free
+    loading.load_soon = load_free
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from app.api.body import write_json
 from app.api.dialects import native
 from app.api.dialects.dialect import Label
 from app.api.limits import RequestLimits
-from app.compose.model import spec_of
+from app.compose.loading import spec_of
 from app.engines import LoadedModel, Pair
 from app.engines.loading import load
 from app.rerank.query import Ranking, Result

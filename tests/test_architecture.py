@@ -62,7 +62,7 @@ ONLY_IN = {
     "mcp": {"mcp"},
     "mcp_types": {"mcp"},
     # Refusals of connections are listed with the other problems.
-    "app.server": {"compose", "commands.serve", "server", "api.problems"},
+    "app.server": {"compose", "commands.serving", "server", "api.problems"},
     "app.api": {"compose", "api", "commands"},
     "app.answer": {"compose", "api", "answer", "service"},
     "app.llm": {"compose", "answer", "llm", "api.answer_bodies", "settings"},

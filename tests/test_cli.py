@@ -11,7 +11,7 @@ import pytest
 
 from app.cli import COMMANDS, main
 from app.commands.flags import is_secret
-from app.commands.serve import warn_if_reachable
+from app.commands.serving import warn_if_reachable
 from app.server.listening import listen
 from app.settings import Settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -51,11 +51,11 @@ def build_api(
     inflight: InflightBytes,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
-    endpoint = mcp_routes.open_endpoint(limits)
+    mcp_manager = mcp_routes.manager_on_demand(limits)
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
-        async with lifespan(app), nullcontext() if endpoint is None else endpoint.running():
+        async with lifespan(app), mcp_manager.closed_at_end():
             yield
 
     app = FastAPI(
@@ -73,7 +73,7 @@ def build_api(
         service, metrics, observe, tracer, limits, dialects, exposure, has_store, mark
     )
     add_routes(app, dialects, exposure)
-    app.include_router(mcp_routes.make_router(endpoint))
+    app.include_router(mcp_routes.make_router(mcp_manager))
     problems.install(app)
     openapi.install(app)
     add_middleware(app, exposure, inflight)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from app.api.exposure import NotInstalled
 from app.api.hosts import require_own_origin
 from app.api.limits import RequestLimits
 from app.api.marking import marked
+from app.api.on_demand import OnDemand
 from app.api.problems import describe
 from app.api.reading import passed_on_by, to_queries
 from app.api.routes import label, rank
@@ -37,7 +39,7 @@ from app.mcp.tools import RERANK, Tool
 from app.rerank.query import Query
 
 if TYPE_CHECKING:
-    from app.mcp.transports import Endpoint
+    from app.mcp.transports import Manager
 
 # A million tokens, which is more than an agent can write. The SDK reads a message in a few long
 # steps, so the limit of all other paths would hold the event loop: docs/decisions/0013.
@@ -94,11 +96,11 @@ class RequestBackend:
 class Exchange(Response):
     """What the SDK answers to a body that was read before."""
 
-    def __init__(self, endpoint: Endpoint, body: bytes) -> None:
+    def __init__(self, manager: Manager, body: bytes) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers()
-        self._endpoint = endpoint
+        self._manager = manager
         self._messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def __call__(
@@ -107,7 +109,7 @@ class Exchange(Response):
         receive: Receive,  # noqa: ARG002 (a disconnect cancels this task)
         send: Send,
     ) -> None:
-        await self._endpoint.handle(scope, self._receive, send)
+        await self._manager.handle_request(scope, self._receive, send)
 
     async def _receive(self) -> Message:
         if self._messages:
@@ -116,20 +118,24 @@ class Exchange(Response):
         return await nothing
 
 
-def open_endpoint(limits: RequestLimits) -> Endpoint | None:
-    if find_spec("mcp") is None:
-        return None
-    from app.mcp.transports import Endpoint  # noqa: PLC0415 (an extra)
+def manager_on_demand(limits: RequestLimits) -> OnDemand[Manager]:
+    """Importing the SDK takes almost a second and 40 MB, and most services get no message."""
 
-    return Endpoint(RequestBackend, message_limits(limits).body_bytes)
+    def make() -> AbstractAsyncContextManager[Manager]:
+        from app.mcp.transports import open_manager  # noqa: PLC0415 (an extra)
+
+        return open_manager(RequestBackend, message_limits(limits).body_bytes)
+
+    return OnDemand(make)
 
 
 def message_limits(limits: RequestLimits) -> RequestLimits:
     return replace(limits, body_bytes=min(limits.body_bytes, MAX_MESSAGE_BYTES))
 
 
-def make_router(endpoint: Endpoint | None) -> APIRouter:
+def make_router(manager: OnDemand[Manager]) -> APIRouter:
     """Only POST: without sessions there is no stream to GET and nothing to DELETE."""
+    installed = find_spec("mcp") is not None
     router = APIRouter(
         include_in_schema=False,  # it has a protocol of its own
         dependencies=[Depends(require_own_origin), Depends(require_key)],
@@ -137,9 +143,9 @@ def make_router(endpoint: Endpoint | None) -> APIRouter:
 
     @router.post("/mcp")
     async def mcp(request: Request) -> Response:
-        if endpoint is None:
+        if not installed:
             raise NotInstalled(MISSING)
         body = await read_raw(request, message_limits(wiring_of(request.app).limits))
-        return Exchange(endpoint, bytes(body))
+        return Exchange(await manager.get(), bytes(body))
 
     return router

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from app.commands.flags import add_flags, settings_from
 from app.commands.measuring import Task, open_scorer, plainly, positive
 from app.commands.rerank import MODEL_SETTINGS
-from app.compose.model import spec_of
+from app.compose.loading import spec_of
 from app.settings import Settings
 
 if TYPE_CHECKING:

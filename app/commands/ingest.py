@@ -16,7 +16,7 @@ from app.commands.flags import add_flags, settings_from, stop
 from app.commands.measuring import count, positive
 from app.commands.rerank import MODEL_SETTINGS
 from app.compose.answer import first_stage
-from app.compose.model import load_encoder
+from app.compose.loading import load_encoder
 from app.engines import Encoder
 from app.errors import LoadFailed, ServiceError
 from app.ingest.chunking import MAX_CHUNKS, Chunking

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from app import logs
 from app.commands.flags import add_flags, settings_from, stop
-from app.compose.model import spec_of
+from app.compose.loading import spec_of
 from app.engines.benchmark import MIN_AGREEMENT, Result
 from app.errors import LoadFailed
 

@@ -16,8 +16,10 @@ from app.api.exposure import Exposure
 from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
 from app.api.wiring import wiring_of
+from app.compose import loading
 from app.compose.answer import OpenFirstStage, has_store, open_answers, open_first_stage
 from app.compose.gauges import watch
+from app.compose.loading import Load
 from app.compose.model import open_fallback, open_model
 from app.compose.shared import make_shared_cache, opened
 from app.compose.tracing import open_tracer
@@ -41,10 +43,16 @@ OpenModel = Callable[
 
 
 def open_soon(
-    settings: Settings, observe: Observe, mark: str, shared: SharedCache | None = None
+    settings: Settings,
+    observe: Observe,
+    mark: str,
+    shared: SharedCache | None = None,
+    *,
+    load: Load | None = None,
 ) -> AbstractAsyncContextManager[Served]:
-    """A model that is served before its engine is chosen."""
-    return open_model(settings, observe, mark, at_once=True, shared=shared)
+    """A model that is served before its engine is chosen. `load` may have begun already."""
+    load = load or partial(loading.load_soon, settings, at_once=True)
+    return open_model(settings, observe, mark, load=load, shared=shared)
 
 
 def create_app(

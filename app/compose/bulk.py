@@ -10,12 +10,12 @@ from hashlib import sha256
 from typing import Any
 
 from app.bulk.gathering import Gathering
+from app.compose.loading import spec_of
 from app.compose.model import (
     TOKENIZER_THREADS,
     card_of,
     limits_of,
     load_calibration,
-    spec_of,
     threads,
 )
 from app.engines import LoadedModel, Pair

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from app.compose import loading
 from app.compose.choosing import choose_engine
+from app.compose.loading import Load, spec_of
 from app.compose.shared import namespace_of
-from app.engines import Encoder, LoadedModel, Pair
+from app.engines import LoadedModel, Pair
 from app.engines.spec import ModelSpec
 from app.events import ModelLoaded, Observe, ignore
 from app.metrics import Metrics
@@ -49,18 +51,18 @@ async def open_model(
     observe: Observe = ignore,
     mark: str = "",
     *,
-    at_once: bool = False,
+    load: Load | None = None,
     shared: SharedCache | None = None,
 ) -> AsyncIterator[Served]:
     """The model of this process, or another service.
 
-    With `at_once`, a model is served before its engine is chosen; its successor is then opened.
+    `load` may give a model before its engine is chosen; its successor is then opened.
     """
     started = asyncio.get_running_loop().time()
     if is_remote(settings.model):
         opened = open_remote(settings, settings.model, observe, settings.model_name, mark=mark)
     else:
-        opened = open_local(settings, observe, at_once=at_once, shared=shared)
+        opened = open_local(settings, observe, load=load, shared=shared)
     async with opened as served:
         observe(ModelLoaded(asyncio.get_running_loop().time() - started, served.card))
         yield served
@@ -99,7 +101,7 @@ async def open_local(
     settings: Settings,
     observe: Observe,
     *,
-    at_once: bool = False,
+    load: Load | None = None,
     shared: SharedCache | None = None,
 ) -> AsyncIterator[Served]:
     """Load, warm up, serve. Two threads for the engine, though most use one."""
@@ -108,7 +110,7 @@ async def open_local(
         threads(2, "engine") as engine_threads,
         threads(TOKENIZER_THREADS, "tokenizer") as tokenizer_threads,
     ):
-        load = partial(load_soon, settings, at_once=at_once)
+        load = load or partial(loading.load_soon, settings)
         model, is_open = await loop.run_in_executor(engine_threads, load)
         calibration = load_calibration(settings, model)
         shared_scores = await share_scores(shared, settings, model, engine_threads)
@@ -197,12 +199,6 @@ def limits_of(settings: Settings, model: LoadedModel) -> Limits:
     )
 
 
-def load_soon(settings: Settings, *, at_once: bool) -> tuple[LoadedModel, bool]:
-    from app.engines.loading import load_soon  # noqa: PLC0415 (tokenizers takes a while)
-
-    return load_soon(spec_of(settings), at_once=at_once)
-
-
 def is_kept(spec: ModelSpec) -> bool:
     """Whether what is measured for this model can be kept."""
     from app.engines.converted_model import converted_folder  # noqa: PLC0415 (as above)
@@ -210,50 +206,6 @@ def is_kept(spec: ModelSpec) -> bool:
 
     folder = converted_folder(spec)
     return folder is not None and writable(folder.parent)
-
-
-def load_encoder(settings: Settings) -> Encoder:
-    """What counts tokens. Of a model that was converted before, nothing else is opened."""
-    from app.engines import converted_model, loading  # noqa: PLC0415 (tokenizers takes a while)
-    from app.engines.select import converters_for  # noqa: PLC0415 (imported with them)
-
-    spec = spec_of(settings)
-    kept = converted_model.converted_folder(spec) if converters_for(spec) else None
-    try:
-        card = converted_model.read_card(kept) if kept else None
-        if kept and card and spec.max_length <= card.max_tokens:
-            converted_model.verify(kept, card, [converted_model.TOKENIZER])
-            return converted_model.encoder_of(kept, card, spec.max_length)
-    except converted_model.Damaged as error:
-        fields = {"folder": str(kept), "reason": str(error)}
-        logger.warning("converted_model_damaged", extra={"fields": fields})
-    return loading.load(spec).encoder
-
-
-def spec_of(settings: Settings) -> ModelSpec:
-    return ModelSpec(
-        name=settings.model,
-        shown_as=settings.model_name,
-        revision=settings.revision,
-        device=settings.device,
-        engine=settings.engine,
-        dtype=settings.dtype,
-        max_length=settings.max_length,
-        threads=settings.threads,
-        offline=settings.offline,
-        trust_remote_code=settings.trust_remote_code,
-        engines=settings.engines.expanduser(),
-        state_bytes=state_bytes(settings),
-        state_seconds=settings.cache_ttl_seconds,
-    )
-
-
-def state_bytes(settings: Settings) -> int:
-    """Nobody may infer from a fast response which documents a caller with another key has sent."""
-    keys_differ = settings.api_keys_file is not None or len(settings.api_keys) > 1
-    if keys_differ and not settings.share_cache:
-        return 0
-    return settings.state_cache_mb * 2**20
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from app.mcp.backend import Backend
 from app.mcp.server import make_server
 
+Manager = StreamableHTTPSessionManager
+
 
 async def serve_stdio(open_backend: Callable[[], AbstractAsyncContextManager[Backend]]) -> None:
     """Until standard input ends. Opened after standard output is taken, so that no library writes
@@ -21,23 +23,20 @@ async def serve_stdio(open_backend: Callable[[], AbstractAsyncContextManager[Bac
         await server.run(read_stream, write_stream, server.create_initialization_options())
 
 
-class Endpoint:
+@asynccontextmanager
+async def open_manager(
+    backend_of: Callable[[Any], Backend], max_body_bytes: int
+) -> AsyncIterator[Manager]:
     """Streamable HTTP without sessions: any process answers any request, and none keeps a thing.
 
     The body was read within the limits of the service before, and the Host and the Origin were
     checked, so the SDK checks neither.
     """
-
-    def __init__(self, backend_of: Callable[[Any], Backend], max_body_bytes: int) -> None:
-        self._manager = StreamableHTTPSessionManager(
-            make_server(backend_of),
-            json_response=True,
-            stateless=True,
-            max_request_body_size=max_body_bytes,
-        )
-        self.handle = self._manager.handle_request
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with self._manager.run():
-            yield
+    manager = Manager(
+        make_server(backend_of),
+        json_response=True,
+        stateless=True,
+        max_request_body_size=max_body_bytes,
+    )
+    async with manager.run():
+        yield manager

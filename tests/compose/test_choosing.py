@@ -12,7 +12,8 @@ import pytest
 
 from app.compose import model
 from app.compose.choosing import choose_engine
-from app.compose.model import open_chosen, spec_of
+from app.compose.loading import spec_of
+from app.compose.model import open_chosen
 from app.engines import loading
 from app.engines.loading import benchmark_results
 from app.engines.spec import ModelSpec

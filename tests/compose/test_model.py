@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.compose.model import load_encoder, spec_of
+from app.compose.loading import load_encoder, spec_of
 from app.engines import Encoder, LoadedModel, loading
 from app.errors import LoadFailed
 from app.settings import Settings, load
@@ -20,7 +20,7 @@ from tests.logged import fields_logged
 TEXTS = ["", "book", "Books are lent for four weeks.", "книга", "book " * 500]
 OPENS_LITTLE = """
 import sys
-from app.compose.model import load_encoder
+from app.compose.loading import load_encoder
 from app.settings import load
 load_encoder(load({}, model=sys.argv[1], device="cpu", engine="openvino", engines=sys.argv[2]))
 print([name for name in ("torch", "openvino", "sentence_transformers") if name in sys.modules])

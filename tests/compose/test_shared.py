@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.compose import shared
-from app.compose.model import spec_of
+from app.compose.loading import spec_of
 from app.compose.shared import namespace_of
 from app.engines import LoadedModel, loading
 from app.settings import load

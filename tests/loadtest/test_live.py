@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.compose.model import spec_of
+from app.compose.loading import spec_of
 from app.engines.loading import load
 from app.settings import Settings
 from loadtest import mixed, overhead, overload, service

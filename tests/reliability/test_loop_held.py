@@ -52,7 +52,7 @@ async def listening(desk: Desk, **settings: Any) -> AsyncIterator[str]:
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr("app.compose.model.load_soon", lambda *_, **__: (stub_model(), False))
+    monkeypatch.setattr("app.compose.loading.load_soon", lambda *_, **__: (stub_model(), False))
     return Desk(Path("stub"))
 
 
@@ -117,7 +117,7 @@ async def test_a_thousand_complaints_do_not_hold_the_loop(desk: Desk) -> None:
 async def test_documents_read_in_windows_do_not_hold_the_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.compose.model.load_soon", lambda *_, **__: (stub_model(64), False))
+    monkeypatch.setattr("app.compose.loading.load_soon", lambda *_, **__: (stub_model(64), False))
     path, dialect = PATHS["native"]
     bodies = [
         (

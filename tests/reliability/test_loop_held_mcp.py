@@ -69,7 +69,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
 async def test_a_message_does_not_hold_the_loop(
     protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.compose.model.load_soon", lambda *_, **__: (stub_model(), False))
+    monkeypatch.setattr("app.compose.loading.load_soon", lambda *_, **__: (stub_model(), False))
     async with listening(Desk(Path("stub"))) as url:
         # The SDK builds its parsers at the first message, whatever its size.
         await asyncio.to_thread(post, url, message([]), HEADERS[protocol])

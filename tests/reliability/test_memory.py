@@ -103,7 +103,7 @@ async def test_a_full_budget_takes_no_more_memory_than_its_factor(
 ) -> None:
     model = stub_model()
     assert isinstance(model.engine, StubEngine)
-    monkeypatch.setattr("app.compose.model.load_soon", lambda *_, **__: (model, False))
+    monkeypatch.setattr("app.compose.loading.load_soon", lambda *_, **__: (model, False))
     path, dialect = PATHS[name]
     body = shapes.of_text(dialect, kind, shapes.DOCUMENTS)
     desk = Desk(Path("stub"))

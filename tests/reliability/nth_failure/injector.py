@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import httpx
 
-from app.compose import model as rankers
+from app.compose import loading
 from app.engines import Encoded, LoadedModel, OutOfMemory, Pair
 from app.errors import UpstreamFailed
 from app.retrieval.retriever import Retrieved
@@ -115,7 +115,7 @@ def injected(injector: Injector, folder: Path) -> Iterator[None]:
 
 
 def model(injector: Injector) -> Any:
-    load = rankers.load_soon
+    load = loading.load_soon
 
     def load_failing(*arguments: Any, **options: Any) -> tuple[LoadedModel, bool]:
         loaded, is_open = load(*arguments, **options)
@@ -123,7 +123,7 @@ def model(injector: Injector) -> Any:
         engine: Any = FailingEngine(loaded.engine, injector)
         return replace(loaded, encoder=encoder, engine=engine), is_open
 
-    return patch.object(rankers, "load_soon", load_failing)
+    return patch.object(loading, "load_soon", load_failing)
 
 
 class BrokenOff(httpx.AsyncByteStream):
