@@ -23,6 +23,7 @@ from app.commands.measuring import (
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.evaluation.scoring import Scorer
     from app.evaluation.sweep import Point
 
 
@@ -43,6 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name, type=numbers, default=default, metavar="N,M,…", help=f"{text} [{shown}]"
         )
+    parser.add_argument(
+        "--prefilter",
+        type=numbers,
+        default=[],
+        metavar="N,M,…",
+        help="compare also with scoring only so many of the candidates, chosen by their words",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -89,10 +97,37 @@ async def measure(arguments: argparse.Namespace, settings: Settings, task: Task)
             answers, latencies = await measure_model(
                 scorer, judged, orders, arguments.initial_k, arguments.concurrency
             )
-            name = scorer.name
-        points += model_points(
-            name, judged, orders, answers, latencies, arguments.final_k, arguments.seed
-        )
+            points += model_points(
+                scorer.name, judged, orders, answers, latencies, arguments.final_k, arguments.seed
+            )
+            points += await measure_prefilters(arguments, scorer, task)
+    return points
+
+
+async def measure_prefilters(
+    arguments: argparse.Namespace, scorer: Scorer, task: Task
+) -> list[Point]:
+    """What is left out depends on all candidates, so each initial_k is scored by itself."""
+    from app.evaluation.sweep import measure_model, model_points  # noqa: PLC0415
+
+    judged, orders = task
+    points: list[Point] = []
+    for most in arguments.prefilter:
+        prefiltered = scorer.with_prefilter(most)
+        for initial_k in arguments.initial_k:
+            if initial_k > most:
+                answers, latencies = await measure_model(
+                    prefiltered, judged, orders, [initial_k], arguments.concurrency
+                )
+                points += model_points(
+                    prefiltered.name,
+                    judged,
+                    orders,
+                    answers,
+                    latencies,
+                    arguments.final_k,
+                    arguments.seed,
+                )
     return points
 
 

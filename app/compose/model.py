@@ -18,6 +18,7 @@ from app.compose.loading import Load, spec_of
 from app.compose.shared import namespace_of
 from app.engines import LoadedModel, Pair
 from app.engines.spec import ModelSpec
+from app.engines.words import WordEvidence
 from app.events import ModelLoaded, Observe, ignore
 from app.metrics import Metrics
 from app.model_card import ModelCard
@@ -118,6 +119,7 @@ async def open_local(
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
 
+        evidence = word_evidence(settings)
         limits = limits_of(settings, model)
         cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
         async with Batcher(score, limits, observe, model.engine.slicing.cost) as batcher:
@@ -133,6 +135,7 @@ async def open_local(
                 windows=WINDOWS[settings.long_documents],
                 tokenizers=TOKENIZER_THREADS,
                 shared_scores=shared_scores,
+                compare=evidence.compare if evidence else None,
             )
             probe = await warm_up(model.encoder, batcher)
             async with watched(batcher, probe):
@@ -145,6 +148,12 @@ async def open_local(
                     model.engine.state_cache,
                     successor_of(settings, observe, shared) if is_open else None,
                 )
+
+
+def word_evidence(settings: Settings) -> WordEvidence | None:
+    """Of a model in a folder: one from a hub has no such weights."""
+    spec = spec_of(settings)
+    return WordEvidence.of(Path(spec.source)) if spec.is_folder else None
 
 
 async def share_scores(

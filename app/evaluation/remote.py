@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 
 from app.evaluation.problems import ServerFailed
+from app.evaluation.scoring import prefiltered_name, refuse_without_prefilter
+from app.rerank.query import UNSCORED
 from app.upstream.retry import RetryPolicy, retried
 
 TIMEOUT = httpx.Timeout(300, connect=10)
@@ -44,6 +46,14 @@ class RemoteScorer:
         self.facts: dict[str, Any] = {}
         self._client = client
         self._max_documents = 1
+        self._prefilter: int | None = None
+
+    def with_prefilter(self, most: int) -> RemoteScorer:
+        scorer = RemoteScorer(self._client)
+        scorer.name = prefiltered_name(self.name, most)
+        scorer.facts, scorer._max_documents = self.facts, self._max_documents
+        scorer._prefilter = most
+        return scorer
 
     async def greet(self) -> None:
         """Read the model of the service and its limit of documents per request."""
@@ -63,12 +73,16 @@ class RemoteScorer:
         return scores
 
     async def _score(self, query: str, texts: Sequence[str]) -> list[float]:
-        body = {"query": query, "documents": list(texts), "score": "logit"}
+        body: dict[str, Any] = {"query": query, "documents": list(texts), "score": "logit"}
+        if self._prefilter is not None:
+            body |= {"prefilter": self._prefilter, "top_n": self._prefilter}
         answer = await self._send("POST", "/rerank", json=body)
+        refuse_without_prefilter(answer.get("warnings") or [])
         try:
             results = answer["results"]
             scores = {result["index"]: float(result["relevance_score"]) for result in results}
-            return [scores[index] for index in range(len(texts))]
+            others = {} if self._prefilter is None else dict.fromkeys(range(len(texts)), UNSCORED)
+            return [(others | scores)[index] for index in range(len(texts))]
         except (KeyError, TypeError, ValueError) as error:
             raise ServerFailed(
                 f"{self._client.base_url} returned no score for a document"

@@ -11,7 +11,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from app.evaluation.data.judged import Judged, Orders
+from app.evaluation.problems import NotMeasurable
 from app.evaluation.progress import bar
+from app.rerank.prefilter import NO_PREFILTER
 
 
 class Scorer(Protocol):
@@ -20,6 +22,20 @@ class Scorer(Protocol):
     name: str
 
     async def score(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+
+    def with_prefilter(self, most: int) -> Scorer:
+        """Scores the best `most` by their words only; the others come last."""
+        ...
+
+
+def prefiltered_name(name: str, most: int) -> str:
+    return f"{name}, prefilter {most}"
+
+
+def refuse_without_prefilter(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        if warning.endswith(NO_PREFILTER):
+            raise NotMeasurable(warning)
 
 
 class Answer(NamedTuple):

@@ -61,6 +61,7 @@ class Query:
     via: Sequence[str] = ()  # marks of the services that forwarded the request
     return_documents: bool = False
     diagnostics: bool = False
+    prefilter: int | None = None  # how many documents the model scores; None: all
     explain: bool = False  # return what was read of each document, and the score of its parts
 
 
@@ -103,6 +104,7 @@ class Usage:
     failed: Sequence[int] = ()
     duplicates: int = 0
     cached: int = 0
+    unscored: int = 0  # left out by the prefilter
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,18 @@ from typing import Any, TypeVar
 from app.deadline import Deadline
 from app.engines import Encoded, Encoder
 from app.engines.clipping import CHARS_THAT_COUNT
-from app.errors import InvalidRequest, ScoringFailed, TooLong
+from app.errors import InvalidRequest, ScoringFailed
 from app.events import Observe, ignore
 from app.rerank.cache import Cache, SharedScores, TextScore, pair_key
 from app.rerank.in_flight import InFlight, PendingScore
+from app.rerank.prefilter import (
+    NO_PREFILTER,
+    Compare,
+    choose,
+    filled_texts,
+    narrowed,
+    widened,
+)
 from app.rerank.query import Query, Ranking, SpansWanted, Times, present, probability
 from app.rerank.ranking import make_ranking, ranked
 from app.rerank.readings import (
@@ -32,7 +40,7 @@ from app.rerank.spans import MAX_SENTENCE_TOKENS, sentence_query, sentence_token
 from app.rerank.texts import keys_of
 from app.rerank.tokenizing import Tokenizing
 from app.rerank.turns import portions
-from app.rerank.windows import TextPairs, in_windows, windows_of, without_windows
+from app.rerank.windows import TextPairs, in_windows, refuse_long, windows_of, without_windows
 
 Keys = Mapping[str, bytes]
 T = TypeVar("T")
@@ -55,8 +63,9 @@ class Reranker:
         windows: int = 0,
         tokenizers: int = 1,
         shared_scores: SharedScores | None = None,
+        compare: Compare | None = None,
     ) -> None:
-        """`tokenizers`: how many of the `threads` tokenize at once."""
+        """`tokenizers`: how many of the `threads` tokenize at once. `compare` is for prefilters."""
         self.name = name
         self._encoder = encoder
         self._batcher = batcher
@@ -72,6 +81,7 @@ class Reranker:
         self._show = partial(present, calibrate=calibration or probability)
         self._windows = windows
         self._shared_scores = shared_scores
+        self._compare = compare
 
     async def rank(self, query: Query) -> Ranking:
         if query.score == "calibrated" and self._calibration is None:
@@ -84,17 +94,32 @@ class Reranker:
         if query.instruction is not None and not self._encoder.takes_instruction:
             query = replace(query, instruction=None)
             warnings.append(f"model {self.name} takes no instruction: it was ignored")
-        spans = query.spans or (ALL_SENTENCES if query.explain else None)
+        if query.prefilter is not None and self._compare is None:
+            query = replace(query, prefilter=None)
+            warnings.append(f"model {self.name} {NO_PREFILTER}")
         async with deadline.enforced():
-            if spans is None:
-                ranking = await self._rank(query, deadline)
-            else:
-                ranking = await self._rank_with_spans(query, spans, deadline)
-            if query.explain:
-                ranking = await self._with_readings(ranking, deadline)
+            kept = await self._prefilter(query, deadline)
+            scored = query if kept is None else narrowed(query, kept)
+            ranking = await self._rank_in_full(scored, deadline)
         ranking = replace(ranking, model=self.name, warnings=[*ranking.warnings, *warnings])
         self._observe(ranked(ranking))
-        return ranking
+        return ranking if kept is None else widened(ranking, query, kept)
+
+    async def _prefilter(self, query: Query, deadline: Deadline) -> list[int] | None:
+        """Indexes of the documents that are scored; None: all. It reads what the model would."""
+        if query.prefilter is None or self._compare is None:
+            return None
+        texts = filled_texts(query.documents)
+        encoded = await self._tokenize(query, texts, deadline) if texts else []
+        return await self._off_loop(choose, query, texts, encoded, query.prefilter, self._compare)
+
+    async def _rank_in_full(self, query: Query, deadline: Deadline) -> Ranking:
+        spans = query.spans or (ALL_SENTENCES if query.explain else None)
+        if spans is None:
+            ranking = await self._rank(query, deadline)
+        else:
+            ranking = await self._rank_with_spans(query, spans, deadline)
+        return await self._with_readings(ranking, deadline) if query.explain else ranking
 
     async def _rank_with_spans(
         self, query: Query, wanted: SpansWanted, deadline: Deadline
@@ -226,7 +251,7 @@ class Reranker:
         read = await self._read(query, texts, deadline, admitted=admitted)
         read_texts = dict(zip(texts, read, strict=True))
         tokenized = now()
-        self._refuse_long(query, read_texts)
+        refuse_long(query, read_texts, self._encoder.max_tokens, self.name)
         pairs = [pair for text in read for pair in text.pairs]
         job = await self._batcher.submit(pairs, priority=query.priority, deadline=deadline.at)
         logits = iter(job.logits)
@@ -243,20 +268,6 @@ class Reranker:
         if self._shared_scores is not None:
             self._shared_scores.put(complete)
         return Times(tokenized - started, job.queue, job.compute)
-
-    def _refuse_long(self, query: Query, read: Mapping[str, TextPairs]) -> None:
-        if query.truncate:
-            return
-        most = self._encoder.max_tokens
-        for index, document in enumerate(query.documents):
-            text = read.get(document.text)
-            if text is not None and text.truncated:
-                raise TooLong(
-                    f"documents[{index}] takes {text.untruncated_tokens} tokens with the query, "
-                    f"more than the {most} of {self.name}, and truncate is off",
-                    field=f"documents[{index}]",
-                    limit=most,
-                )
 
     async def _read(
         self, query: Query, texts: Sequence[str], deadline: Deadline, *, admitted: bool
@@ -289,6 +300,18 @@ class Reranker:
         A portion at a time, so that others are tokenized in between, and nothing more when the
         caller has gone. The text of a long document is read to its end only where that counts.
         """
+        with self._batcher.expecting(
+            self._tokens(query, texts, CHARS_PER_TOKEN),
+            self.tokenizing.backlog_seconds,
+            at_least=self._tokens(query, texts, CHARS_THAT_COUNT),
+            priority=query.priority,
+            deadline=None if admitted else deadline.at,
+        ):
+            return await self._tokenize(query, texts, deadline, admitted=admitted)
+
+    async def _tokenize(
+        self, query: Query, texts: Sequence[str], deadline: Deadline, *, admitted: bool = False
+    ) -> list[Encoded]:
         clip = query.truncate and not query.windows
         most = self._encoder.max_tokens * CHARS_THAT_COUNT if clip else max(map(len, texts))
         around = len(query.text) if self._encoder.repeats_query else 0
@@ -300,20 +323,13 @@ class Reranker:
             document_tokens=query.document_tokens,
             clip=clip,
         )
-        with self._batcher.expecting(
-            self._tokens(query, texts, CHARS_PER_TOKEN),
-            self.tokenizing.backlog_seconds,
-            at_least=self._tokens(query, texts, CHARS_THAT_COUNT),
+        return await self.tokenizing.encode(
+            encode,
+            list(portions(texts, around, most)),
             priority=query.priority,
-            deadline=None if admitted else deadline.at,
-        ):
-            return await self.tokenizing.encode(
-                encode,
-                list(portions(texts, around, most)),
-                priority=query.priority,
-                deadline=deadline.at,
-                admitted=admitted,
-            )
+            deadline=deadline.at,
+            admitted=admitted,
+        )
 
     def _tokens(self, query: Query, texts: Sequence[str], chars: int) -> int:
         """How many the pairs will hold, if a token stands for so many characters."""

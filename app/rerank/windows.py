@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.engines import Encoded, Pair, tokens_of
+from app.errors import TooLong
+from app.rerank.query import Query
 from app.text.windows import cuts
 
 # A window fills less than the room: some stretches of a text take more tokens than others.
@@ -28,6 +30,21 @@ class TextPairs:
     @property
     def truncated(self) -> bool:
         return self.untruncated_tokens > self.tokens
+
+
+def refuse_long(query: Query, read: Mapping[str, TextPairs], most: int, model: str) -> None:
+    """Without truncation, the first document that is too long refuses the request."""
+    if query.truncate:
+        return
+    for index, document in enumerate(query.documents):
+        text = read.get(document.text)
+        if text is not None and text.truncated:
+            raise TooLong(
+                f"documents[{index}] takes {text.untruncated_tokens} tokens with the query, "
+                f"more than the {most} of {model}, and truncate is off",
+                field=f"documents[{index}]",
+                limit=most,
+            )
 
 
 def without_windows(encoded: Encoded) -> TextPairs:

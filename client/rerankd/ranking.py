@@ -25,6 +25,7 @@ class RerankOptions(TypedDict, total=False):
     instruction: str
     priority: int
     diagnostics: bool
+    prefilter: int
     explain: bool
 
 

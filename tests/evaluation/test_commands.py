@@ -96,6 +96,28 @@ def test_sweep_writes_a_table_a_picture_and_a_page(
     assert names == ["sweep.html", "sweep.json", "sweep.png"]
 
 
+def test_sweep_prints_what_a_prefilter_costs(run: Run) -> None:
+    report = run(
+        "sweep", HANDBOOK, "--sample", 6, "--initial-k", "2,6", "--final-k", 1, "--prefilter", 3
+    )
+    points = [(point["model"], point["initial_k"]) for point in report["points"]]
+    assert points == [
+        (None, None),
+        ("rerankd-minilm", 2),
+        ("rerankd-minilm", 6),
+        ("rerankd-minilm, prefilter 3", 6),
+    ]
+
+
+def test_sweep_refuses_a_prefilter_that_the_model_does_not_have(
+    refusal: Callable[..., tuple[int, str]], small_model: Path
+) -> None:
+    words = ["sweep", HANDBOOK, "--sample", 2, "--models", small_model, "--prefilter", 3]
+    code, message = refusal(*words)
+    assert code == 1
+    assert "small-bert has no prefilter" in message
+
+
 def test_calibrate_writes_what_the_service_reads(run: Run, tmp_path: Path) -> None:
     report = run("calibrate", HANDBOOK, "--sample", 20, "--initial-k", 8)
     assert report["error_after"] < 0.15

@@ -12,6 +12,7 @@ from app.engines import Pair
 from app.events import Event, ignore
 from app.rerank.batcher import Batcher, Limits
 from app.rerank.cache import Cache, SharedScores
+from app.rerank.prefilter import Compare
 from app.rerank.query import Document, Query, Ranking
 from app.rerank.reranker import Reranker
 from tests.fakes import FakeEngine, WordEncoder, pair
@@ -48,7 +49,11 @@ class Bench:
 
     @asynccontextmanager
     async def open(
-        self, limit: float = 10, cache_bytes: int = 0, shared_scores: SharedScores | None = None
+        self,
+        limit: float = 10,
+        cache_bytes: int = 0,
+        shared_scores: SharedScores | None = None,
+        compare: Compare | None = None,
     ) -> AsyncIterator[Reranker]:
         clock = asyncio.get_running_loop().time
         with ThreadPoolExecutor(1) as threads:
@@ -62,6 +67,7 @@ class Bench:
                     limit,
                     self.events.append,
                     shared_scores=shared_scores,
+                    compare=compare,
                 )
 
     async def rank(self, *texts: str, **options: Any) -> Ranking:

@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 
 from app.api.dialects.dialect import Dialect, Label, as_object
 from app.api.dialects.fields import DOCUMENTS, QUERY, WHOLE, Either, Lenient, Priority
+from app.errors import InvalidRequest
 from app.rerank.query import (
     WINDOWS,
     Document,
@@ -124,6 +125,11 @@ class NativeRequest(Lenient):
     diagnostics: bool | None = Field(
         None, description="Return the ranks before and after, and the times"
     )
+    prefilter: Annotated[int, Field(ge=1), WHOLE] | None = Field(
+        None,
+        description="Score only so many documents: those that resemble the query most by their "
+        "words. At least `top_n`; the others are not in the results",
+    )
     explain: bool | None = Field(
         None,
         description="Return what the model read of each document: tokens, the part that was read, "
@@ -171,6 +177,9 @@ class NativeUsage(BaseModel):
     failed_documents: list[int] | None = Field(
         None, description="Indices of documents that could not be scored; they rank last"
     )
+    unscored: int | None = Field(
+        None, description="Number of documents that `prefilter` left out, if any"
+    )
 
 
 class Diagnostics(BaseModel):
@@ -197,6 +206,7 @@ class NativeAnswer(BaseModel):
 
 def parse(body: dict[str, Any]) -> Query:
     request = NativeRequest.model_validate(body)
+    check_prefilter(request)
     return Query(
         text=request.query,
         documents=[
@@ -217,7 +227,22 @@ def parse(body: dict[str, Any]) -> Query:
         return_documents=bool(request.return_documents),
         diagnostics=bool(request.diagnostics),
         explain=bool(request.explain),
+        prefilter=request.prefilter,
     )
+
+
+def check_prefilter(request: NativeRequest) -> None:
+    """Who wants all documents, or more than are scored, would miss some of them."""
+    if request.prefilter is None:
+        return
+    if not request.top_n:
+        raise InvalidRequest("prefilter: it needs top_n", field="prefilter")
+    if request.prefilter < request.top_n:
+        raise InvalidRequest(
+            f"prefilter: {request.prefilter} is less than top_n, {request.top_n}",
+            field="prefilter",
+            limit=request.top_n,
+        )
 
 
 def render(ranking: Ranking, label: Label) -> dict[str, Any]:
@@ -286,6 +311,8 @@ def render_usage(ranking: Ranking) -> dict[str, Any]:
         rendered["truncated_documents"] = list(usage.truncated)
     if usage.failed:
         rendered["failed_documents"] = list(usage.failed)
+    if usage.unscored:
+        rendered["unscored"] = usage.unscored
     return rendered
 
 
