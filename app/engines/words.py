@@ -67,13 +67,13 @@ class WordEvidence:
         vocabulary = np.unique(np.concatenate([query, *documents]))
         vectors = unit(self._vectors[vocabulary].astype(np.float32))
         rarity = self._rarity[vocabulary].astype(np.float32).clip(0)
-        asked = np.searchsorted(vocabulary, query)
+        query_words = np.searchsorted(vocabulary, query)
         present = [
             np.unique(np.searchsorted(vocabulary, words), return_counts=True) for words in documents
         ]
-        wanted = np.unique(asked)
+        wanted = np.unique(query_words)
         alike = vectors[wanted] @ vectors.T
-        whole = rarity[asked] @ vectors[asked]
+        whole = rarity[query_words] @ vectors[query_words]
         best = np.array(
             [alike[:, words].max(1, initial=0) @ rarity[wanted] for words, _ in present]
         )
