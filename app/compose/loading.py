@@ -59,6 +59,8 @@ def load_encoder(settings: Settings) -> Encoder:
 
 
 def spec_of(settings: Settings) -> ModelSpec:
+    several_keys = settings.api_keys_file is not None or len(settings.api_keys) > 1
+    apart = several_keys and not settings.share_cache
     return ModelSpec(
         name=settings.model,
         shown_as=settings.model_name,
@@ -71,14 +73,7 @@ def spec_of(settings: Settings) -> ModelSpec:
         offline=settings.offline,
         trust_remote_code=settings.trust_remote_code,
         engines=settings.engines.expanduser(),
-        state_bytes=state_bytes(settings),
+        state_bytes=0 if apart else settings.state_cache_mb * 2**20,
         state_seconds=settings.cache_ttl_seconds,
+        callers_apart=apart,
     )
-
-
-def state_bytes(settings: Settings) -> int:
-    """Nobody may infer from a fast response which documents a caller with another key has sent."""
-    keys_differ = settings.api_keys_file is not None or len(settings.api_keys) > 1
-    if keys_differ and not settings.share_cache:
-        return 0
-    return settings.state_cache_mb * 2**20

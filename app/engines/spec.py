@@ -31,6 +31,8 @@ class ModelSpec:
     # For what lower layers make of queries and documents; 0: nothing is kept.
     state_bytes: int = 0
     state_seconds: float = 0.0
+    # Nobody may infer from a fast response what a caller with another key has sent.
+    callers_apart: bool = False
 
     def to_json(self) -> str:
         return to_json(asdict(self)).decode()

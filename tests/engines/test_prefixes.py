@@ -102,6 +102,19 @@ def test_the_next_batch_of_a_request_does_not_read_it_again(
     assert read.calls == [20 * (pairs[0].tokens - pairs[0].split)]
 
 
+def test_with_callers_apart_only_a_batch_shares_what_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModelSpec(str(models.qwen3(tmp_path)), device="cpu", dtype="float32", callers_apart=True)
+    model = load_reference(spec)
+    pairs = pairs_of(model, QUERY, ["book"] * 20)
+    before = pairs[0].split
+    read = TokensRead(model.engine, monkeypatch)
+    for _ in range(2):
+        model.engine.score(pairs)
+    assert read.calls == [before, 20 * (pairs[0].tokens - before)] * 2
+
+
 def test_documents_that_are_cut_at_either_end_keep_what_they_share(causal: TorchModel) -> None:
     for cut in ("left", "right"):
         encoded = causal.encoder.encode(QUERY, ["book " * 400] * 3, instruction=None, cut=cut)

@@ -15,7 +15,13 @@ from app.engines import OutOfMemory, Pair
 from app.engines.backend import reason_of
 from app.engines.layout import Layout
 from app.engines.slices import Slicing
-from app.engines.torch.prefixes import NO_PREFIX, Group, Prefixes, grouped
+from app.engines.torch.prefixes import (
+    MAX_PREFIXES_KEPT,
+    NO_PREFIX,
+    Group,
+    Prefixes,
+    grouped,
+)
 
 OUT_OF_MEMORY_TEXTS = (
     "not enough memory",
@@ -75,11 +81,14 @@ class TorchEngine:
                 torch.cuda.empty_cache()
             raise OutOfMemory(f"{len(batch)} pairs did not fit") from error
 
-    def share_prefixes(self, probe: Sequence[Pair]) -> None:
-        """Compute what stands before documents once. Raises Unshared where the scores of `probe`
-        show that the model does not continue a sequence as it computes it whole."""
+    def share_prefixes(self, probe: Sequence[Pair], kept: int = MAX_PREFIXES_KEPT) -> None:
+        """Compute what stands before documents once, and keep the last ones.
+
+        Raises Unshared where the scores of `probe` show that the model does not continue a
+        sequence as it computes it whole.
+        """
         whole = self._logits(self._runs(probe, 0), len(probe))
-        self._prefixes = Prefixes(self.model, self.constants)
+        self._prefixes = Prefixes(self.model, self.constants, kept)
         try:
             shared = self._logits(self._runs(probe, 0), len(probe))
         except Exception as error:  # a model may keep its state in any way

@@ -58,10 +58,11 @@ def grouped(batch: Sequence[Pair], waste: int) -> list[Group]:
 class Prefixes:
     """The keys and values of the last prefixes, which later pairs continue."""
 
-    def __init__(self, model: CrossEncoder, constants: Mapping[str, Any]) -> None:
+    def __init__(self, model: CrossEncoder, constants: Mapping[str, Any], kept: int) -> None:
+        """`kept`: how many of them; with 0, only pairs of one batch share."""
         self._model = model
         self._constants = constants
-        self._recent = lru_cache(MAX_PREFIXES_KEPT)(self._compute)
+        self._recent = lru_cache(kept)(self._compute)
 
     def score(self, prefix: Ids, features: Mapping[str, Tensor]) -> Tensor:
         """`features` are those of the tokens that follow, padded on the left."""

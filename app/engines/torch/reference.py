@@ -21,6 +21,7 @@ from app.engines.spec import BUNDLED, ModelSpec
 from app.engines.torch.encoder import encoder_of
 from app.engines.torch.engine import TorchEngine, Unshared, is_out_of_memory
 from app.engines.torch.model import TorchModel
+from app.engines.torch.prefixes import MAX_PREFIXES_KEPT
 from app.errors import InvalidSetting, LoadFailed
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def load_reference(spec: ModelSpec) -> TorchModel:
         encoder = encoder_of(model, spec)
         engine = TorchEngine(model)
         if isinstance(encoder, ChatEncoder):
-            share_prefixes(engine, encoder)
+            share_prefixes(engine, encoder, 0 if spec.callers_apart else MAX_PREFIXES_KEPT)
     return TorchModel(
         name=spec.label,
         revision=spec.revision,
@@ -48,10 +49,10 @@ def load_reference(spec: ModelSpec) -> TorchModel:
     )
 
 
-def share_prefixes(engine: TorchEngine, encoder: ChatEncoder) -> None:
+def share_prefixes(engine: TorchEngine, encoder: ChatEncoder, kept: int) -> None:
     encoded = encoder.encode(" ".join(QUESTIONS), SENTENCES[:3], instruction=None, cut="right")
     try:
-        engine.share_prefixes([each.pair for each in encoded])
+        engine.share_prefixes([each.pair for each in encoded], kept)
     except Unshared as error:
         logger.warning("prefixes_not_shared", extra={"fields": {"reason": str(error)}})
 
