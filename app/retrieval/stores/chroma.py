@@ -17,6 +17,7 @@ from app.retrieval.endpoint import (
     with_text,
 )
 from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.equality import equality
 from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.writer import Held, held_as
 
@@ -67,13 +68,6 @@ class Collections:
         await self._endpoint.close()
 
 
-def where(filters: Mapping[str, Any]) -> dict[str, Any]:
-    equal = [{name: {"$eq": value}} for name, value in filters.items()]
-    if not equal:
-        return {}
-    return {"where": equal[0] if len(equal) == 1 else {"$and": equal}}
-
-
 class ChromaStore:
     name = "chroma"
     reads: Literal["words", "vector"] = "vector"
@@ -83,16 +77,15 @@ class ChromaStore:
         self._collection = collection
 
     async def search(self, search: Search) -> list[Candidate]:
-        answer = await self._collections.ask(
-            search.collection or self._collection,
-            "query",
-            {
-                "query_embeddings": [search.vector],
-                "n_results": search.k,
-                "include": ["documents", "metadatas", "distances"],
-                **where(search.filters),
-            },
-        )
+        body: dict[str, Any] = {
+            "query_embeddings": [search.vector],
+            "n_results": search.k,
+            "include": ["documents", "metadatas", "distances"],
+        }
+        if condition := equality(search.filters):
+            body["where"] = condition
+        collection = search.collection or self._collection
+        answer = await self._collections.ask(collection, "query", body)
         with reading(self.name):
             columns = (
                 answer[column][0] for column in ("ids", "documents", "metadatas", "distances")

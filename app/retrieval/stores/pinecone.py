@@ -21,6 +21,7 @@ from app.retrieval.endpoint import (
     with_text,
 )
 from app.retrieval.store import Candidate, Search, Store
+from app.retrieval.stores.equality import equality
 from app.retrieval.stores.kind import Opening, StoreKind
 from app.retrieval.writer import Held, check_size, held_as
 
@@ -100,9 +101,8 @@ class PineconeStore:
             "topK": search.k,
             "includeMetadata": True,
         }
-        if search.filters:
-            equal = [{name: {"$eq": value}} for name, value in search.filters.items()]
-            body["filter"] = equal[0] if len(equal) == 1 else {"$and": equal}
+        if condition := equality(search.filters):
+            body["filter"] = condition
         answer = await self._index.endpoint.ask("POST", "/query", body)
         with reading(self.name):
             candidates = [self._candidate(match) for match in answer["matches"]]
