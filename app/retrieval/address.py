@@ -19,6 +19,8 @@ def read_address(text: str) -> Address:
     except ValueError as error:
         raise ValueError("not a URL") from error
     scheme, _, transport = parts.scheme.partition("+")
+    if parts.scheme in STORES:  # such as mongodb+srv
+        scheme, transport = parts.scheme, ""
     if scheme not in STORES or transport not in TRANSPORTS:
         raise ValueError(f"a URL begins with one of {', '.join(STORES)}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))

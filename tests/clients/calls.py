@@ -28,6 +28,7 @@ __all__ = ["DOCUMENTS", "KEY", "QUERY", "Bench"]
 
 class Bench:
     def __init__(self, url: str, full_url: str, answer: dict[str, Any]) -> None:
+        self.url = url
         self.model: str = answer["model"]
         self.tokens: int = answer["usage"]["total_tokens"]
         self.logits: list[tuple[int, float]] = [

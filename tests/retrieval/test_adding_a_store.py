@@ -104,9 +104,9 @@ def test_a_listed_store_is_a_valid_setting() -> None:
 @pytest.mark.usefixtures("shelf_kind")
 def test_an_unknown_store_is_refused_with_all_that_are_listed() -> None:
     with pytest.raises(ValidationError, match=r"a URL begins with one of sqlite, .*shelf, rack"):
-        Settings(store="sqlite:a.db, mongodb://host")
+        Settings(store="sqlite:a.db, couchdb://host")
     with pytest.raises(ValueError, match=r"a URL begins with one of sqlite, .*shelf, rack"):
-        read_address("mongodb://host")
+        read_address("couchdb://host")
 
 
 @pytest.mark.usefixtures("shelf_kind")

@@ -54,7 +54,7 @@ def test_options_of_postgresql_are_passed_to_it_unchanged(options: str, kept: st
     ("text", "reason"),
     [
         ("", "begins with one of sqlite, chroma"),
-        ("mongodb://host", "begins with one of sqlite, chroma"),
+        ("couchdb://host", "begins with one of sqlite, chroma"),
         ("chroma+ftp://host", "begins with one of"),
         ("chroma://", "names no host"),
         ("chroma://host:hunter2", "not a URL"),

@@ -82,7 +82,7 @@ class ChromaStore:
             "n_results": search.k,
             "include": ["documents", "metadatas", "distances"],
         }
-        if condition := equality(search.filters):
+        if condition := equality(search.filters.items()):
             body["where"] = condition
         collection = search.collection or self._collection
         answer = await self._collections.ask(collection, "query", body)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 
-def equality(filters: Mapping[str, Any]) -> dict[str, Any] | None:
-    """All of the filters as a single condition; None without filters."""
-    equal = [{name: {"$eq": value}} for name, value in filters.items()]
+def equality(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any] | None:
+    """All pairs of a field and its value as a single condition; None without any."""
+    equal = [{name: {"$eq": value}} for name, value in pairs]
     if not equal:
         return None
     return equal[0] if len(equal) == 1 else {"$and": equal}

@@ -101,7 +101,7 @@ class PineconeStore:
             "topK": search.k,
             "includeMetadata": True,
         }
-        if condition := equality(search.filters):
+        if condition := equality(search.filters.items()):
             body["filter"] = condition
         answer = await self._index.endpoint.ask("POST", "/query", body)
         with reading(self.name):

@@ -84,3 +84,27 @@ async def test_ragflow_as_tei_s_client_sends_batches_of_eight(client: AsyncClien
     answer = await post(client, "/rerank", body)
     assert len(answer) == 9
     assert all(0 < result["score"] < 1 for result in answer)
+
+
+async def test_langchain4j_as_cohere_s_client_reads_the_search_units(client: AsyncClient) -> None:
+    answer = await post(client, "/v1/rerank", {"model": "m", "query": QUERY, "documents": TEXTS})
+    assert sorted(indices(answer["results"])) == [0, 1, 2]
+    assert all(isinstance(result["relevance_score"], float) for result in answer["results"])
+    assert answer["meta"]["billed_units"]["search_units"] == 1
+
+
+async def test_langchain4j_as_jina_s_client_reads_both_counts_of_tokens(
+    client: AsyncClient,
+) -> None:
+    body = {"model": "m", "query": QUERY, "documents": TEXTS, "return_documents": False}
+    answer = await post(client, "/v1/rerank", body)
+    assert sorted(indices(answer["results"])) == [0, 1, 2]
+    assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
+
+
+async def test_langchain4j_as_voyage_s_client_reads_data(client: AsyncClient) -> None:
+    """`truncation` is what tells this API from the others of its path."""
+    body = {"query": QUERY, "documents": TEXTS, "model": "m", "top_k": 3, "truncation": True}
+    answer = await post(client, "/v1/rerank", body)
+    assert sorted(indices(answer["data"])) == [0, 1, 2]
+    assert answer["usage"]["total_tokens"] > 0

@@ -1,0 +1,43 @@
+"""The search of Redis, or of Valkey. `?text=`, `?vector=`, `?metadata=` name fields of your own."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode
+
+from app.retrieval.store import Store
+from app.retrieval.stores.kind import Address, Opening, StoreKind
+from app.retrieval.writer import StoreWriter
+
+OWN_OPTIONS = ("text", "vector", "metadata")
+
+
+def url_of(address: Address) -> str:
+    """Without our own options; the client reads the others."""
+    url, _, options = address.url.partition("?")
+    kept = [pair for pair in parse_qsl(options) if pair[0] not in OWN_OPTIONS]
+    return f"{url}?{urlencode(kept)}" if kept else url
+
+
+def open_stores(opening: Opening) -> list[Store]:
+    from app.retrieval.stores.redis_index import RedisServer, RedisStore  # noqa: PLC0415
+
+    server = RedisServer(url_of(opening.address), opening.seconds)
+    return [RedisStore(server, opening.collection, opening.address.options)]
+
+
+def open_writer(opening: Opening) -> StoreWriter:
+    from app.retrieval.stores.redis_index import RedisServer, RedisWriter  # noqa: PLC0415
+
+    return RedisWriter(RedisServer(url_of(opening.address), opening.seconds), opening.collection)
+
+
+STORE = StoreKind(
+    title="Redis",
+    schemes=("redis", "rediss"),
+    examples=("redis://host:6379", "rediss://:password@host:6379"),
+    extra="redis",
+    reads="vectors",
+    tested_against="a real Redis with its search",
+    open_stores=open_stores,
+    open_writer=open_writer,
+)
