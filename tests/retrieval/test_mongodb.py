@@ -183,7 +183,7 @@ async def test_a_server_that_is_down_cannot_be_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(UpstreamFailed, match="mongodb cannot be reached"):
-        await search(f"mongodb://127.0.0.1:{port}/test", seconds=0.4)
+        await search(f"mongodb://127.0.0.1:{port}/test", seconds=1)
 
 
 @pytest.mark.parametrize("junk", [b"HTTP/1.1 400 Bad Request\r\n\r\n", struct.pack("<iiii", 3, 0, 0, 9)])
@@ -264,7 +264,7 @@ async def test_a_passage_that_cannot_be_read_is_an_error(
         ("mongodb://host", "names no database"),
         ("mongodb://host/db?tls=perhaps", "no valid address or options"),
         ("mongodb://user:p@ss:word@host/db", "no valid address or options"),
-        ("mongodb+http://host/db", "a URL begins with one of"),
+        ("mongodb+http://host/db", "no valid address or options"),
     ],
 )
 async def test_an_address_that_cannot_be_used_is_refused_at_start(url: str, reason: str) -> None:

@@ -49,6 +49,11 @@ async def test_postgresql_finds_what_an_exact_search_finds(
     assert recall.mean >= NEEDED
 
 
+async def test_redis_finds_what_an_exact_search_finds(sample: Sample, redis_url: str) -> None:
+    recall = await measure(redis_url, "recall", sample)
+    assert recall.mean >= NEEDED
+
+
 async def test_the_engine_of_milvus_finds_what_an_exact_search_finds(sample: Sample) -> None:
     """With fewer questions, because this engine is slow."""
     few = replace(sample, questions=sample.questions[:16])

@@ -1,6 +1,6 @@
 """What holds for every store that `rerankd ingest` fills.
 
-SQLite, Chroma, FAISS, LanceDB and PostgreSQL are real; servers of our own replace the others.
+SQLite, Chroma, FAISS, LanceDB, PostgreSQL and Redis are real; servers of our own replace the others.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
 
 from app.errors import UpstreamFailed
 from app.ingest.chunking import Chunking
@@ -24,6 +27,7 @@ from app.retrieval.store import Candidate
 from app.retrieval.writer import Held
 from tests.retrieval.stage import stage_of
 from tests.retrieval.stand_ins.filling import MAKERS, with_vectors
+from tests.retrieval.stand_ins.mongodb import MongoDB
 from tests.retrieval.stand_ins.serving import serving
 from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
 
@@ -33,7 +37,8 @@ Stage = Callable[[], FirstStage]
 
 
 @pytest.fixture(
-    scope="module", params=["sqlite", "chroma", "faiss", "lancedb", "postgresql", *MAKERS]
+    scope="module",
+    params=["sqlite", "chroma", "faiss", "lancedb", "postgresql", "redis", "mongodb", *MAKERS],
 )
 def fresh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -48,8 +53,10 @@ def fresh(
                 url = f"{request.param}:{folder}"
             case "chroma":
                 url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
-            case "postgresql":
-                url = request.getfixturevalue("postgres_url")
+            case "postgresql" | "redis":
+                url = request.getfixturevalue({"postgresql": "postgres_url", "redis": "redis_url"}[request.param])
+            case "mongodb":
+                url = f"mongodb://127.0.0.1:{stack.enter_context(MongoDB().serving())}/test"
             case kind:
                 port = stack.enter_context(serving(MAKERS[kind]()))
                 url = with_vectors(f"{kind}://127.0.0.1:{port}")
@@ -176,6 +183,12 @@ async def drop(stage: FirstStage) -> None:
     elif url.startswith("postgres"):
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
             await connection.execute(f"drop table {stage.collection}")
+    elif url.startswith("redis"):
+        async with Redis.from_url(url) as server:
+            await server.ft(stage.collection).dropindex(delete_documents=True)
+    elif url.startswith("mongodb"):
+        async with AsyncMongoClient[Any](url) as mongo:
+            await mongo.get_default_database().drop_collection(stage.collection)
     else:
         kind, _, host = url.partition("?")[0].partition("://")
         async with httpx.AsyncClient(base_url=f"http://{host}") as client:

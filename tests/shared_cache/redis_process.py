@@ -15,12 +15,14 @@ START_SECONDS = 20
 class RedisProcess:
     """`start` may be called again after `kill`: it comes back empty, at the same port."""
 
-    def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *options: str, tls: bool = False, program: str = "redis-server"
+    ) -> None:
         self.port = free_port()
         self._folder = folder
         ports = ("--port", "0", "--tls-port") if tls else ("--port",)
         self._command = [
-            *("redis-server", *ports, str(self.port), "--bind", "127.0.0.1"),
+            *(program, *ports, str(self.port), "--bind", "127.0.0.1"),
             *("--save", "", "--appendonly", "no", "--dir", str(folder), *options),
         ]
         self._process: subprocess.Popen[str]

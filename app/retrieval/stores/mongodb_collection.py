@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
@@ -16,13 +17,11 @@ from pydantic_core import to_json
 from pymongo import AsyncMongoClient, ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
-    ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
-    ServerSelectionTimeoutError,
 )
 from pymongo.operations import SearchIndexModel
 
@@ -89,15 +88,18 @@ class Database:
     def __init__(self, url: str, name: str, seconds: float) -> None:
         self._seconds = seconds
         try:
-            # A server that is down is an error before the time of the call ends.
-            self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
-                url,
-                document_class=RawBSONDocument,
-                serverSelectionTimeoutMS=max(1, int(seconds * 500)),
-                appname="rerankd",
-            )
+            with warnings.catch_warnings():
+                # The driver only warns of an option that it does not know, and ignores it.
+                warnings.simplefilter("error")
+                self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
+                    url,
+                    document_class=RawBSONDocument,
+                    # A server that is down is an error before the time of a call ends.
+                    serverSelectionTimeoutMS=max(1, int(seconds * 500)),
+                    appname="rerankd",
+                )
             self._database = self._client[name]
-        except (PyMongoError, ValueError) as error:
+        except (PyMongoError, ValueError, UserWarning) as error:
             raise LoadFailed("setting store: mongodb: no valid address or options") from error
 
     def collection(self, name: str) -> AsyncCollection[Raw]:
@@ -139,7 +141,7 @@ class Index(NamedTuple):
 
 
 async def index_of(collection: AsyncCollection[Raw], name: str) -> Index | None:
-    async for raw in await collection.list_search_indexes(name):
+    async for raw in await collection.aggregate([{"$listSearchIndexes": {"name": name}}]):
         with reading(NAME):
             description = decoded(raw)
             fields = description["latestDefinition"]["fields"]

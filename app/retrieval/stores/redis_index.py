@@ -38,13 +38,11 @@ LOST = "has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
 REASONS = {
     r"no such index|unknown index|index.* not found": LOST,
     r"unknown command": "has no search: it needs Redis 8, Redis Stack or valkey-search",
-    r"noauth|wrongpass|noperm|invalid username|without any password": "refuses the login: see the "
+    r"noauth|wrongpass|noperm|invalid (user|pass)|authentication": "refuses the login: see the "
     "URL in RERANKD_STORE",
     r"^oom|maxmemory": "is full: raise its maxmemory, which must not evict passages",
     r"blob size|vector size|dimension|does not match": "has vectors of another embedder: set that "
     "one, or name another collection",
-    r"unknown field|vector field|unknown argument|property": "has no vectors in that field: name "
-    "theirs with ?vector=",
     r"db != 0|database": "has its search in database 0 only: end the URL with /0",
 }
 
@@ -77,6 +75,8 @@ class RedisServer:
                 retry=Retry(NoBackoff(), 0),
                 client_name="rerankd",
             )
+            # Its options are not looked at before; nothing is contacted.
+            self._client.connection_pool.make_connection()
         except (ValueError, TypeError) as error:
             raise LoadFailed("setting store: redis: no valid address or options") from error
 
@@ -182,6 +182,9 @@ class RedisStore:
             return []
         which = f"({' '.join(filter(None, conditions))})" if conditions else "*"
         field = VECTOR if shape.is_ours else self._vector
+        if shape.fields.get(field) != "VECTOR":
+            # Redis answers nothing in this case.
+            raise failed("has no vectors in that field: name theirs with ?vector=")
         returned = ("RETURN", 3, "text", "metadata", DISTANCE) if shape.is_ours else ()
         answer = await self._server.call(
             *("FT.SEARCH", index, f"{which}=>[KNN {search.k} @{field} $vector AS {DISTANCE}]"),
@@ -279,14 +282,14 @@ class RedisWriter:
 
     async def _keys(self) -> AsyncIterator[list[bytes]]:
         """Some may come twice."""
-        cursor = b"0"
+        cursor, pattern = 0, f"{self._prefix}*"
         while True:
-            page = await self._server.call("SCAN", cursor, "MATCH", f"{self._prefix}*", "COUNT", PAGE)
+            page = await self._server.call("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
             with reading(NAME):
-                cursor, keys = page
+                cursor, keys = int(page[0]), list(page[1])
             if keys:
                 yield keys
-            if cursor == b"0":
+            if cursor == 0:
                 return
 
     async def put(self, chunks: Sequence[Candidate], vectors: Sequence[Sequence[float]]) -> None:

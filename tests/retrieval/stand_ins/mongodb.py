@@ -219,14 +219,10 @@ class MongoDB:
     def _find(self, name: str, options: Command) -> Mapping[str, Any]:
         only(options, "filter", "projection", "limit", "singleBatch")
         rows = list(self.collections.get(name, {}).values())
-        match options.get("filter"):
-            case None | {}:
-                pass
-            case {**conditions} if len(conditions) == 1:
-                ((field, condition),) = conditions.items()
-                if condition != {"$exists": False}:
-                    raise Undocumented("no such filter")
-                rows = [row for row in rows if field not in row]
+        for field, condition in options.get("filter", {}).items():
+            if condition != {"$exists": False}:
+                raise Undocumented("no such filter")
+            rows = [row for row in rows if field not in row]
         fields = {"_id", *options.get("projection", {})}
         kept = [{key: row[key] for key in row if key in fields} for row in rows]
         return self._cursor(name, kept[: options.get("limit") or None])
