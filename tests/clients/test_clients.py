@@ -47,6 +47,9 @@ CLIENTS = [
     Client("sdks", "rerankers jina", ("KeyError",) * 3, says_why=False),
     Client("sdks", "rerankers voyage", ("KeyError",) * 3, says_why=False),
     Client("sdks", "rerankers mixedbread.ai", ("KeyError",) * 3, says_why=False),
+    Client("sdks", "baseten-performance-client", ("HTTPError",) * 3),
+    # It returns None for any refusal, and logs the reason.
+    Client("sdks", "open-webui external", BROKEN, says_why=False),
     Client("gateway", "litellm cohere", LITELLM, texts=False, usage=True),
     Client("gateway", "litellm cohere v1", LITELLM, usage=True),
     Client("gateway", "litellm jina_ai", LITELLM, usage=True),
@@ -78,6 +81,10 @@ CLIENTS = [
     Client("js", "cohere-ai v1", COHERE, usage=True),
     Client("js", "cohere-ai v2", COHERE, texts=False, usage=True),
     Client("js", "voyageai npm", ("VoyageAIError",) * 3, texts=False, usage=True),
+    Client("js", "@langchain/cohere", COHERE),
+    Client("js", "@langchain/mixedbread-ai", ("MixedbreadAIError",) * 3),
+    Client("js", "@llamaindex/cohere", COHERE),
+    Client("js", "@llamaindex/mixedbread", ("MixedbreadAIError",) * 3),
     Client("js", "@ai-sdk/cohere", VERCEL),
     Client("js", "voyage-ai-provider", VERCEL, says_why=False),
 ]

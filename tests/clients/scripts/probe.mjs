@@ -1,5 +1,11 @@
 // The JavaScript clients, each called as it should be, with a wrong key, a blank query, and full.
 import { createCohere } from "@ai-sdk/cohere";
+import { Document as LangChainDocument } from "@langchain/core/documents";
+import { CohereRerank as LangChainCohere } from "@langchain/cohere";
+import { MixedbreadAIReranker as LangChainMixedbread } from "@langchain/mixedbread-ai";
+import { CohereRerank as LlamaIndexCohere } from "@llamaindex/cohere";
+import { TextNode } from "@llamaindex/core/schema";
+import { MixedbreadAIReranker as LlamaIndexMixedbread } from "@llamaindex/mixedbread";
 import { rerank } from "ai";
 import { CohereClient, CohereClientV2 } from "cohere-ai";
 import { createVoyage } from "voyage-ai-provider";
@@ -41,7 +47,40 @@ function vercel(model) {
   };
 }
 
+function langchain(reranker) {
+  return async (url, apiKey, query) => {
+    const pages = documents.map((pageContent) => new LangChainDocument({ pageContent }));
+    const ranked = await reranker(url, apiKey).compressDocuments(pages, query);
+    const texts = ranked.map((page) => [page.pageContent, page.metadata.relevanceScore]);
+    return { ranks: texts.map(([text, score]) => [documents.indexOf(text), score, text]) };
+  };
+}
+
+function llamaIndex(reranker) {
+  return async (url, apiKey, query) => {
+    const nodes = documents.map((text) => ({ node: new TextNode({ text }), score: 0 }));
+    const ranked = await reranker(url, apiKey).postprocessNodes(nodes, query);
+    const texts = ranked.map(({ node, score }) => [node.text, score]);
+    return { ranks: texts.map(([text, score]) => [documents.indexOf(text), score, text]) };
+  };
+}
+
+const topN = documents.length;
+
 const calls = {
+  "@langchain/cohere": langchain((url, token) => {
+    const client = new CohereClient({ token, environment: url });
+    return new LangChainCohere({ client, model: "m", topN });
+  }),
+  "@langchain/mixedbread-ai": langchain(
+    (baseUrl, apiKey) => new LangChainMixedbread({ apiKey, baseUrl, topK: topN, maxRetries: 0 }),
+  ),
+  "@llamaindex/cohere": llamaIndex(
+    (baseUrl, apiKey) => new LlamaIndexCohere({ apiKey, baseUrl, model: "m", topN }),
+  ),
+  "@llamaindex/mixedbread": llamaIndex(
+    (baseUrl, apiKey) => new LlamaIndexMixedbread({ apiKey, baseUrl, topK: topN, maxRetries: 0 }),
+  ),
   "cohere-ai v1": cohereV1,
   "cohere-ai v2": cohereV2,
   "voyageai npm": voyage,

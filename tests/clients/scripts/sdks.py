@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
+import sys
+import types
 
 import cohere
 import voyageai
+from baseten_performance_client import PerformanceClient, RequestProcessingPreference
 from infinity_client import Client
 from infinity_client.api.default import rerank as infinity_rerank
 from infinity_client.models import RerankInput
@@ -120,8 +124,48 @@ def rerankers(provider, path):
     return call
 
 
+def baseten(url, key, query):
+    client = PerformanceClient(base_url=url, api_key=key)
+    once = RequestProcessingPreference(max_retries=0)
+    answer = client.rerank(query=query, texts=DOCUMENTS, return_text=True, preference=once)
+    return {"ranks": [[result.index, result.score, result.text] for result in answer.data]}
+
+
+def open_webui_reranker():
+    """Its own module, with stand-ins for its settings and its headers of users.
+
+    Without them, importing the package would start the application.
+    """
+    (found,) = {
+        str(file.locate().parents[2])
+        for file in importlib.metadata.files("open-webui")
+        if file.match("open_webui/retrieval/models/external.py")
+    }
+    package = types.ModuleType("open_webui")
+    package.__path__ = [found]
+    env = types.ModuleType("open_webui.env")
+    env.ENABLE_FORWARD_USER_INFO_HEADERS, env.REQUESTS_VERIFY = False, True
+    headers = types.ModuleType("open_webui.utils.headers")
+    headers.include_user_info_headers = None
+    modules = (package, env, types.ModuleType("open_webui.utils"), headers)
+    sys.modules.update({module.__name__: module for module in modules})
+    from open_webui.retrieval.models.external import ExternalReranker
+
+    return ExternalReranker
+
+
+def open_webui(url, key, query):
+    """It gives a score for each document in their order, and None for any refusal."""
+    reranker = open_webui_reranker()(key, f"{url}/v1/rerank")
+    scores = reranker.predict([(query, text) for text in DOCUMENTS])
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])
+    return {"ranks": [[index, scores[index], DOCUMENTS[index]] for index in order]}
+
+
 main(
     {
+        "baseten-performance-client": baseten,
+        "open-webui external": open_webui,
         "cohere v1": cohere_v1,
         "cohere v1 with fields": cohere_v1_fields,
         "cohere v1 async": cohere_v1_async,
