@@ -1,4 +1,4 @@
-"""MongoDB: the driver against a server that knows what the manual shows, and against broken ones."""
+"""MongoDB: the driver against a server that knows what the manual shows, and broken ones."""
 
 from __future__ import annotations
 
@@ -114,8 +114,12 @@ def add_their_collection(server: MongoDB) -> None:
     server.indexes["docs"] = {"theirs": index}
     server.collections["docs"] = {
         ObjectId("6524096020da840844a4c4a7"): {
-            **{"_id": ObjectId("6524096020da840844a4c4a7"), "body": "near", "emb": [1.0, 0.0]},
-            **{"lang": "en", "made": datetime(2026, 11, 27, tzinfo=UTC), "raw": Binary(b"x")},
+            "_id": ObjectId("6524096020da840844a4c4a7"),
+            "body": "near",
+            "emb": [1.0, 0.0],
+            "lang": "en",
+            "made": datetime(2026, 11, 27, tzinfo=UTC),
+            "raw": Binary(b"x"),
         },
         2: {"_id": 2, "body": "far", "emb": [0.0, 1.0], "lang": "de"},
     }
@@ -131,7 +135,9 @@ async def test_a_collection_of_another_program_is_searched_by_its_names(server: 
     assert near.metadata == {"lang": "en", "made": "2026-11-27T00:00:00+00:00", "raw": None}
     assert (far.id, far.metadata) == ("2", {"lang": "de"})
     assert [each.id for each in await search(url_of(server, THEIRS), lang="de")] == ["2"]
-    with pytest.raises(UpstreamFailed, match="no filter of that name .*: add the path topic to it"):
+    with pytest.raises(
+        UpstreamFailed, match=r"no filter of that name .*: add the path topic to it"
+    ):
         await search(url_of(server, THEIRS), topic="pets")
 
 
@@ -186,11 +192,16 @@ async def test_a_server_that_is_down_cannot_be_reached() -> None:
         await search(f"mongodb://127.0.0.1:{port}/test", seconds=1)
 
 
-@pytest.mark.parametrize("junk", [b"HTTP/1.1 400 Bad Request\r\n\r\n", struct.pack("<iiii", 3, 0, 0, 9)])
+JUNK = [b"HTTP/1.1 400 Bad Request\r\n\r\n", struct.pack("<iiii", 3, 0, 0, 9)]
+
+
+@pytest.mark.parametrize("junk", JUNK)
 async def test_what_is_not_its_protocol_is_an_error(junk: bytes) -> None:
-    with replying(lambda connection: connection.sendall(junk)) as port:
-        with pytest.raises(UpstreamFailed, match="mongodb "):
-            await search(f"mongodb://127.0.0.1:{port}/test", seconds=0.5)
+    with (
+        replying(lambda connection: connection.sendall(junk)) as port,
+        pytest.raises(UpstreamFailed, match="mongodb "),
+    ):
+        await search(f"mongodb://127.0.0.1:{port}/test", seconds=0.5)
 
 
 async def test_a_server_that_does_not_answer_is_given_up(server: MongoDB) -> None:
@@ -281,10 +292,9 @@ async def test_a_start_contacts_no_server_and_looks_up_no_name() -> None:
 
 
 async def test_a_missing_driver_is_named_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "app.retrieval.stores.mongodb_collection")
+    for name in ("mongodb_collection", "mongodb_driver"):
+        monkeypatch.delitem(sys.modules, f"app.retrieval.stores.{name}")
     monkeypatch.setitem(sys.modules, "pymongo", None)
     with pytest.raises(LoadFailed, match=r"needs pip install 'rerankd\[mongodb\]'"):
         async with open_retriever(stage_of(["mongodb://host/db"], embedder=EMBEDDER)):
             pass
-
-

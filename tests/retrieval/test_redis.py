@@ -18,7 +18,8 @@ from app.errors import LoadFailed, UpstreamFailed, UpstreamTimeout
 from app.retrieval.opening import open_retriever, open_store_writer, open_stores, opening_of
 from app.retrieval.store import Candidate, Search
 from app.retrieval.stores import redis_index
-from app.retrieval.stores.redis_index import RedisServer, shape_of
+from app.retrieval.stores.redis_index import shape_of
+from app.retrieval.stores.redis_server import RedisServer
 from app.retrieval.writer import Held
 from tests.answer.upstreams import EMBEDDER
 from tests.retrieval.directions import EAST, NORTH, PASSAGES, VECTORS
@@ -269,7 +270,8 @@ async def test_an_address_that_cannot_be_used_is_refused_at_start(url: str) -> N
 
 
 async def test_a_missing_library_is_named_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "app.retrieval.stores.redis_index")
+    for name in ("redis_index", "redis_server"):
+        monkeypatch.delitem(sys.modules, f"app.retrieval.stores.{name}")
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     with pytest.raises(LoadFailed, match=r"needs pip install 'rerankd\[redis\]'"):

@@ -1,6 +1,7 @@
 """What holds for every store that `rerankd ingest` fills.
 
-SQLite, Chroma, FAISS, LanceDB, PostgreSQL and Redis are real; servers of our own replace the others.
+SQLite, Chroma, FAISS, LanceDB, PostgreSQL and Redis are real; servers of our own replace the
+others.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from tests.retrieval.stores import MINILM, PASSAGES, fill, filled, ids
 
 pytestmark = pytest.mark.anyio
 
+REAL_SERVERS = {"postgresql": "postgres_url", "redis": "redis_url"}
+
 Stage = Callable[[], FirstStage]
 
 
@@ -54,7 +57,9 @@ def fresh(
             case "chroma":
                 url = f"chroma://127.0.0.1:{request.getfixturevalue('chroma_port')}"
             case "postgresql" | "redis":
-                url = request.getfixturevalue({"postgresql": "postgres_url", "redis": "redis_url"}[request.param])
+                url = request.getfixturevalue(
+                    {"postgresql": "postgres_url", "redis": "redis_url"}[request.param]
+                )
             case "mongodb":
                 url = f"mongodb://127.0.0.1:{stack.enter_context(MongoDB().serving())}/test"
             case kind:

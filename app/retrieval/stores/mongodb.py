@@ -28,14 +28,16 @@ def database_of(address: Address) -> str:
 
 
 def open_stores(opening: Opening) -> list[Store]:
-    from app.retrieval.stores.mongodb_collection import Database, MongoStore  # noqa: PLC0415
+    from app.retrieval.stores.mongodb_collection import MongoStore  # noqa: PLC0415
+    from app.retrieval.stores.mongodb_driver import Database  # noqa: PLC0415
 
     database = Database(url_of(opening.address), database_of(opening.address), opening.seconds)
     return [MongoStore(database, opening.collection, opening.address.options)]
 
 
 def open_writer(opening: Opening) -> StoreWriter:
-    from app.retrieval.stores.mongodb_collection import Database, MongoWriter  # noqa: PLC0415
+    from app.retrieval.stores.mongodb_collection import MongoWriter  # noqa: PLC0415
+    from app.retrieval.stores.mongodb_driver import Database  # noqa: PLC0415
 
     database = Database(url_of(opening.address), database_of(opening.address), opening.seconds)
     return MongoWriter(database, opening.collection)

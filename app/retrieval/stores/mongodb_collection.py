@@ -1,31 +1,19 @@
-"""Collections of MongoDB with an index of vectors, searched and filled. It knows the driver."""
+"""Collections of MongoDB with an index of vectors, searched and filled."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import warnings
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
 import bson
 from bson import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pydantic_core import to_json
-from pymongo import AsyncMongoClient, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import (
-    ConnectionFailure,
-    ExecutionTimeout,
-    NetworkTimeout,
-    OperationFailure,
-    PyMongoError,
-)
 from pymongo.operations import SearchIndexModel
 
-from app.errors import LoadFailed, UpstreamFailed, UpstreamTimeout
 from app.retrieval.endpoint import (
     MAX_ANSWER_BYTES,
     as_candidate,
@@ -39,10 +27,9 @@ from app.retrieval.endpoint import (
 from app.retrieval.store import Candidate, Search
 from app.retrieval.stores.equality import equality
 from app.retrieval.stores.labels import LABELS, label, labels_of
+from app.retrieval.stores.mongodb_driver import NAME, Database, Raw, failed
 from app.retrieval.writer import Held, check_size, held_as
 
-Raw = RawBSONDocument
-NAME = "mongodb"
 INDEX = "rerankd"
 VECTOR = "embedding"
 SCORE = "rerankd_score"
@@ -50,85 +37,10 @@ SCORE = "rerankd_score"
 BREADTH = 20
 MAX_CANDIDATES = 10_000
 IDS_PER_REMOVAL = 1000
-NAMESPACE_EXISTS = 48
 LOST = (
     "has no such collection, or no index of vectors for it: `rerankd ingest` makes both, or set "
     "RERANKD_COLLECTION and ?index="
 )
-NO_SEARCH = "has no vector search: it needs Atlas, or MongoDB 8.2 with its search process"
-LOGIN = "refuses the login: see the URL in RERANKD_STORE"
-REASONS: dict[int | None, str] = {
-    13: "does not let this user do that",
-    18: LOGIN,
-    8000: LOGIN,
-    59: NO_SEARCH,
-    31082: NO_SEARCH,
-    40324: NO_SEARCH,
-}
-
-
-def failed(reason: str) -> UpstreamFailed:
-    return UpstreamFailed(f"{NAME} {reason}", upstream=NAME)
-
-
-def reason_of(error: PyMongoError) -> str:
-    """The end of a sentence. The server's own text is not used: it may quote what was sent."""
-    if isinstance(error, OperationFailure):
-        if error.code in REASONS:
-            return REASONS[error.code]
-        if "dimension" in str(error):
-            return "has vectors of another embedder: set that one, or name another collection"
-        return f"failed with code {error.code}"
-    if isinstance(error, ConnectionFailure):
-        return "cannot be reached, or broke the connection"
-    return f"failed with {type(error).__name__}"
-
-
-class Database:
-    def __init__(self, url: str, name: str, seconds: float) -> None:
-        self._seconds = seconds
-        try:
-            with warnings.catch_warnings():
-                # The driver only warns of an option that it does not know, and ignores it.
-                warnings.simplefilter("error")
-                self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
-                    url,
-                    document_class=RawBSONDocument,
-                    # A server that is down is an error before the time of a call ends.
-                    serverSelectionTimeoutMS=max(1, int(seconds * 500)),
-                    appname="rerankd",
-                )
-            self._database = self._client[name]
-        except (PyMongoError, ValueError, UserWarning) as error:
-            raise LoadFailed("setting store: mongodb: no valid address or options") from error
-
-    def collection(self, name: str) -> AsyncCollection[Raw]:
-        return self._database[name]
-
-    async def create(self, name: str) -> None:
-        try:
-            await self._database.create_collection(name, check_exists=False)
-        except OperationFailure as error:
-            if error.code != NAMESPACE_EXISTS:
-                raise
-
-    @asynccontextmanager
-    async def calling(self) -> AsyncIterator[None]:
-        """Around calls of the driver: a time limit, and errors of the house."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                yield
-        except (TimeoutError, NetworkTimeout, ExecutionTimeout) as error:
-            raise UpstreamTimeout(
-                f"{NAME} did not answer within {self._seconds * 1000:.0f} ms", upstream=NAME
-            ) from error
-        except bson.errors.BSONError as error:
-            raise failed("answered or received a document that is not BSON") from error
-        except PyMongoError as error:
-            raise failed(reason_of(error)) from error
-
-    async def close(self) -> None:
-        await self._client.close()
 
 
 class Index(NamedTuple):
@@ -323,8 +235,10 @@ class MongoWriter:
 
     async def _check(self) -> None:
         if await self._collection.find_one({LABELS: {"$exists": False}}, {"_id": 1}) is not None:
-            raise failed("has a collection of this name that another program filled: set another "
-                         "RERANKD_COLLECTION to fill")
+            raise failed(
+                "has a collection of this name that another program filled: set another "
+                "RERANKD_COLLECTION to fill"
+            )
 
     async def close(self) -> None:
         await self._database.close()

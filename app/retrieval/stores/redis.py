@@ -22,14 +22,16 @@ def url_of(address: Address) -> str:
 
 
 def open_stores(opening: Opening) -> list[Store]:
-    from app.retrieval.stores.redis_index import RedisServer, RedisStore  # noqa: PLC0415
+    from app.retrieval.stores.redis_index import RedisStore  # noqa: PLC0415
+    from app.retrieval.stores.redis_server import RedisServer  # noqa: PLC0415
 
     server = RedisServer(url_of(opening.address), opening.seconds)
     return [RedisStore(server, opening.collection, opening.address.options)]
 
 
 def open_writer(opening: Opening) -> StoreWriter:
-    from app.retrieval.stores.redis_index import RedisServer, RedisWriter  # noqa: PLC0415
+    from app.retrieval.stores.redis_index import RedisWriter  # noqa: PLC0415
+    from app.retrieval.stores.redis_server import RedisServer  # noqa: PLC0415
 
     return RedisWriter(RedisServer(url_of(opening.address), opening.seconds), opening.collection)
 

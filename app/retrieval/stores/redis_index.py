@@ -1,32 +1,33 @@
-"""Indexes of Redis: searched, and filled by `rerankd ingest`. This file knows the library."""
+"""Indexes of Redis: searched, and filled by `rerankd ingest`."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from itertools import pairwise
 from math import isnan
 from typing import Any, Literal, NamedTuple
 
 from pydantic_core import to_json
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeout
 
-from app.errors import LoadFailed, UpstreamFailed, UpstreamTimeout
-from app.retrieval.endpoint import MAX_ANSWER_BYTES, as_candidate, as_mapping, find, reading
-from app.retrieval.endpoint import sound, with_text
+from app.errors import UpstreamFailed
+from app.retrieval.endpoint import (
+    MAX_ANSWER_BYTES,
+    as_candidate,
+    as_mapping,
+    find,
+    reading,
+    sound,
+    with_text,
+)
 from app.retrieval.store import Candidate, Search
 from app.retrieval.stores.labels import LABELS, label, labels_of
+from app.retrieval.stores.redis_server import LOST, NAME, RedisServer, failed
 from app.retrieval.writer import Held, check_size, held_as
 
-NAME = "redis"
 # Not `rerankd:`, which the shared cache of scores uses.
 PREFIX = "rerankd-store:"
 DISTANCE = "rerankd_distance"
@@ -34,79 +35,6 @@ VECTOR = "embedding"
 PAGE = 1000
 # The graph is searched this broadly; Redis' default of 10 misses neighbours.
 GRAPH = ("M", 32, "EF_CONSTRUCTION", 200, "EF_RUNTIME", 200)
-LOST = "has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
-REASONS = {
-    r"no such index|unknown index|index.* not found": LOST,
-    r"unknown command": "has no search: it needs Redis 8, Redis Stack or valkey-search",
-    r"noauth|wrongpass|noperm|invalid (user|pass)|authentication": "refuses the login: see the "
-    "URL in RERANKD_STORE",
-    r"^oom|maxmemory": "is full: raise its maxmemory, which must not evict passages",
-    r"blob size|vector size|dimension|does not match": "has vectors of another embedder: set that "
-    "one, or name another collection",
-    r"db != 0|database": "has its search in database 0 only: end the URL with /0",
-}
-
-
-def failed(reason: str) -> UpstreamFailed:
-    return UpstreamFailed(f"{NAME} {reason}", upstream=NAME)
-
-
-def reason_of(error: RedisError | OSError) -> str:
-    """The end of a sentence. The text of the server is not used: it may quote what was sent."""
-    text = str(error)
-    for pattern, reason in REASONS.items():
-        if re.search(pattern, text, re.IGNORECASE):
-            return reason
-    if isinstance(error, ResponseError):
-        code = text.partition(" ")[0]
-        return f"failed with {code}" if code.isupper() else "refused the command"
-    return "cannot be reached, or broke the connection"
-
-
-class RedisServer:
-    def __init__(self, url: str, seconds: float) -> None:
-        self.seconds = seconds
-        try:
-            self._client: Redis = Redis.from_url(
-                url,
-                protocol=2,  # its answers are lists, in Redis and in Valkey
-                socket_timeout=seconds,
-                socket_connect_timeout=seconds,
-                retry=Retry(NoBackoff(), 0),
-                client_name="rerankd",
-            )
-            # Its options are not looked at before; nothing is contacted.
-            self._client.connection_pool.make_connection()
-        except (ValueError, TypeError) as error:
-            raise LoadFailed("setting store: redis: no valid address or options") from error
-
-    async def call(self, *command: str | int | bytes) -> Any:
-        with self._translated():
-            async with asyncio.timeout(self.seconds):
-                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
-
-    async def call_all(self, commands: Sequence[Sequence[str | bytes]]) -> list[Any]:
-        """In one message, and not as a transaction."""
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        with self._translated():
-            async with asyncio.timeout(self.seconds):
-                return await pipeline.execute()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (TimeoutError, RedisTimeout) as error:
-            raise UpstreamTimeout(
-                f"{NAME} did not answer within {self.seconds * 1000:.0f} ms", upstream=NAME
-            ) from error
-        except (RedisError, OSError) as error:
-            raise failed(reason_of(error)) from error
-
-    async def close(self) -> None:
-        await self._client.aclose()
 
 
 class Shape(NamedTuple):
@@ -124,7 +52,7 @@ async def shape_of(server: RedisServer, index: str) -> Shape:
         fields, size = {}, None
         for attribute in described[b"attributes"]:
             words = [word.decode() for word in flat(attribute)]
-            after = dict(zip(words, words[1:], strict=False))
+            after = dict(pairwise(words))
             fields[after["attribute"]] = after["type"]
             # Valkey describes an index with other words than Redis.
             number = after.get("dim") or after.get("dimensions")
@@ -329,8 +257,10 @@ class RedisWriter:
             self._shape = None
             return None
         if not shape.is_ours:
-            raise failed("has an index of this name that another program made: set another "
-                         "RERANKD_COLLECTION to fill")
+            raise failed(
+                "has an index of this name that another program made: set another "
+                "RERANKD_COLLECTION to fill"
+            )
         self._shape = shape
         return shape
 

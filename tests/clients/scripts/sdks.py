@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.metadata
 import sys
 import types
@@ -149,9 +150,7 @@ def open_webui_reranker():
     headers.include_user_info_headers = None
     modules = (package, env, types.ModuleType("open_webui.utils"), headers)
     sys.modules.update({module.__name__: module for module in modules})
-    from open_webui.retrieval.models.external import ExternalReranker
-
-    return ExternalReranker
+    return importlib.import_module("open_webui.retrieval.models.external").ExternalReranker
 
 
 def open_webui(url, key, query):

@@ -132,12 +132,23 @@ class MongoDB:
 
     def _hello(self, _: Any, __: Command) -> Mapping[str, Any]:
         return {
-            **{"helloOk": True, "ismaster": True, "isWritablePrimary": True, "secondary": False},
-            **{"setName": "rs0", "setVersion": 1, "hosts": [self.address], "me": self.address},
-            **{"primary": self.address, "minWireVersion": 0, "maxWireVersion": 27},
-            **{"maxBsonObjectSize": 16_777_216, "maxMessageSizeBytes": 48_000_000},
-            **{"maxWriteBatchSize": 100_000, "logicalSessionTimeoutMinutes": 30},
-            **{"localTime": datetime.now(UTC), "readOnly": False},
+            "helloOk": True,
+            "ismaster": True,
+            "isWritablePrimary": True,
+            "secondary": False,
+            "setName": "rs0",
+            "setVersion": 1,
+            "hosts": [self.address],
+            "me": self.address,
+            "primary": self.address,
+            "minWireVersion": 0,
+            "maxWireVersion": 27,
+            "maxBsonObjectSize": 16_777_216,
+            "maxMessageSizeBytes": 48_000_000,
+            "maxWriteBatchSize": 100_000,
+            "logicalSessionTimeoutMinutes": 30,
+            "localTime": datetime.now(UTC),
+            "readOnly": False,
         }
 
     def _create(self, name: str, options: Command) -> Mapping[str, Any]:
@@ -182,9 +193,12 @@ class MongoDB:
         definition = index.definition.model_dump(by_alias=True)
         return [
             {
-                **{"id": "6524096020da840844a4c4a7", "name": index.name, "type": index.type},
-                **{"status": "READY" if self.queryable else "BUILDING"},
-                **{"queryable": self.queryable, "latestDefinition": definition},
+                "id": "6524096020da840844a4c4a7",
+                "name": index.name,
+                "type": index.type,
+                "status": "READY" if self.queryable else "BUILDING",
+                "queryable": self.queryable,
+                "latestDefinition": definition,
             }
         ]
 
@@ -281,7 +295,3 @@ def holds(part: dict[str, Equal], document: Document) -> bool:
         if not any(type(each) is type(equal.value) and each == equal.value for each in members):
             return False
     return True
-
-
-
-
