@@ -82,9 +82,9 @@ CLIENTS = [
     Client("js", "cohere-ai v2", COHERE, texts=False, usage=True),
     Client("js", "voyageai npm", ("VoyageAIError",) * 3, texts=False, usage=True),
     Client("js", "@langchain/cohere", COHERE),
-    Client("js", "@langchain/mixedbread-ai", ("MixedbreadAIError",) * 3),
+    Client("js", "@langchain/mixedbread-ai", COHERE),
     Client("js", "@llamaindex/cohere", COHERE),
-    Client("js", "@llamaindex/mixedbread", ("MixedbreadAIError",) * 3),
+    Client("js", "@llamaindex/mixedbread", COHERE),
     Client("js", "@ai-sdk/cohere", VERCEL),
     Client("js", "voyage-ai-provider", VERCEL, says_why=False),
 ]

@@ -75,9 +75,11 @@ def test_a_program_prints_the_ranking(language: str, bench: Bench, tmp_path: Pat
     assert ended.returncode == 0, ended.stderr
     headers = {"Authorization": f"Bearer {KEY}"}
     answer = httpx.post(f"{bench.url}/rerank", json=BODY, headers=headers).json()
-    expected = [(result["index"], result["relevance_score"]) for result in answer["results"]]
-    assert [index for index, _ in expected] == [1, 0]
-    assert ranks(ended.stdout) == [(index, pytest.approx(score)) for index, score in expected]
+    results = answer["results"]
+    printed = ranks(ended.stdout)
+    assert [index for index, _ in printed] == [result["index"] for result in results] == [1, 0]
+    scores = [result["relevance_score"] for result in results]
+    assert [score for _, score in printed] == pytest.approx(scores)
 
 
 @EVERY

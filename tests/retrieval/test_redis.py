@@ -1,4 +1,4 @@
-"""What only Redis has: indexes of other programs, keys, and servers that fail in their own way."""
+"""What only Redis has: indexes of other programs, keys, and its own ways to fail."""
 
 from __future__ import annotations
 
@@ -95,12 +95,9 @@ async def test_neighbours_come_nearest_first_with_the_cosine_as_score(
     redis_url: str, index: str
 ) -> None:
     await put(redis_url, index)
-    found = [(each.id, each.score) for each in await search(redis_url, index)]
-    assert found == [
-        ("east", pytest.approx(1.0)),
-        ("north", pytest.approx(0.0)),
-        ("west", pytest.approx(-1.0)),
-    ]
+    candidates = await search(redis_url, index)
+    assert [each.id for each in candidates] == ["east", "north", "west"]
+    assert [each.score for each in candidates] == pytest.approx([1.0, 0.0, -1.0])
 
 
 async def test_an_ingest_lists_more_keys_than_one_page(redis_url: str, index: str) -> None:
@@ -138,7 +135,12 @@ async def make_hashes(client: Redis, index: str) -> None:
     )
     rows = [("near", EAST, "de", 1, "a.b c"), ("far", NORTH, "en", 2.5, "true")]
     for name, vector, lang, number, tag in rows:
-        fields = {"body": name, "emb": struct.pack("<2f", *vector), "lang": lang, "n": number}
+        fields: dict[str, Any] = {
+            "body": name,
+            "emb": struct.pack("<2f", *vector),
+            "lang": lang,
+            "n": number,
+        }
         await client.hset(f"{index}:{name}", mapping={**fields, "tag": tag})
 
 

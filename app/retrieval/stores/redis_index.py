@@ -144,9 +144,8 @@ class RedisStore:
         if not self._metadata:
             facts = {field: value for field, value in document.items() if field != self._text}
             return as_candidate(name, text, facts, score)
-        facts = document.get(self._metadata)
-        facts = json.loads(facts) if isinstance(facts, str) else facts
-        return as_candidate(name, text, as_mapping(facts), score)
+        kept = document.get(self._metadata)
+        return as_candidate(name, text, json.loads(kept) if isinstance(kept, str) else kept, score)
 
     async def close(self) -> None:
         await self._server.close()

@@ -59,7 +59,7 @@ class RedisServer:
                 client_name="rerankd",
             )
             # Its options are not looked at before; nothing is contacted.
-            self._client.connection_pool.make_connection()
+            self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         except (ValueError, TypeError) as error:
             raise LoadFailed("setting store: redis: no valid address or options") from error
 

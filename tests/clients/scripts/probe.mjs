@@ -73,13 +73,13 @@ const calls = {
     return new LangChainCohere({ client, model: "m", topN });
   }),
   "@langchain/mixedbread-ai": langchain(
-    (baseUrl, apiKey) => new LangChainMixedbread({ apiKey, baseUrl, topK: topN, maxRetries: 0 }),
+    (baseUrl, key) => new LangChainMixedbread({ apiKey: `Bearer ${key}`, baseUrl, topK: topN }),
   ),
   "@llamaindex/cohere": llamaIndex(
     (baseUrl, apiKey) => new LlamaIndexCohere({ apiKey, baseUrl, model: "m", topN }),
   ),
   "@llamaindex/mixedbread": llamaIndex(
-    (baseUrl, apiKey) => new LlamaIndexMixedbread({ apiKey, baseUrl, topK: topN, maxRetries: 0 }),
+    (baseUrl, key) => new LlamaIndexMixedbread({ apiKey: `Bearer ${key}`, baseUrl, topK: topN }),
   ),
   "cohere-ai v1": cohereV1,
   "cohere-ai v2": cohereV2,

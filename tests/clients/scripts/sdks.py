@@ -137,13 +137,13 @@ def open_webui_reranker():
 
     Without them, importing the package would start the application.
     """
-    (found,) = {
+    (packages,) = {
         str(file.locate().parents[2])
         for file in importlib.metadata.files("open-webui")
         if file.match("open_webui/retrieval/models/external.py")
     }
     package = types.ModuleType("open_webui")
-    package.__path__ = [found]
+    package.__path__ = [packages]
     env = types.ModuleType("open_webui.env")
     env.ENABLE_FORWARD_USER_INFO_HEADERS, env.REQUESTS_VERIFY = False, True
     headers = types.ModuleType("open_webui.utils.headers")
