@@ -135,13 +135,9 @@ async def make_hashes(client: Redis, index: str) -> None:
     )
     rows = [("near", EAST, "de", 1, "a.b c"), ("far", NORTH, "en", 2.5, "true")]
     for name, vector, lang, number, tag in rows:
-        fields: dict[str, Any] = {
-            "body": name,
-            "emb": struct.pack("<2f", *vector),
-            "lang": lang,
-            "n": number,
-        }
-        await client.hset(f"{index}:{name}", mapping={**fields, "tag": tag})
+        fields: dict[Any, Any] = {"body": name, "lang": lang, "n": number, "tag": tag}
+        fields["emb"] = struct.pack("<2f", *vector)
+        await client.hset(f"{index}:{name}", mapping=fields)
 
 
 THEIRS = "?text=body&vector=emb"
