@@ -59,7 +59,7 @@ class Database:
         try:
             with warnings.catch_warnings():
                 # The driver only warns of an option that it does not know, and ignores it.
-                warnings.simplefilter("error")
+                warnings.simplefilter("error", UserWarning)
                 self._client: AsyncMongoClient[Raw] = AsyncMongoClient(
                     url,
                     document_class=RawBSONDocument,
