@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from app.answer.answerer import AnswerService
 from app.engines.lower_states import StateCache
-from app.errors import LoadFailed, NoStore
+from app.errors import InvalidRequest, LoadFailed, NoStore
 from app.model_card import ModelCard
 from app.rerank.batcher import Batcher
 from app.rerank.fallback import Fallback
-from app.rerank.query import Query, Ranker, Ranking
+from app.rerank.query import Query, Ranker, RankerChoice, Ranking
 from app.rerank.tokenizing import Tokenizing
 from app.state import DRAINING, LEAVING, READY, STARTING, State, failed
 
@@ -185,10 +185,29 @@ class Service:
             self._ready()
         return self._answering
 
-    def reranker(self) -> Ranker:
+    def reranker(self, choice: RankerChoice | None = None) -> Ranker:
+        """What ranks by default, or the one of the two that the caller chooses."""
         if self._draining:
             raise DRAINING.refusal()
+        if choice == "local":
+            return self._own_model().reranker
+        if choice == "fallback":
+            return self._chosen_fallback()
         return self._ranker()
+
+    def _own_model(self) -> Served:
+        served = self._ready()
+        if served.card.reranked_by:
+            sentence = f"ranker: there is no local model, {served.card.reranked_by} ranks here"
+            raise InvalidRequest(sentence, field="ranker")
+        return served
+
+    def _chosen_fallback(self) -> Ranker:
+        if self._fallback is None:
+            raise InvalidRequest(
+                "ranker: no fallback is configured (RERANKD_FALLBACK)", field="ranker"
+            )
+        return self._fallback.reranker
 
     async def rank(self, query: Query) -> Ranking:
         """Rank for `/answer`, with the model or the fallback, also during a drain."""

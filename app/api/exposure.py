@@ -29,6 +29,7 @@ class Exposure:
     cors_origins: tuple[str, ...] = ()
     docs: bool = True
     ui: bool = True
+    fallback_on_request: bool = False  # callers may choose the fallback
     share_cache: bool = False  # callers with different keys share cached scores and answers
 
     @cached_property

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import __version__
 from app.api.auth import require_admin_key, require_key, require_metrics_key
+from app.api.exposure import Exposure
 from app.api.problems import documented
 from app.api.wiring import wiring_of
 from app.service import Service
@@ -83,12 +84,13 @@ async def metrics(request: Request) -> Response:
     return Response(body, headers={"Content-Type": content_type})
 
 
-def behind(service: Service) -> dict[str, Any]:
-    """The fallback, and the state of the model itself."""
+def behind(service: Service, exposure: Exposure) -> dict[str, Any]:
+    """The fallback, whether callers may choose it, and the state of the model itself."""
     if service.fallback is None:
         return {}
     return {
         "fallback": service.fallback.card.model,
+        "fallback_on_request": exposure.fallback_on_request,
         "local_status": service.local_state.problem or "ready",
     }
 
@@ -101,14 +103,15 @@ def behind(service: Service) -> dict[str, Any]:
     dependencies=[Depends(require_key)],
 )
 async def info(request: Request, service: DepService) -> dict[str, Any]:
-    limits = wiring_of(request.app).limits
+    wiring = wiring_of(request.app)
+    limits = wiring.limits
     return {
         "version": __version__,
         "state": service.state.name,
         "status": service.state.problem or "ready",
         **(service.served.card.as_fields() if service.served else {}),
-        "answers": wiring_of(request.app).has_store(),
-        **behind(service),
+        "answers": wiring.has_store(),
+        **behind(service, wiring.exposure),
         "limits": {
             "body_bytes": limits.body_bytes,
             "documents": limits.documents,

@@ -42,6 +42,7 @@ from app.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from app.rerank.fallback import FallbackSpent
 from app.server.refusals import REFUSALS
 
 MEDIA_TYPE = "application/problem+json"
@@ -81,6 +82,7 @@ KINDS: dict[type[ServiceError], Kind] = {
     Draining: Kind(503, "draining", "The service is shutting down"),
     UpstreamFailed: Kind(502, "upstream_failed", "Another service failed"),
     UpstreamBusy: Kind(429, "upstream_busy", "Another service accepts no requests for now"),
+    FallbackSpent: Kind(429, "fallback_spent", "The fallback has had its documents for today"),
     UpstreamTimeout: Kind(504, "upstream_timeout", "Another service did not answer in time"),
     DeadlineExceeded: Kind(504, "deadline", "The time limit has passed"),
     FeedbackFull: Kind(507, "feedback_full", "The feedback file is full"),

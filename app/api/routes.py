@@ -22,8 +22,9 @@ from app.api.marking import marked, note_scores
 from app.api.problems import documented
 from app.api.reading import read_queries, read_query
 from app.api.wiring import wiring_of
+from app.errors import InvalidRequest
 from app.event_loop import pause
-from app.rerank.query import Query, Ranker, Ranking
+from app.rerank.query import Query, Ranker, RankerChoice, Ranking
 from app.rerank.ranking import top_scored
 from app.tracing.ranking import trace_query, trace_ranking
 from app.tracing.tracer import caller_trace
@@ -69,12 +70,26 @@ DepQueries = Annotated[list[Query], Depends(get_queries)]
 
 async def rerank(request: Request, reranker: DepReranker, parsed: DepQuery) -> Response:
     dialect, query = parsed
+    if query.ranker is not None:
+        reranker = chosen_reranker(request, query.ranker)
     ranking = await rank(request, reranker, query)
     await step(request)
     answer = dialect.render(ranking, label(request, ranking))
     return await json_response(
         request, answer, dialect.headers(ranking) | marked(request, [ranking])
     )
+
+
+def chosen_reranker(request: Request, choice: RankerChoice) -> Ranker:
+    """The fallback costs money and takes texts away: callers choose it only if they may."""
+    wiring = wiring_of(request.app)
+    allowed = wiring.exposure.fallback_on_request or wiring.service.fallback is None
+    if choice == "fallback" and not allowed:
+        raise InvalidRequest(
+            "ranker: callers may not choose the fallback here (RERANKD_FALLBACK_ON_REQUEST)",
+            field="ranker",
+        )
+    return wiring.service.reranker(choice)
 
 
 async def rank(request: Request, reranker: Ranker, query: Query) -> Ranking:

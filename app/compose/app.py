@@ -121,6 +121,7 @@ def exposure_of(settings: Settings) -> Exposure:
         cors_origins=settings.cors_origins,
         docs=settings.docs,
         ui=settings.ui,
+        fallback_on_request=settings.fallback_on_request,
         share_cache=settings.share_cache,
     )
 

@@ -29,6 +29,7 @@ REASONS = (
     "draining",
     "upstream_busy",
     "upstream_timeout",
+    "fallback_spent",
 )
 
 

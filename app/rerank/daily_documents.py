@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import logging
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from pydantic_core import from_json, to_json
@@ -27,6 +27,12 @@ def utc_day() -> date:
     return datetime.now(UTC).date()
 
 
+def seconds_until_tomorrow() -> float:
+    now = datetime.now(UTC)
+    tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    return (tomorrow - now).total_seconds()
+
+
 class DailyDocuments:
     def __init__(self, limit: int, file: Path | None, today: Callable[[], date] = utc_day) -> None:
         self._limit = limit
@@ -35,6 +41,11 @@ class DailyDocuments:
         self._day, self._used = opened(file) if limit and file else (date.min, 0)
         self._warned_day = date.min
         self._lock = asyncio.Lock()
+
+    @property
+    def limit(self) -> int:
+        """0: none."""
+        return self._limit
 
     @property
     def left(self) -> int:

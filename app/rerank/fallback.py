@@ -18,7 +18,7 @@ from app.errors import (
     UpstreamFailed,
 )
 from app.events import FallbackUsed, Observe, ignore
-from app.rerank.daily_documents import DailyDocuments
+from app.rerank.daily_documents import DailyDocuments, seconds_until_tomorrow
 from app.rerank.query import Query, Ranker, Ranking
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,15 @@ PASSED_ON = (Loading, EngineFailed, Draining, QueueFull, ScoringFailed)
 
 
 class FallbackSpent(ServiceError):
-    """The daily limit of documents for the other ranker is used up."""
+    """The daily limit of documents for the other ranker is used up, or too small for the request.
+
+    `retry_after` is the time until the next day, None if a request never fits.
+    """
+
+    def __init__(self, message: str, *, limit: int, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.retry_after = retry_after
 
 
 class Limited:
@@ -48,9 +56,18 @@ class Limited:
         documents = len(query.documents)
         if not await self._daily.take(documents):
             self._observe(FallbackUsed("refused", documents))
-            raise FallbackSpent("the fallback's documents for today are spent")
+            raise self._spent(documents)
         self._observe(FallbackUsed("sent", documents))
         return await self._other.rank(query)
+
+    def _spent(self, documents: int) -> FallbackSpent:
+        limit, left = self._daily.limit, self._daily.left
+        return FallbackSpent(
+            f"the request has {documents} documents, and the fallback takes {left} more today, "
+            f"of {limit} (fallback_daily_documents)",
+            limit=limit,
+            retry_after=seconds_until_tomorrow() if documents <= limit else None,
+        )
 
 
 class Fallback:

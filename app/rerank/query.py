@@ -11,6 +11,7 @@ from app.text import Side
 
 ScoreKind = Literal["probability", "logit", "calibrated"]
 LongDocuments = Literal["cut", "windows"]
+RankerChoice = Literal["local", "fallback"]
 
 # The logit of a document that is empty or cannot be scored: below every logit of a model, but still
 # a valid number in JSON.
@@ -58,6 +59,7 @@ class Query:
     priority: int = 0
     spans: SpansWanted | None = None
     caller: str = ""  # cached scores are separate for each caller; empty: shared by all
+    ranker: RankerChoice | None = None  # None: the fallback ranks if the local model cannot
     via: Sequence[str] = ()  # marks of the services that forwarded the request
     return_documents: bool = False
     diagnostics: bool = False

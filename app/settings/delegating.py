@@ -26,6 +26,12 @@ class Delegating(BaseModel):
         description="Service that ranks while the local model is not ready, has failed or has a "
         f"full queue: {HOSTED_NAMES}, or the URL of another rerankd; empty: none",
     )
+    fallback_on_request: bool = Field(
+        False,
+        description='Let callers of `/rerank` choose the fallback with `"ranker": "fallback"`, and '
+        "the playground compare it with the local model; such requests count in "
+        "`fallback_daily_documents`",
+    )
     fallback_daily_documents: int = Field(
         0,
         ge=0,

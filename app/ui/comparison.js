@@ -1,6 +1,6 @@
 // Two rankings of one list: how alike they are, and which documents changed places.
 
-import { el } from "./dom.js";
+import { el, milliseconds } from "./dom.js";
 import { kendallTau, ndcg, overlap, ranksOf, reciprocalRank } from "./measures.js";
 import { CUTOFF } from "./summary.js";
 import { plainNodes } from "./text.js";
@@ -10,7 +10,8 @@ const SHORT_CHARS = 70;
 
 export function showComparison(place, ranking) {
   if (!ranking.second) {
-    place.replaceChildren();
+    place.replaceChildren(...(ranking.waiting
+      ? [el("p", { class: "notice", role: "note" }, "Press “Rank” to compare: that sends this list to the fallback.")] : []));
     return;
   }
   const first = ranking.results.map((item) => item.index);
@@ -21,7 +22,20 @@ export function showComparison(place, ranking) {
     el("p", {}, el("strong", { "data-figure": "tau" }, `Kendall’s τ ${tau === null ? "–" : tau.toFixed(2)}`),
       ` between the two settings · ${overlap(first, second, top)} of the first ${top} in both`,
       ...judged(ranking, first, second)),
+    ...whoRanked(ranking),
     el("ul", { class: "moves" }, ...movesOf(ranking, first, second))));
+}
+
+// The second ranking may be of another service, with its own time and warnings.
+function whoRanked({ made, second }) {
+  if (!second.made) return [];
+  const [one, other] = [made, second.made];
+  const by = one.by === other.by ? [] : [`Ranked by ${one.by}, and by ${other.by}`];
+  const times = `answered in ${milliseconds(one.roundTrip)} and ${milliseconds(other.roundTrip)}`;
+  return [
+    el("p", { class: "hint" }, [...by, times].join(" · ")),
+    ...(other.answer.warnings ?? []).map((text) => el("p", { class: "warning" }, text)),
+  ];
 }
 
 function judged({ judgements }, first, second) {

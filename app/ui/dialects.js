@@ -16,7 +16,7 @@ export const DIALECTS = [
     body: (ask) => without({
       query: ask.query, documents: ask.documents, score: ask.score === "probability" ? undefined : ask.score,
       min_score: ask.min_score, long_documents: ask.long_documents,
-      truncation_direction: ask.truncation_direction, instruction: ask.instruction,
+      truncation_direction: ask.truncation_direction, instruction: ask.instruction, ranker: ask.ranker,
     }),
   },
   {

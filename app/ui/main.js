@@ -73,6 +73,7 @@ function submitByKeyboard() {
 }
 
 // A list from the address is ranked at once; the first example too, but only where that needs no key.
+// A comparison with the fallback waits for the button.
 async function open() {
   const saved = await stateOfAddress(location.hash);
   load(saved ?? EXAMPLES[0]);
@@ -80,9 +81,9 @@ async function open() {
   whenReady(() => {
     if (!waiting) return;
     waiting = false;
-    rankNow();
+    rankNow({ byUser: false });
   });
-  if (isReady()) rankNow();
+  if (isReady()) rankNow({ byUser: false });
 }
 
 startTabs();

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 
 const TITLES = {
+  fallback_spent: "The fallback takes no more today",
   0: "No connection", 401: "A key is needed", 404: "Not available here", 413: "Too large",
   422: "Not accepted", 429: "The service is full", 503: "Not ready", 504: "Out of time",
 };
@@ -23,7 +24,7 @@ export function showProblem(place, error, retry) {
     error.requestId ? `request ${error.requestId}` : null,
   ].filter(Boolean);
   place.replaceChildren(el("div", { class: `problem ${error.status === 429 || error.status === 503 ? "busy" : ""}` },
-    el("h2", {}, TITLES[error.status] ?? "Error"),
+    el("h2", {}, TITLES[error.type] ?? TITLES[error.status] ?? "Error"),
     el("p", {}, error.message),
     error.status === 401 ? el("p", {}, "Enter it with the button “API key” at the top.") : null,
     facts.length ? el("p", { class: "hint" }, facts.join(" · ")) : null,
@@ -36,10 +37,15 @@ function countDown(seconds, wait, again) {
   again.disabled = true;
   const show = () => {
     const left = Math.max(0, end - performance.now());
-    wait.textContent = left ? `Room again in about ${Math.ceil(left / 1000)} s` : "There may be room again now.";
+    wait.textContent = left ? `Room again in about ${durationOf(left / 1000)}` : "There may be room again now.";
     again.disabled = left > 0;
     if (!left) clearInterval(timer);
   };
   timer = setInterval(show, 200);
   show();
+}
+
+function durationOf(seconds) {
+  if (seconds < 120) return `${Math.ceil(seconds)} s`;
+  return seconds < 7200 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
 }

@@ -9,9 +9,10 @@ import { EXAMPLES } from "./examples.js";
 import { remember, showHistory } from "./history.js";
 import { showJudgements } from "./judgements.js";
 import { showLink } from "./link.js";
-import { defectsOf, nameOf, parse, scoresOfAnswer, textOfDocument } from "./paste.js";
+import { defectsOf, nameOf, parse, textOfDocument } from "./paste.js";
 import { clearProblem, showProblem } from "./problem.js";
-import { labelOf, readSettings, settingControls, writeSettings } from "./settings.js";
+import { rankSecond, readSecond, resultsOf, startSecond, waitsForUser, writeSecond } from "./second.js";
+import { readSettings, settingControls, writeSettings } from "./settings.js";
 import { showSummary } from "./summary.js";
 import { showTime } from "./time.js";
 
@@ -32,7 +33,7 @@ let minimum = null; // kept from run to run, while the kind of score stays
 export function startRanking() {
   board = new Board(byId("board-place"), { onJudge: judge, onMinimum: setMinimum });
   byId("settings-a").append(...settingControls("a"));
-  byId("settings-b").append(...settingControls("b"));
+  startSecond();
   byId("examples").append(...EXAMPLES.map((example) => el("button", {
     type: "button", class: "chip", on: { click: () => { load(example); rankNow(); } },
   }, example.name)));
@@ -41,7 +42,6 @@ export function startRanking() {
   byId("file").addEventListener("change", (event) => openFile(event.target.files[0]));
   byId("documents").addEventListener("dragover", (event) => event.preventDefault());
   byId("documents").addEventListener("drop", dropped);
-  byId("second-source").addEventListener("change", showSecondSource);
   for (const radio of document.getElementsByName("kind")) {
     radio.addEventListener("change", () => ranking && rankNow());
   }
@@ -55,12 +55,7 @@ export function load(state) {
   byId("query").value = state.query ?? "";
   byId("documents").value = state.text ?? "";
   writeSettings("a", state.settings);
-  writeSettings("b", state.second?.settings);
-  byId("query-b").value = state.second?.query ?? "";
-  byId("second-source").value = state.second?.answer === undefined ? "service" : "answer";
-  byId("answer-b").value = state.second?.answer ?? "";
-  byId("compare").open = state.second !== undefined;
-  showSecondSource();
+  writeSecond(state.second);
   const kind = state.kind ?? "probability";
   for (const radio of document.getElementsByName("kind")) radio.checked = radio.value === kind;
   const { query } = recognise(false);
@@ -83,18 +78,6 @@ export function state() {
 }
 
 const kind = () => [...document.getElementsByName("kind")].find((radio) => radio.checked).value;
-
-function readSecond() {
-  if (!byId("compare").open) return null;
-  if (byId("second-source").value === "answer") return { answer: byId("answer-b").value };
-  return { query: byId("query-b").value.trim(), settings: readSettings("b") };
-}
-
-function showSecondSource() {
-  const pasted = byId("second-source").value === "answer";
-  show(byId("second-service"), !pasted);
-  show(byId("second-answer"), pasted);
-}
 
 // A list may be long, and what inserts it may do so line by line.
 function recogniseSoon() {
@@ -134,7 +117,8 @@ function dropped(event) {
   openFile(event.dataTransfer.files[0]);
 }
 
-export async function rankNow() {
+// `byUser`: somebody asked for it, and not the page itself when it opened.
+export async function rankNow({ byUser = true } = {}) {
   const mine = ++run;
   const parsed = typing ? recognise(true) : parse(byId("documents").value);
   const query = byId("query").value.trim();
@@ -148,11 +132,17 @@ export async function rankNow() {
   byId("rank-button").setAttribute("aria-busy", "true");
   try {
     const request = { query, documents: parsed.documents, ...readSettings("a"), score: kind(), diagnostics: true };
-    const [made, second] = await Promise.all([ask(request), rankSecond(request)]);
+    const wanted = readSecond();
+    const waiting = waitsForUser(wanted) && !byUser;
+    if (waitsForUser(wanted)) request.ranker = "local"; // otherwise a busy model compares the fallback with itself
+    const [made, second] = await Promise.all([
+      ask(request), rankSecond(waiting ? null : wanted, request, ask).catch((error) => ({ error })),
+    ]);
     if (mine !== run) return;
-    ranking = rankingOf(request, made, second);
+    ranking = { ...rankingOf(request, made, second?.error ? null : second), waiting };
     minimum = ranking.minimum;
     showRanking();
+    if (second?.error) showProblem(problem, second.error, rankNow);
     await explain(mine, request);
   } catch (error) {
     if (mine === run) showProblem(problem, error, rankNow);
@@ -169,29 +159,6 @@ async function ask(request) {
     answer, roundTrip: performance.now() - started,
     requestId: response.headers.get("X-Request-ID"), by: response.headers.get("X-Reranked-By"),
   };
-}
-
-async function rankSecond(request) {
-  const second = readSecond();
-  if (!second) return null;
-  if (second.answer !== undefined) {
-    if (!second.answer.trim()) return null;
-    return { label: "Pasted answer", results: ordered(scoresOfAnswer(second.answer), request.documents.length) };
-  }
-  const { query, documents, score } = request;
-  const made = await ask({ query: second.query || query, documents, score, ...second.settings, diagnostics: true });
-  const label = [second.query ? "other query" : "", labelOf(second.settings)].filter(Boolean).join(", ");
-  return { label: label ? `Second: ${label}` : "Second setting", results: resultsOf(made.answer), made };
-}
-
-function ordered(results, count) {
-  const inside = results.filter(({ index }) => index >= 0 && index < count);
-  if (!inside.length) throw new Error("The pasted answer has no result for these documents.");
-  return inside.sort((first, second) => second.score - first.score);
-}
-
-function resultsOf(answer) {
-  return answer.results.map((item) => ({ index: item.index, score: item.relevance_score }));
 }
 
 function rankingOf(request, made, second) {

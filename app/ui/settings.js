@@ -43,9 +43,7 @@ export function labelOf(settings) {
   return parts.join(", ");
 }
 
-export function showInstructionSupport(supported) {
-  for (const prefix of ["a", "b"]) {
-    byId(`${prefix}-instruction`).disabled = supported === false;
-    byId(`${prefix}-instruction-hint`).hidden = supported !== false;
-  }
+export function showInstructionSupport(prefix, supported) {
+  byId(`${prefix}-instruction`).disabled = supported === false;
+  byId(`${prefix}-instruction-hint`).hidden = supported !== false;
 }

@@ -3,6 +3,7 @@
 import { get, Refused } from "./api.js";
 import { byId, el, milliseconds } from "./dom.js";
 import { figuresOf, readMetrics } from "./metrics.js";
+import { offerSources } from "./second.js";
 import { showInstructionSupport } from "./settings.js";
 
 const SECONDS = 4;
@@ -98,7 +99,8 @@ function loadParts({ perSecond, p95, queue, queueLimit, padding }) {
 }
 
 function offer(info) {
-  showInstructionSupport(info.takes_instruction);
+  showInstructionSupport("a", info.takes_instruction);
+  offerSources(info);
   const calibrated = document.querySelector('input[name="kind"][value="calibrated"]');
   calibrated.disabled = !(info.scores ?? []).includes("calibrated");
   calibrated.parentElement.title = calibrated.disabled ? "No calibration is loaded (RERANKD_CALIBRATION)" : "";

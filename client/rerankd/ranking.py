@@ -24,6 +24,7 @@ class RerankOptions(TypedDict, total=False):
     long_documents: Literal["cut", "windows"]
     instruction: str
     priority: int
+    ranker: Literal["local", "fallback"]
     diagnostics: bool
     prefilter: int
     explain: bool

@@ -16,6 +16,7 @@ from app.rerank.query import (
     Document,
     LongDocuments,
     Query,
+    RankerChoice,
     Ranking,
     Result,
     ScoreKind,
@@ -122,6 +123,12 @@ class NativeRequest(Lenient):
     priority: Priority | None = Field(
         None, description="Priority in the queue; 0 (the default) is the highest"
     )
+    ranker: RankerChoice | None = Field(
+        None,
+        description="Who ranks: `local`, only the model of this service, so that the texts stay "
+        "here; `fallback`, only the service behind it, if the settings allow that; by default the "
+        "fallback ranks when the local model cannot",
+    )
     diagnostics: bool | None = Field(
         None, description="Return the ranks before and after, and the times"
     )
@@ -224,6 +231,7 @@ def parse(body: dict[str, Any]) -> Query:
         instruction=request.instruction or None,
         timeout=request.timeout_ms / 1000 if request.timeout_ms else None,
         priority=request.priority or 0,
+        ranker=request.ranker,
         return_documents=bool(request.return_documents),
         diagnostics=bool(request.diagnostics),
         explain=bool(request.explain),
