@@ -54,6 +54,9 @@ class Rendered:
         """The specification of each pod that the chart starts, by kind and name."""
         templates = [*self.all("Deployment"), *self.all("Job")]
         pods = {name_of(each): each["spec"]["template"]["spec"] for each in templates}
+        for scheduled in self.all("CronJob"):
+            template = scheduled["spec"]["jobTemplate"]["spec"]["template"]
+            pods[name_of(scheduled)] = template["spec"]
         return pods | {name_of(each): each["spec"] for each in self.all("Pod")}
 
 

@@ -19,6 +19,7 @@ EVERYTHING: dict[str, Any] = {
     "engines": CLAIM,
     "prepare": {"by": "job"},
     "keys": {"existingSecret": "rerankd-keys"},
+    "drift": {"enabled": True, "image": "eval:1", "prometheus": "http://prometheus:9090"},
 }
 INIT_CONTAINER = EVERYTHING | {"prepare": {"by": "initContainer"}}
 

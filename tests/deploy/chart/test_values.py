@@ -49,6 +49,10 @@ NEEDED: dict[str, dict[str, Any]] = {
     "monitoring.serviceMonitor.enabled": {},
     "monitoring.rules.enabled": {},
     "monitoring.dashboard.enabled": {},
+    "drift": {
+        "drift": {"enabled": True, "image": "e:1", "prometheus": "http://p", "tokenSecret": "t"}
+    },
+    "drift.enabled": {"drift": {"image": "e:1", "prometheus": "http://p"}},
     "podDisruptionBudget.enabled": {},
     "networkPolicy.enabled": {},
 }
@@ -93,6 +97,13 @@ CHANGED: dict[str, Any] = {
     "monitoring.rules.labels": {"a": "b"},
     "monitoring.dashboard.labels": {"a": "b"},
     "monitoring.dashboard.annotations": {"a": "b"},
+    "drift.schedule": "@daily",
+    "drift.prometheus": "http://q",
+    "drift.before": "2d..1d",
+    "drift.after": "1d..now",
+    "drift.args": ["--json"],
+    "drift.egress": [RULE],
+    "drift.resources": {"limits": {"memory": "2Gi"}},
     "serviceAccount.annotations": {"a": "b"},
     "topologySpread.zone": "DoNotSchedule",
     "topologySpread.node": "DoNotSchedule",

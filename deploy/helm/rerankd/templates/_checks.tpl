@@ -31,6 +31,13 @@
 {{- fail (printf "autoscaling.keda.fallbackReplicas (%d) is not between minReplicas and maxReplicas" $fallback) }}
 {{- end }}
 {{- end }}
+{{- if $values.drift.enabled }}
+{{- range $name := list "image" "prometheus" }}
+{{- if not (get $values.drift $name) }}
+{{- fail (printf "drift.enabled needs drift.%s" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and $values.networkPolicy.enabled (not $values.networkPolicy.egress) }}
 {{- with include "rerankd.calls" . }}
 {{- fail (printf "%s names another service, but networkPolicy.egress allows no connection: add a rule for it" .) }}
