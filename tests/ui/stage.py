@@ -13,11 +13,22 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from playwright.sync_api import Browser, sync_playwright
 
 from app.cli import main
+from app.rerank.calibration import Platt
 from tests.live.service import LiveService, running
 from tests.llm.server import Behave, Exchange, LLMServer, delta, llm_server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MODEL_NAME = "stub"
+CALIBRATION = Platt(
+    model="rerankd-minilm",
+    queries=100,
+    pairs=1_000,
+    relevant=100,
+    error_before=0.2,
+    error_after=0.05,
+    slope=1.5,
+    intercept=2.0,
+)
 FILES = {
     "loans.md": "# Loans\n\nBooks are lent for four weeks. Films are lent for one week.\n\n"
     "## Longer\n\nA loan can be extended twice, unless somebody else waits for the book.\n",
@@ -74,11 +85,18 @@ def stage(folder: Path) -> Iterator[Stage]:
         == 0
     )
     feedback = folder / "feedback.jsonl"
+    calibration = folder / "calibration.json"
+    calibration.write_text(CALIBRATION.model_dump_json())
     with start_blocking_portal() as portal:
         gate = portal.call(new_event)
         with (
             portal.wrap_async_context_manager(llm_server(pauses_at(gate))) as llm,
-            running(store=store, llm=f"{llm.url}#{MODEL_NAME}", feedback_file=feedback) as service,
+            running(
+                store=store,
+                llm=f"{llm.url}#{MODEL_NAME}",
+                feedback_file=feedback,
+                calibration=calibration,
+            ) as service,
         ):
             yield Stage(service, llm, portal, gate, feedback)
 

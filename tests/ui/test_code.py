@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 from playwright.sync_api import expect
@@ -61,6 +64,52 @@ def test_the_code_for_curl_and_python_runs_as_it_is(visitor: Visitor) -> None:
     orders = [[result["index"] for result in answer["results"]] for answer in answers]
     assert orders == [visitor.order()] * 3
     assert answers[2]["results"][visitor.order().index(1)]["document"] == DOCUMENTS[1]
+
+
+def test_the_code_of_each_dialect_and_language_sends_its_request(visitor: Visitor) -> None:
+    """JavaScript in the page; Python in this process, as importing httpx takes a while."""
+    visitor.rank(DOCUMENTS, QUERY)
+    for name in [dialect.name for dialect in DIALECTS]:
+        answers = [
+            json.loads(str(printed("bash", "-c", choose(visitor, name, "curl")))),
+            executed(choose(visitor, name, "Python")),
+            logged(visitor, choose(visitor, name, "JavaScript")),
+        ]
+        assert [scores_of(answer) for answer in answers] == [scores_of(answers[0])] * 3, name
+    visitor.errors.clear()
+
+
+def executed(code: str) -> object:
+    output = StringIO()
+    with redirect_stdout(output):
+        exec(code, {})
+    return ast.literal_eval(output.getvalue())
+
+
+def logged(visitor: Visitor, code: str) -> object:
+    """What the code prints in the page."""
+    with visitor.page.expect_console_message() as message:
+        visitor.page.evaluate(f"async () => {{ {code} }}")
+    value: object = message.value.args[0].json_value()
+    return value
+
+
+def scores_of(answer: object) -> dict[int, float]:
+    """Of each document, under the names of any API."""
+    results = answer
+    if isinstance(answer, dict):
+        results = next(answer[key] for key in ("results", "data", "rankings") if key in answer)
+    assert isinstance(results, list)
+    assert results
+    return {
+        result["index"]: round(
+            next(
+                float(result[key]) for key in ("relevance_score", "score", "logit") if key in result
+            ),
+            4,
+        )
+        for result in results
+    }
 
 
 def test_the_code_for_javascript_runs_as_it_is(visitor: Visitor) -> None:

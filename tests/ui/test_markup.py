@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import json
+
+from playwright.sync_api import Route, expect
 
 from tests.ui.visitor import Visitor
 
@@ -29,6 +31,56 @@ def test_markup_scripts_and_hidden_characters_render_as_text(visitor: Visitor) -
     assert visitor.page.evaluate("window.attacked") is None
     assert visitor.page.evaluate(count) == 1  # the lines of movement
     expect(visitor.page.locator("h1")).to_have_count(1)
+
+
+def test_markup_in_a_comparison_and_in_code_renders_as_text(visitor: Visitor) -> None:
+    visitor.page.click("text=Compare with a second setting")
+    visitor.page.select_option("#second-source", "answer")
+    scores = [{"index": index, "score": index / 10} for index in range(len(HOSTILE))]
+    visitor.page.fill("#answer-b", json.dumps(scores))
+    visitor.rank(HOSTILE, HOSTILE[0])
+    shown = [visitor.page.locator("#comparison"), visitor.page.locator(".second")]
+    for place in shown:
+        assert HOSTILE[0] in str(place.text_content())
+        assert place.locator(f":is({TAGS})").count() == 0
+    assert HOSTILE[1].partition(" ")[0] in visitor.tool("code").locator("pre").inner_text()
+    visitor.page.fill("#answer-b", "<img src=x onerror='window.attacked = 1'>")
+    visitor.page.click("#rank-button")
+    expect(visitor.page.locator("#problem")).to_contain_text("not JSON")
+    assert visitor.page.evaluate("window.attacked") is None
+
+
+def test_markup_in_an_answer_and_its_sources_renders_as_text(visitor: Visitor) -> None:
+    def hostile(route: Route) -> None:
+        route.fulfill(body=hostile_answer(), content_type="text/event-stream")
+
+    visitor.page.route("**/answer", hostile)
+    visitor.page.get_by_role("tab", name="Answer").click()
+    visitor.page.fill("#question", HOSTILE[0])
+    visitor.page.click("#answer-button")
+    expect(visitor.page.locator("#answer-text")).to_contain_text(HOSTILE[1])
+    place = visitor.page.locator("#answer-place")
+    assert place.locator(f":is({TAGS}):not(.slopes)").count() == 0
+    for text in (*HOSTILE, f"warning {HOSTILE[1]}"):
+        assert text in str(place.text_content())
+    codes = [mark.get_attribute("data-code") for mark in place.locator(".invisible").all()]
+    assert {"U+200B", "U+202E"} <= set(codes)
+    assert visitor.page.evaluate("window.attacked") is None
+
+
+def hostile_answer() -> str:
+    """The events of an answer that holds hostile texts everywhere."""
+    sources = [
+        {"number": number, "id": text, "text": text, "metadata": {"source": text, "section": text}}
+        | {"first_stage_rank": number, "rerank_rank": number, "rerank_score": 0.5}
+        for number, text in enumerate(HOSTILE, start=1)
+    ]
+    answer = {"id": "1", "outcome": "answered", "answer": "\n".join(HOSTILE), "llm": HOSTILE[1]}
+    answer |= {"citations": [{"start": 0, "end": 20, "sources": [1]}], "sources": sources}
+    answer |= {"warnings": [f"warning {HOSTILE[1]}"], "cached": False, "usage": {"total_tokens": 1}}
+    answer |= {"retrieved_count": 7, "used_count": 7, "times_ms": {"<b>": 1.0}}
+    events = [("sources", {"id": "1", "sources": sources}), ("answer", answer)]
+    return "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
 
 
 def test_characters_that_hide_or_turn_text_are_made_visible(visitor: Visitor) -> None:

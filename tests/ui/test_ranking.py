@@ -9,6 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from app.api.dialects import DIALECTS
 from tests.ui.stage import Stage
 from tests.ui.visitor import Visitor
 
@@ -83,6 +84,45 @@ def test_a_file_is_read(visitor: Visitor, tmp_path: Path) -> None:
     assert visitor.figure("MRR") == "0.50 → 1.00"  # the judgement of the file counts
 
 
+def test_a_file_that_is_dropped_is_read_and_keeps_its_order_as_before(visitor: Visitor) -> None:
+    table = "id\ttext\n" + "".join(f"{index}\t{text}\n" for index, text in enumerate(TEXTS))
+    visitor.page.fill("#query", QUERY)
+    visitor.page.evaluate(
+        """table => {
+          const data = new DataTransfer();
+          data.items.add(new File([table], "list.tsv", { type: "text/tab-separated-values" }));
+          const options = { dataTransfer: data, bubbles: true, cancelable: true };
+          document.getElementById("documents").dispatchEvent(new DragEvent("drop", options));
+        }""",
+        table,
+    )
+    expect(visitor.page.locator("#recognised")).to_have_text("tab-separated table · 3 documents")
+    visitor.rank()
+    assert visitor.page.locator(".given .short").all_inner_texts() == TEXTS
+
+
+def test_each_example_is_ranked(visitor: Visitor) -> None:
+    buttons = visitor.page.locator("#examples button")
+    assert buttons.count() >= 4
+    for name in buttons.all_inner_texts():
+        visitor.page.get_by_role("button", name=name, exact=True).click()
+        visitor.wait_for_ranking()
+        count = visitor.page.locator(".given-item").count()
+        assert count >= 5, name
+        expect(visitor.page.locator("#recognised")).to_contain_text(f"{count} documents")
+
+
+def test_a_curl_command_of_each_dialect_is_read_back(visitor: Visitor) -> None:
+    visitor.rank(TEXTS, QUERY)
+    panel = visitor.tool("code")
+    for dialect in DIALECTS:
+        panel.locator("#code-dialect").select_option(dialect.name)
+        parsed = visitor.module("paste.js", "m.parse(a)", panel.locator("#snippet").inner_text())
+        texts = [text if isinstance(text, str) else text["text"] for text in parsed["documents"]]
+        read = (parsed["kind"], parsed["query"], texts)
+        assert read == ("curl", QUERY, TEXTS), dialect.name
+
+
 def test_the_picture_shows_the_order_and_the_scores_of_the_answer(
     visitor: Visitor, playground: Stage
 ) -> None:
@@ -125,7 +165,9 @@ def test_each_line_leads_from_the_given_number_to_the_row(visitor: Visitor) -> N
         assert ends == pytest.approx(sorted(numbers), abs=1)
 
 
-def test_scores_are_bars_on_one_scale_and_change_their_kind(visitor: Visitor) -> None:
+def test_scores_are_bars_on_one_scale_and_change_their_kind(
+    visitor: Visitor, playground: Stage
+) -> None:
     visitor.rank(TEXTS, QUERY)
     sizes = [
         float(bar.evaluate("bar => getComputedStyle(bar).getPropertyValue('--size')"))
@@ -135,7 +177,12 @@ def test_scores_are_bars_on_one_scale_and_change_their_kind(visitor: Visitor) ->
     assert sizes[0] > 0.4
     visitor.page.get_by_text("logit", exact=True).click()
     expect(visitor.page.locator(".row .value").last).to_contain_text("-")
-    assert visitor.page.locator("input[value=calibrated]").is_disabled()
+    visitor.page.get_by_text("calibrated", exact=True).click()
+    best = visitor.page.locator(".row .value").first
+    answer = answer_of(playground, {"query": QUERY, "documents": TEXTS, "score": "calibrated"})
+    results = answer["results"]
+    assert isinstance(results, list)
+    expect(best).to_have_text(f"{results[0]['relevance_score']:.3f}")
 
 
 def test_the_line_of_the_minimum_is_moved_by_keys_and_by_dragging(visitor: Visitor) -> None:

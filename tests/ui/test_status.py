@@ -31,6 +31,7 @@ def test_the_model_the_engine_and_the_load_are_shown(visitor: Visitor) -> None:
     expect(status.locator("[data-status='queue']")).to_contain_text("0%")
     expect(status.locator("[data-status='p95']")).to_contain_text("s")
     expect(status.locator("[data-status='padding']")).to_contain_text("%")
+    expect(status.locator("[data-status='rate']")).to_contain_text("requests/s")
 
 
 def test_figures_are_those_of_the_time_between_two_readings(visitor: Visitor) -> None:
@@ -100,6 +101,7 @@ def test_a_service_that_passes_texts_on_says_so_plainly(page: Page, playground: 
         notice = page.get_by_role("note")
         expect(notice).to_contain_text("Another service ranks here")
         expect(notice).to_contain_text("sent to it")
+        assert page.locator("input[value=calibrated]").is_disabled()  # no calibration is loaded
         visitor.row(0).locator(".text").click()
         expect(visitor.row(0).locator(".details")).to_contain_text("explain was ignored")
         page.get_by_role("tab", name="Answer").click()
