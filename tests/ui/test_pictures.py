@@ -41,7 +41,7 @@ CHANGES = {
     ("rank-phone-light", "wider than the screen"): ".board { min-width: 520px }",
     ("rank-phone-light", "no bars"): ".track { visibility: hidden }",
     ("code-phone-dark", "no code"): "#snippet { visibility: hidden }",
-    ("answer-phone-dark", "no text"): ".prose { visibility: hidden }",
+    ("answer-phone-dark", "no text"): ".prose { opacity: 0 }",
 }
 
 
