@@ -53,5 +53,7 @@ def style_sheet(characters: Iterable[str]) -> str:
     return (
         f'@font-face {{ font-family: {FAMILY}; src: url("{address}"); font-weight: 1 1000; }}\n'
         "*, *::before, *::after, ::placeholder {"
-        f" font-family: {FAMILY} !important; font-synthesis: none !important; }}\n"
+        f" font-family: {FAMILY} !important; font-synthesis: none !important;"
+        # Or some browsers round the width of each letter to whole pixels.
+        " text-rendering: geometricPrecision !important; }\n"
     )

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from tests import models
 from tests.live.service import LiveService, running
+from tests.live.test_remote import local_status
 from tests.ui.stage import Stage
 from tests.ui.test_ranking import answer_of
 from tests.ui.visitor import Visitor
@@ -34,6 +35,7 @@ def behind(playground: Stage, tmp_path_factory: pytest.TempPathFactory) -> Itera
         fallback_on_request=True,
         fallback_daily_documents=DAILY_DOCUMENTS,
     ) as service:
+        assert local_status(service) == "ready"
         yield service
 
 
