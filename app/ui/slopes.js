@@ -5,13 +5,14 @@ import { svgEl } from "./dom.js";
 // `pairs`: { from, to, index, change }, where `from` and `to` are elements.
 export function drawSlopes(canvas, pairs) {
   const box = canvas.getBoundingClientRect();
+  const followed = new Set(Array.from(canvas.querySelectorAll(".near"), (line) => line.dataset.index));
   canvas.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
   const drawn = pairs.map(({ from, to, index, change }) => {
     const [start, end] = [middleOf(from, box), middleOf(to, box)];
     const bend = box.width / 2;
     return svgEl("path", {
       d: `M0 ${start}C${bend} ${start} ${bend} ${end} ${box.width} ${end}`,
-      class: `slope ${directionOf(change)}`,
+      class: `slope ${directionOf(change)}${followed.has(String(index)) ? " near" : ""}`,
       "data-index": index,
       pathLength: 1,
     });

@@ -62,6 +62,7 @@ def opened(visitor: Visitor) -> None:
     visitor.page.wait_for_selector("#rank-button:not([aria-busy])")
     for index in (1, 0):
         visitor.row(index).locator(".text").click()
+    visitor.page.locator("header").click()
 
 
 def compared(visitor: Visitor) -> None:

@@ -165,6 +165,16 @@ def test_each_line_leads_from_the_given_number_to_the_row(visitor: Visitor) -> N
         assert ends == pytest.approx(sorted(numbers), abs=1)
 
 
+def test_a_line_that_is_followed_stays_so_when_it_is_drawn_again(visitor: Visitor) -> None:
+    visitor.rank(TEXTS, QUERY)
+    visitor.row(1).locator(".text").focus()
+    before = visitor.page.locator(".slope").first.evaluate_handle("line => line")
+    visitor.page.keyboard.press("Enter")  # the row opens and moves the lines
+    visitor.page.wait_for_function("line => !line.isConnected", arg=before)
+    near = [line.get_attribute("data-index") for line in visitor.page.locator(".slope.near").all()]
+    assert near == ["1"]
+
+
 def test_scores_are_bars_on_one_scale_and_change_their_kind(
     visitor: Visitor, playground: Stage
 ) -> None:
