@@ -49,7 +49,7 @@ def reading_of(text: str) -> dict[str, Any]:
 def ranked(body: Mapping[str, Any]) -> dict[str, Any]:
     documents = body["documents"]
     other = body.get("ranker") == "fallback" or body.get("long_documents") == "cut"
-    results = [
+    results: list[dict[str, Any]] = [
         {"index": index, "relevance_score": round(BEST * FACTOR**rank, 6)}
         for rank, index in enumerate(order_of(len(documents), other=other))
     ]

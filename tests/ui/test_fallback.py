@@ -53,7 +53,7 @@ def choose_fallback(visitor: Visitor) -> None:
 
 
 def ranked_by(requests: list[Request]) -> list[Any]:
-    bodies = [request.post_data_json for request in requests if request.method == "POST"]
+    bodies: list[Any] = [request.post_data_json for request in requests if request.method == "POST"]
     return [body.get("ranker") for body in bodies if not body.get("explain")]
 
 

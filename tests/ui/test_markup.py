@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from playwright.sync_api import Route, expect
 
@@ -75,7 +76,12 @@ def hostile_answer() -> str:
         | {"first_stage_rank": number, "rerank_rank": number, "rerank_score": 0.5}
         for number, text in enumerate(HOSTILE, start=1)
     ]
-    answer = {"id": "1", "outcome": "answered", "answer": "\n".join(HOSTILE), "llm": HOSTILE[1]}
+    answer: dict[str, Any] = {
+        "id": "1",
+        "outcome": "answered",
+        "answer": "\n".join(HOSTILE),
+        "llm": HOSTILE[1],
+    }
     answer |= {"citations": [{"start": 0, "end": 20, "sources": [1]}], "sources": sources}
     answer |= {"warnings": [f"warning {HOSTILE[1]}"], "cached": False, "usage": {"total_tokens": 1}}
     answer |= {"retrieved_count": 7, "used_count": 7, "times_ms": {"<b>": 1.0}}
