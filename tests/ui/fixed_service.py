@@ -72,10 +72,10 @@ def answer_events() -> str:
     sources = [
         {
             "number": number, "id": str(number), "text": f"What the file {name} says. " * 4,
-            "first_stage_rank": found, "rerank_rank": number, "rerank_score": score,
+            "first_stage_rank": first_rank, "rerank_rank": number, "rerank_score": score,
             "metadata": {"source": name, "section": "Rules"},
         }
-        for number, (name, found, score) in enumerate(SOURCES, start=1)
+        for number, (name, first_rank, score) in enumerate(SOURCES, start=1)
     ]  # fmt: skip
     answer = {
         "id": "1", "outcome": "answered", "answer": TEXT, "llm": "model", "cached": False,

@@ -40,10 +40,9 @@ def test_markup_in_a_comparison_and_in_code_renders_as_text(visitor: Visitor) ->
     scores = [{"index": index, "score": index / 10} for index in range(len(HOSTILE))]
     visitor.page.fill("#answer-b", json.dumps(scores))
     visitor.rank(HOSTILE, HOSTILE[0])
-    shown = [visitor.page.locator("#comparison"), visitor.page.locator(".second")]
-    for place in shown:
-        assert HOSTILE[0] in str(place.text_content())
-        assert place.locator(f":is({TAGS})").count() == 0
+    for panel in (visitor.page.locator("#comparison"), visitor.page.locator(".second")):
+        assert HOSTILE[0] in str(panel.text_content())
+        assert panel.locator(f":is({TAGS})").count() == 0
     assert HOSTILE[1].partition(" ")[0] in visitor.tool("code").locator("pre").inner_text()
     visitor.page.fill("#answer-b", "<img src=x onerror='window.attacked = 1'>")
     visitor.page.click("#rank-button")
@@ -60,11 +59,11 @@ def test_markup_in_an_answer_and_its_sources_renders_as_text(visitor: Visitor) -
     visitor.page.fill("#question", HOSTILE[0])
     visitor.page.click("#answer-button")
     expect(visitor.page.locator("#answer-text")).to_contain_text(HOSTILE[1])
-    place = visitor.page.locator("#answer-place")
-    assert place.locator(f":is({TAGS}):not(.slopes)").count() == 0
+    answer = visitor.page.locator("#answer-place")
+    assert answer.locator(f":is({TAGS}):not(.slopes)").count() == 0
     for text in (*HOSTILE, f"warning {HOSTILE[1]}"):
-        assert text in str(place.text_content())
-    codes = [mark.get_attribute("data-code") for mark in place.locator(".invisible").all()]
+        assert text in str(answer.text_content())
+    codes = [mark.get_attribute("data-code") for mark in answer.locator(".invisible").all()]
     assert {"U+200B", "U+202E"} <= set(codes)
     assert visitor.page.evaluate("window.attacked") is None
 

@@ -65,14 +65,14 @@ def scene(
 def test_the_page_looks_as_in_its_reference(scene: Photographed, tmp_path: Path) -> None:
     picture = photograph(scene.visitor.page)
     reference = Image.open(FOLDER / f"{scene.name}.png").convert("RGB")
-    found_difference = difference(reference, picture)
-    if found_difference.is_too_large:
+    measured = difference(reference, picture)
+    if measured.is_too_large:
         path = tmp_path / f"{scene.name}.png"
         write(picture, path)
         if picture.size == reference.size:
             marked(picture, differing(reference, picture)).save(tmp_path / "difference.png")
         pytest.fail(
-            f"{scene.name}: {found_difference}. Look at {path} and difference.png beside it; "
+            f"{scene.name}: {measured}. Look at {path} and difference.png beside it; "
             "if the change is wanted: python -m tests.ui.references"
         )
 
