@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -98,7 +99,11 @@ def started(
 
 @contextmanager
 def rerankd(
-    *, program: str = "app.cli", folder: Path | None = None, **settings: object
+    *,
+    program: str = "app.cli",
+    folder: Path | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    **settings: object,
 ) -> Iterator[Server]:
     """The service with these settings, which go before those in the environment; no cache.
 
@@ -114,7 +119,7 @@ def rerankd(
         "rerankd" if program == "app.cli" else f"rerankd by {program}",
         [sys.executable, "-m", program, "serve", "--port", PORT],
         READY,
-        {f"RERANKD_{name.upper()}": str(value) for name, value in ours.items()},
+        {f"RERANKD_{name.upper()}": str(value) for name, value in ours.items()} | dict(environ),
         folder,
     ) as server:
         yield server

@@ -1,0 +1,200 @@
+"""Is the simulation right? The same requests to real processes behind a real HAProxy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from loadtest import report
+from loadtest.fleet import measuring, reality
+from loadtest.fleet.outcome import Exchange, Outcome, summarize
+from loadtest.fleet.policies import LEAST_OUTSTANDING, POLICIES, RANDOM, ROUND_ROBIN, TWO_CHOICES
+from loadtest.fleet.service_times import ServiceTimes
+from loadtest.fleet.simulation import Settings, simulate
+from loadtest.fleet.work import Arrival, Work, capacity
+from loadtest.report import Table
+from loadtest.traffic import poisson_arrivals
+from loadtest.workload import MEAN_DOCUMENTS, Request, mixture
+
+FASTER = 0.25  # the engine's time: four times as many requests in the same time
+TOLERANCE = 0.15  # beyond the range of the simulations
+FLOORS = {"p50": 0.01, "p99": 0.02, "goodput": 0.03, "refused": 0.03}
+SIZES, REPEATS = (10, 200), 15  # of the requests by which the time beside the engine is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    replicas: int
+    policy: str
+    load: float
+
+    def __str__(self) -> str:
+        return f"{self.replicas} x {self.policy}, {self.load:.0%}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    cases: Sequence[Case]
+    timeout: float
+    warm_up: float
+    seconds: float  # after that
+    simulations: int  # of each case, with other draws: their range is what is expected
+
+
+def all_cases() -> Iterator[Case]:
+    for load in (0.7, 1.2):
+        yield Case(1, ROUND_ROBIN, load)
+        for replicas in (2, 3):
+            for policy in POLICIES:
+                yield Case(replicas, policy, load)
+
+
+FULL = Plan(tuple(all_cases()), 1.25, 5.0, 25.0, 12)
+QUICK = Plan(
+    (
+        Case(1, ROUND_ROBIN, 0.7),
+        Case(3, TWO_CHOICES, 0.7),
+        Case(2, RANDOM, 1.2),
+        Case(3, LEAST_OUTSTANDING, 1.2),
+    ),
+    timeout=1.25,
+    warm_up=1.0,
+    seconds=2.5,
+    simulations=12,
+)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    requests: Sequence[Request]
+    dues: Sequence[float]
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        works = map(Work.of, self.requests)
+        return [Arrival(due, work) for due, work in zip(self.dues, works, strict=True)]
+
+
+class Comparison(NamedTuple):
+    case: Case
+    measure: str
+    real: float
+    low: float  # of the simulations
+    high: float
+
+    @property
+    def agrees(self) -> bool:
+        floor = FLOORS[self.measure]
+        low, high = self.low * (1 - TOLERANCE) - floor, self.high * (1 + TOLERANCE) + floor
+        return low <= self.real <= high
+
+
+def traffic_of(case: Case, plan: Plan, times: ServiceTimes) -> Traffic:
+    """The same for all policies."""
+    seed, seconds = 1_000 * case.replicas + round(100 * case.load), plan.warm_up + plan.seconds
+    rate = case.load * capacity(times) * case.replicas
+    count = round(rate / MEAN_DOCUMENTS * seconds)
+    requests = list(islice(iter(mixture(seed), None), count))
+    for request in requests:
+        assert request.body, "encoded before the traffic begins"
+    return Traffic(requests, poisson_arrivals(count, seconds, random.Random(seed)))
+
+
+def summary(exchanges: Sequence[Exchange], case: Case, plan: Plan, times: ServiceTimes) -> Outcome:
+    end = plan.warm_up + plan.seconds
+    return summarize(exchanges, plan.warm_up, end, capacity(times) * case.replicas)
+
+
+def expected(case: Case, plan: Plan, times: ServiceTimes, traffic: Traffic) -> list[Outcome]:
+    """By simulations that differ in the draws of the load balancer and in small delays."""
+    settings, arrivals = Settings(plan.timeout, network=0.0), traffic.arrivals
+    return [
+        summary(
+            simulate(times, settings, case.policy, case.replicas, arrivals, str(seed)),
+            case,
+            plan,
+            times,
+        )
+        for seed in range(plan.simulations)
+    ]
+
+
+def compare(case: Case, real: Outcome, simulated: Sequence[Outcome]) -> list[Comparison]:
+    comparisons = []
+    for measure in FLOORS:
+        values = [getattr(outcome, measure) for outcome in simulated]
+        comparisons.append(
+            Comparison(case, measure, getattr(real, measure), min(values), max(values))
+        )
+    return comparisons
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What real processes did with the traffic of each case."""
+
+    times: ServiceTimes
+    by_case: dict[Case, list[Exchange]]
+
+
+def observe(plan: Plan, measured: ServiceTimes) -> Observed:
+    """The time beside the engine is measured here and now; the engine sleeps what it says."""
+    times = measured.scaled(FASTER)
+    most = max(case.replicas for case in plan.cases)
+    with TemporaryDirectory() as name, reality.replicas(1, times.scaled(0), 60) as idle:
+        with reality.balanced(idle, ROUND_ROBIN, Path(name)) as url:
+            times = times.outside(*measuring.outside_of(url, SIZES, REPEATS))
+    report.tell(f"beside the engine: {times.beside(10) * 1000:.1f} ms for 10 documents")
+    by_case: dict[Case, list[Exchange]] = {}
+    with TemporaryDirectory() as name, reality.replicas(most, times, plan.timeout) as urls:
+        for case in plan.cases:
+            traffic = traffic_of(case, plan, times)
+            with reality.balanced(urls[: case.replicas], case.policy, Path(name)) as url:
+                by_case[case] = reality.offer(url, traffic.requests, traffic.dues)
+            report.tell(f"{case}: {len(traffic.requests)} requests were sent")
+    return Observed(times, by_case)
+
+
+def judge(plan: Plan, observed: Observed, times: ServiceTimes) -> list[Comparison]:
+    """`times`: what the simulation assumes."""
+    comparisons = []
+    for case, exchanges in observed.by_case.items():
+        real = summary(exchanges, case, plan, observed.times)
+        traffic = traffic_of(case, plan, observed.times)
+        comparisons += compare(case, real, expected(case, plan, times, traffic))
+    return comparisons
+
+
+def tabulate(comparisons: Sequence[Comparison]) -> Table:
+    rows = [
+        [
+            str(each.case),
+            each.measure,
+            f"{each.real:.3f}",
+            f"{each.low:.3f} to {each.high:.3f}",
+            "yes" if each.agrees else "NO",
+        ]
+        for each in comparisons
+    ]
+    return Table(["replicas, policy, load", "measure", "real", "simulated", "agrees"], rows)
+
+
+def draw(comparisons: Sequence[Comparison]) -> Figure:
+    figure, panels = report.panels(len(FLOORS))
+    for panel, measure in zip(panels, FLOORS, strict=True):
+        these = [each for each in comparisons if each.measure == measure]
+        for position, each in enumerate(these):
+            panel.plot([each.low, each.high], [position, position], "C0", linewidth=4, alpha=0.5)
+            panel.plot(each.real, position, "C3o")
+        panel.set_yticks(range(len(these)), [str(each.case) for each in these], fontsize=7)
+        panel.set_title(f"{measure}: real (dot), simulated (bar)")
+        panel.set_xlim(left=0)
+        panel.invert_yaxis()
+    return figure
