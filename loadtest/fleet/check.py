@@ -148,9 +148,12 @@ def observe(plan: Plan, measured: ServiceTimes) -> Observed:
     """The time beside the engine is measured here and now; the engine sleeps what it says."""
     times = measured.scaled(FASTER)
     most = max(case.replicas for case in plan.cases)
-    with TemporaryDirectory() as name, reality.replicas(1, times.scaled(0), 60) as idle:
-        with reality.balanced(idle, ROUND_ROBIN, Path(name)) as url:
-            times = times.outside(*measuring.outside_of(url, SIZES, REPEATS))
+    with (
+        TemporaryDirectory() as name,
+        reality.replicas(1, times.scaled(0), 60) as idle,
+        reality.balanced(idle, ROUND_ROBIN, Path(name)) as url,
+    ):
+        times = times.outside(*measuring.outside_of(url, SIZES, REPEATS))
     report.tell(f"beside the engine: {times.beside(10) * 1000:.1f} ms for 10 documents")
     by_case: dict[Case, list[Exchange]] = {}
     with TemporaryDirectory() as name, reality.replicas(most, times, plan.timeout) as urls:

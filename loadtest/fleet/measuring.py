@@ -76,7 +76,9 @@ def batches(model: LoadedModel, budget: int) -> list[Sequence[Pair]]:
     """Of the mixture, full and less than full."""
     scheduler, chance = Scheduler[Job](), random.Random(1)
     for index, request in enumerate(islice(iter(mixture(1), None), REQUESTS)):
-        items = model.encoder.encode(request.query, request.documents, instruction=None, cut="right")
+        items = model.encoder.encode(
+            request.query, request.documents, instruction=None, cut="right"
+        )
         scheduler.add(Job([item.pair for item in items], index, index))
     made: list[Sequence[Pair]] = []
     while len(made) < BATCHES:

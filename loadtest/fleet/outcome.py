@@ -34,9 +34,7 @@ class Outcome(NamedTuple):
     statuses: Mapping[str, int]
 
 
-def summarize(
-    exchanges: Sequence[Exchange], start: float, end: float, capacity: float
-) -> Outcome:
+def summarize(exchanges: Sequence[Exchange], start: float, end: float, capacity: float) -> Outcome:
     """Of requests that were due between `start` and `end`; goodput of answers in that time."""
     due = [exchange for exchange in exchanges if start <= exchange.due < end]
     done = [exchange for exchange in due if exchange.status == ANSWERED]

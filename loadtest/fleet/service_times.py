@@ -44,9 +44,7 @@ class ServiceTimes:
 
     def scaled(self, factor: float) -> Self:
         """With an engine that takes `factor` times as long; the rest as it is."""
-        return replace(
-            self, per_batch=self.per_batch * factor, per_token=self.per_token * factor
-        )
+        return replace(self, per_batch=self.per_batch * factor, per_token=self.per_token * factor)
 
     def outside(self, per_request: float, per_document: float) -> Self:
         return replace(self, per_request=per_request, per_document=per_document)

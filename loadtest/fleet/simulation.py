@@ -46,9 +46,9 @@ class Replica:
         self._times = times
         self._settings = settings
         self._chance = chance
-        self.batcher = Batcher(
-            self._score, Limits(times.max_batch_tokens, settings.max_queue_tokens)
-        )
+        limits = Limits(times.max_batch_tokens, settings.max_queue_tokens)
+        # Padding is only reported, and nothing here reads the reports.
+        self.batcher = Batcher(self._score, limits, cost=lambda pairs: 0)
 
     async def _score(self, pairs: Sequence[Pair]) -> Sequence[float]:
         await asyncio.sleep(self._times.batch(pairs))
@@ -60,7 +60,7 @@ class Replica:
         await self.batcher.submit([pair_of(width)] * (self._times.max_batch_tokens // width))
 
     async def rank(self, work: Work) -> int:
-        """The status of the answer. As the reranker does: first room, then reading, then scoring."""
+        """The status of the answer. As in the reranker: first room, then reading, then scoring."""
         deadline = Deadline.after(self._settings.timeout)
         beside = self.jittered(self._times.beside(len(work.pairs)))
         try:

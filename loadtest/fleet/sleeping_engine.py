@@ -1,6 +1,6 @@
 """The service with an engine that sleeps as long as the measured one computes.
 
-    LOADTEST_PER_BATCH=0.002 LOADTEST_PER_TOKEN=0.0001 python -m loadtest.fleet.sleeping_engine serve
+    LOADTEST_PER_BATCH=0.002 LOADTEST_PER_TOKEN=1e-4 python -m loadtest.fleet.sleeping_engine serve
 
 So three processes on two cores do not slow each other down. HTTP, queue and answers are real; of
 the texts of the load tests, each word is one token.

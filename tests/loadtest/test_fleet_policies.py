@@ -46,9 +46,7 @@ def test_every_policy_chooses_a_replica_that_exists_and_changes_nothing(
 
 
 @given(COUNTS, SEEDS)
-def test_least_outstanding_never_chooses_a_busier_replica(
-    counts: Sequence[int], seed: int
-) -> None:
+def test_least_outstanding_never_chooses_a_busier_replica(counts: Sequence[int], seed: int) -> None:
     policy = LeastOutstanding(random.Random(seed))
     assert all(counts[policy.choose(counts)] == min(counts) for _ in range(5))
 
