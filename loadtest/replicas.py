@@ -12,7 +12,6 @@ round. Callers and HAProxy have no core of their own: what they take, both toget
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from matplotlib.figure import Figure
 
 from loadtest import report, service
 from loadtest.fleet import reality
-from loadtest.fleet.measuring import ENGINE
+from loadtest.fleet.measuring import engine_settings
 from loadtest.fleet.pinning import cores, pinned
 from loadtest.fleet.policies import LEAST_OUTSTANDING
 from loadtest.report import Table
@@ -139,7 +138,7 @@ def start(stack: ExitStack, folder: Path, **settings: object) -> dict[str, Conte
     servers = []
     for index in range(2):
         with pinned(index):
-            servers.append(stack.enter_context(service.rerankd(threads=1, **settings)))
+            servers.append(stack.enter_context(service.rerankd(**{"threads": 1} | settings)))
     for server in servers:
         server.wait_until_ready()
     groups = {f"core {index} alone": [server] for index, server in enumerate(servers)}
@@ -160,10 +159,8 @@ def main() -> int:
     if not reality.is_installed():
         raise SystemExit("haproxy is not installed (on Debian: apt-get install haproxy)")
     plan = QUICK if options.quick else FULL
-    for name, value in ENGINE.items():
-        os.environ.setdefault(name, value)
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        contenders = start(stack, Path(folder))
+        contenders = start(stack, Path(folder), **engine_settings())
         served = service.info(contenders[BOTH].servers[0].url)
         turns = measure(contenders, plan)
     ratio = ratio_of(turns)

@@ -45,8 +45,7 @@ def check_all(options: argparse.Namespace, times: ServiceTimes) -> int:
     if not reality.is_installed():
         raise SystemExit("haproxy is not installed (on Debian: apt-get install haproxy)")
     plan = check.QUICK if options.quick else check.FULL
-    observed = check.observe(plan, times)
-    comparisons = check.judge(plan, observed, observed.times)
+    observed, comparisons = check.run(plan, times)
     results = {
         "plan": asdict(plan),
         "tolerance": check.TOLERANCE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,15 @@ from loadtest.workload import MEAN_DOCUMENTS, Request, mixture
 
 FASTER = 0.25  # the engine's time: four times as many requests in the same time
 TOLERANCE = 0.15  # beyond the range of the simulations
-FLOORS = {"p50": 0.01, "p99": 0.02, "goodput": 0.03, "refused": 0.03}
+# Seconds and shares that do not count.
+FLOORS = {
+    "p50": 0.005,
+    "p99": 0.02,
+    "small_p99": 0.01,
+    "goodput": 0.03,
+    "refused": 0.03,
+    "failed": 0.03,
+}
 SIZES, REPEATS = (10, 200), 15  # of the requests by which the time beside the engine is measured
 
 
@@ -58,14 +66,9 @@ def all_cases() -> Iterator[Case]:
 
 FULL = Plan(tuple(all_cases()), 1.25, 5.0, 25.0, 12)
 QUICK = Plan(
-    (
-        Case(1, ROUND_ROBIN, 0.7),
-        Case(3, TWO_CHOICES, 0.7),
-        Case(2, RANDOM, 1.2),
-        Case(3, LEAST_OUTSTANDING, 1.2),
-    ),
+    (Case(1, RANDOM, 0.7), Case(3, TWO_CHOICES, 0.7), Case(2, LEAST_OUTSTANDING, 1.2)),
     timeout=1.25,
-    warm_up=1.0,
+    warm_up=0.5,
     seconds=2.5,
     simulations=12,
 )
@@ -148,15 +151,15 @@ def observe(plan: Plan, measured: ServiceTimes) -> Observed:
     """The time beside the engine is measured here and now; the engine sleeps what it says."""
     times = measured.scaled(FASTER)
     most = max(case.replicas for case in plan.cases)
+    by_case: dict[Case, list[Exchange]] = {}
     with (
         TemporaryDirectory() as name,
-        reality.replicas(1, times.scaled(0), 60) as idle,
-        reality.balanced(idle, ROUND_ROBIN, Path(name)) as url,
+        reality.replicas(1, times.scaled(0), plan.timeout) as idle,
+        reality.replicas(most, times, plan.timeout) as urls,
     ):
-        times = times.outside(*measuring.outside_of(url, SIZES, REPEATS))
-    report.tell(f"beside the engine: {times.beside(10) * 1000:.1f} ms for 10 documents")
-    by_case: dict[Case, list[Exchange]] = {}
-    with TemporaryDirectory() as name, reality.replicas(most, times, plan.timeout) as urls:
+        with reality.balanced(idle, ROUND_ROBIN, Path(name)) as url:
+            times = times.outside(*measuring.outside_of(url, SIZES, REPEATS))
+        report.tell(f"beside the engine: {times.beside(10) * 1000:.1f} ms for 10 documents")
         for case in plan.cases:
             traffic = traffic_of(case, plan, times)
             with reality.balanced(urls[: case.replicas], case.policy, Path(name)) as url:
@@ -173,6 +176,23 @@ def judge(plan: Plan, observed: Observed, times: ServiceTimes) -> list[Compariso
         traffic = traffic_of(case, plan, observed.times)
         comparisons += compare(case, real, expected(case, plan, times, traffic))
     return comparisons
+
+
+def run(plan: Plan, measured: ServiceTimes) -> tuple[Observed, list[Comparison]]:
+    """A case that does not agree is sent once more: a wrong simulation does not agree again.
+
+    Another program that took the processors for a second does not matter then.
+    """
+    observed = observe(plan, measured)
+    comparisons = judge(plan, observed, observed.times)
+    disputed = {each.case for each in comparisons if not each.agrees}
+    if not disputed:
+        return observed, comparisons
+    report.tell(f"again: {', '.join(map(str, disputed))}")
+    cases = [case for case in plan.cases if case in disputed]
+    again = observe(replace(plan, cases=cases), measured)
+    settled = [each for each in comparisons if each.case not in disputed]
+    return observed, settled + judge(plan, again, again.times)
 
 
 def tabulate(comparisons: Sequence[Comparison]) -> Table:

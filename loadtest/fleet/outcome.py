@@ -35,17 +35,16 @@ class Outcome(NamedTuple):
 
 
 def summarize(exchanges: Sequence[Exchange], start: float, end: float, capacity: float) -> Outcome:
-    """Of requests that were due between `start` and `end`; goodput of answers in that time."""
+    """Of requests that were due between `start` and `end`.
+
+    Answers after the end count too: otherwise a large one at the border would decide.
+    """
     due = [exchange for exchange in exchanges if start <= exchange.due < end]
     done = [exchange for exchange in due if exchange.status == ANSWERED]
     p50, p99 = percentiles((exchange.ended - exchange.due for exchange in done), 50, 99)
     small = (each.ended - each.due for each in done if each.documents == DOCUMENTS[SMALL])
     refused = sum(exchange.status in REFUSED for exchange in due)
-    good = sum(
-        exchange.documents
-        for exchange in exchanges
-        if exchange.status == ANSWERED and start <= exchange.ended < end
-    )
+    good = sum(exchange.documents for exchange in done)
     return Outcome(
         p50=p50,
         p99=p99,

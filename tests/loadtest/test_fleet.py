@@ -36,7 +36,7 @@ def single_pairs(rate: float, count: int, seed: int) -> Iterator[Arrival]:
         yield Arrival(due, Work([pair_of(LENGTH)], LENGTH, 1))
 
 
-def mean_wait(policy: str, replicas: int, load: float, count: int = 6_000) -> float:
+def mean_wait(policy: str, replicas: int, load: float, count: int = 3_000) -> float:
     """Of a request before its batch, in units of the time of a batch."""
     traffic = single_pairs(load * replicas / SECONDS, count, seed=1)
     exchanges = simulate(ONE_PAIR, PLAIN, policy, replicas, traffic)
@@ -50,19 +50,19 @@ def in_theory(load: float) -> float:
 
 @pytest.mark.parametrize("load", [0.4, 0.7])
 def test_one_replica_waits_as_queueing_theory_says(load: float) -> None:
-    assert mean_wait(RANDOM, 1, load) == pytest.approx(in_theory(load), rel=0.1)
+    assert mean_wait(RANDOM, 1, load) == pytest.approx(in_theory(load), rel=0.12)
 
 
 def test_a_random_choice_makes_each_replica_a_queue_of_its_own() -> None:
     """A Poisson process that is split by chance is a Poisson process at each replica."""
-    assert mean_wait(RANDOM, 5, 0.7, 8_000) == pytest.approx(in_theory(0.7), rel=0.12)
+    assert mean_wait(RANDOM, 5, 0.7, 5_000) == pytest.approx(in_theory(0.7), rel=0.12)
 
 
 def test_each_policy_that_knows_more_waits_less() -> None:
-    waits = [mean_wait(policy, 10, 0.7) for policy in (RANDOM, TWO_CHOICES, LEAST_OUTSTANDING)]
-    assert waits == sorted(waits, reverse=True)
-    assert mean_wait(ROUND_ROBIN, 10, 0.7) < waits[0]
-    assert waits[-1] < waits[0] / 4
+    waits = {policy: mean_wait(policy, 10, 0.7, 2_000) for policy in POLICIES}
+    assert waits[RANDOM] > waits[TWO_CHOICES] > waits[LEAST_OUTSTANDING]
+    assert waits[ROUND_ROBIN] < waits[RANDOM]
+    assert waits[LEAST_OUTSTANDING] < waits[RANDOM] / 4
 
 
 def test_an_idle_replica_answers_in_the_time_of_its_parts() -> None:
@@ -84,9 +84,12 @@ def overloaded(timeout: float, **changes: int) -> list[Exchange]:
 def test_overload_is_refused_instead_of_queued_without_bound() -> None:
     exchanges = overloaded(timeout=3.0)
     outcome = summarize(exchanges, 15.0, 40.0, 2 * capacity(TIMES))
-    assert outcome.refused > 0.01
+    assert 0.5 < outcome.goodput <= 1.05
     assert set(outcome.statuses) <= {"200", "429", "504"}
-    assert outcome.goodput == pytest.approx(1.0, abs=0.1)
+    unanswered = [each for each in exchanges if each.status != 200]
+    assert sum(each.documents for each in unanswered) > 0.15 * sum(
+        each.documents for each in exchanges
+    )
     assert max(each.ended - each.due for each in exchanges) < 3.1
 
 
@@ -159,12 +162,13 @@ def test_the_measured_times_say_where_they_come_from(tmp_path: Path) -> None:
 
 def test_only_requests_and_answers_of_the_measured_time_count() -> None:
     exchanges = [
-        Exchange(0.5, 1.5, 200, 10),  # due before, answered within: goodput only
+        Exchange(0.5, 1.5, 200, 10),  # due before
         Exchange(1.0, 1.2, 200, 10),
         Exchange(1.5, 1.9, 200, 200),
         Exchange(1.6, 1.6, 429, 10),
         Exchange(1.7, 3.0, 504, 10),
-        Exchange(1.8, 2.5, 200, 10),  # answered after the end: no goodput
+        Exchange(1.8, 2.5, 200, 10),
+        Exchange(2.0, 2.5, 200, 10),  # due after
     ]
     outcome = summarize(exchanges, 1.0, 2.0, capacity=220.0)
     assert outcome.requests == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 
@@ -13,6 +14,7 @@ from loadtest.fleet.check import QUICK, Case, Comparison, Observed, compare, jud
 from loadtest.fleet.outcome import Outcome
 from loadtest.fleet.policies import LEAST_OUTSTANDING, RANDOM
 from loadtest.fleet.service_times import ServiceTimes
+from loadtest.fleet.simulation import Settings, simulate
 from loadtest.fleet.sleeping_engine import SleepingEngine, WordEncoder, environment, times_of
 from loadtest.fleet.work import Work
 from loadtest.workload import SHORT, Texts
@@ -27,13 +29,16 @@ def observed() -> Observed:
     if not reality.is_installed():
         sentence = "not installed: haproxy (on Debian: apt-get install haproxy)"
         pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
-    return check.observe(QUICK, ServiceTimes.read())
+    observed, comparisons = check.run(QUICK, ServiceTimes.read())
+    assert len(comparisons) == len(QUICK.cases) * len(check.FLOORS)
+    assert all(each.agrees for each in comparisons), str(check.tabulate(comparisons))
+    return observed
 
 
 def test_real_processes_behave_as_simulated(observed: Observed) -> None:
-    comparisons = judge(QUICK, observed, observed.times)
-    assert len(comparisons) == len(QUICK.cases) * len(check.FLOORS)
-    assert all(each.agrees for each in comparisons), str(check.tabulate(comparisons))
+    """The fixture compares them."""
+    answered = [each.status for each in chain(*observed.by_case.values())].count(200)
+    assert answered > 150
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
@@ -45,19 +50,22 @@ def test_a_simulation_with_wrong_service_times_is_noticed(
     assert len(wrong) > len(comparisons) / 3, str(check.tabulate(comparisons))
 
 
-def test_a_simulation_of_another_policy_is_noticed(observed: Observed) -> None:
-    """Chance instead of the fewest outstanding requests."""
-    exchanges = {
-        replace(case, policy=RANDOM): each
-        for case, each in observed.by_case.items()
-        if case.policy == LEAST_OUTSTANDING
-    }
-    swapped = Observed(observed.times, exchanges)
-    assert not all(each.agrees for each in judge(QUICK, swapped, observed.times))
+def test_another_policy_is_noticed() -> None:
+    """Requests that chance has sent are not those of a balancer that knows who is busy."""
+    times = ServiceTimes.read().scaled(check.FASTER)
+    plan = replace(check.FULL, seconds=15.0, simulations=4)
+    case = Case(3, LEAST_OUTSTANDING, 0.7)
+    arrivals = check.traffic_of(case, plan, times).arrivals
+    settings = Settings(plan.timeout, network=0.0)
+    for policy, agrees in ((LEAST_OUTSTANDING, True), (RANDOM, False)):
+        exchanges = simulate(times, settings, policy, case.replicas, arrivals, "real")
+        comparisons = judge(plan, Observed(times, {case: exchanges}), times)
+        assert all(each.agrees for each in comparisons) == agrees, comparisons
 
 
 @pytest.mark.parametrize(
-    ("measure", "value"), [("p50", 0.2), ("p99", 1.3), ("goodput", 0.5), ("refused", 0.3)]
+    ("measure", "value"),
+    [("p50", 0.2), ("p99", 1.3), ("goodput", 0.5), ("refused", 0.3), ("failed", 0.1)],
 )
 def test_each_measure_alone_can_fail(measure: str, value: float) -> None:
     simulated = [OUTCOME, OUTCOME._replace(p50=0.11)]
@@ -73,14 +81,17 @@ def test_a_figure_may_leave_the_range_by_the_tolerance_and_the_floor() -> None:
 
 
 def test_a_replica_that_answers_nothing_does_not_agree() -> None:
-    silent = OUTCOME._replace(p50=float("inf"), p99=float("inf"), goodput=0.0, refused=1.0)
+    nothing = float("inf")
+    silent = Outcome(
+        nothing, nothing, nothing, 0.0, refused=0.5, failed=0.5, requests=9, statuses={}
+    )
     assert not any(each.agrees for each in compare(CASE, silent, [OUTCOME]))
 
 
 def test_the_picture_and_the_table_show_each_comparison() -> None:
     comparisons = compare(CASE, OUTCOME._replace(p99=3.0), [OUTCOME])
     table = check.tabulate(comparisons)
-    assert [row[-1] for row in table.rows] == ["yes", "NO", "yes", "yes"]
+    assert [row[-1] for row in table.rows] == ["yes", "NO", "yes", "yes", "yes", "yes"]
     assert len(check.draw(comparisons).axes) == len(check.FLOORS)
 
 
