@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
@@ -133,12 +133,14 @@ def draw(turns: Turns) -> Figure:
     return figure
 
 
-def start(stack: ExitStack, folder: Path, **settings: object) -> dict[str, Contender]:
+def start(
+    stack: ExitStack, folder: Path, replica: Callable[[], AbstractContextManager[Server]]
+) -> dict[str, Contender]:
     """A replica on each of the first two cores, and an HAProxy before each and before both."""
     servers = []
     for index in range(2):
         with pinned(index):
-            servers.append(stack.enter_context(service.rerankd(**{"threads": 1} | settings)))
+            servers.append(stack.enter_context(replica()))
     for server in servers:
         server.wait_until_ready()
     groups = {f"core {index} alone": [server] for index, server in enumerate(servers)}
@@ -160,7 +162,8 @@ def main() -> int:
         raise SystemExit("haproxy is not installed (on Debian: apt-get install haproxy)")
     plan = QUICK if options.quick else FULL
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        contenders = start(stack, Path(folder), **engine_settings())
+        replica = partial(service.rerankd, **engine_settings())
+        contenders = start(stack, Path(folder), replica)
         served = service.info(contenders[BOTH].servers[0].url)
         turns = measure(contenders, plan)
     ratio = ratio_of(turns)

@@ -64,7 +64,7 @@ def measure(machine: dict[str, Any]) -> ServiceTimes:
     )
 
 
-def engine_settings() -> dict[str, str]:
+def engine_settings() -> dict[str, Any]:
     """What the environment does not say already."""
     return {
         name: value

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
 import pytest
 
 from app.engines import Pair
@@ -142,8 +141,9 @@ def test_the_capacity_is_that_of_batches_of_the_real_scheduler() -> None:
 
 
 def test_a_fixed_part_and_a_slope_are_recovered_and_never_negative() -> None:
-    amounts = np.linspace(100, 1_000, 20)
-    assert fit_line(amounts, 0.003 + amounts * 0.0001) == pytest.approx((0.003, 0.0001))
+    amounts = range(100, 1_000, 50)
+    seconds = [0.003 + amount * 0.0001 for amount in amounts]
+    assert fit_line(amounts, seconds) == pytest.approx((0.003, 0.0001))
     fixed, slope = fit_line([100, 200], [0.009, 0.021])
     assert fixed == 0
     assert 0.00009 < slope < 0.000105

@@ -70,7 +70,7 @@ def test_another_policy_is_noticed() -> None:
 def test_each_measure_alone_can_fail(measure: str, value: float) -> None:
     simulated = [OUTCOME, OUTCOME._replace(p50=0.11)]
     assert all(each.agrees for each in compare(CASE, OUTCOME, simulated))
-    real = OUTCOME._replace(**{measure: value})
+    real = Outcome(**{**OUTCOME._asdict(), measure: value})
     assert [each.measure for each in compare(CASE, real, simulated) if not each.agrees] == [measure]
 
 

@@ -1,15 +1,18 @@
-"""Two replicas against one: with a tiny model, no figure of worth."""
+"""Two replicas against one, with an engine that sleeps."""
 
 from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from loadtest import replicas
+from loadtest import replicas, service
 from loadtest.fleet import pinning, reality
+from loadtest.fleet.service_times import ServiceTimes
+from loadtest.fleet.sleeping_engine import environment
 from loadtest.replicas import BOTH, Plan, Turn, Turns
 
 TURNS: Turns = {
@@ -34,18 +37,20 @@ def test_a_pinned_thread_returns_to_all_its_cores() -> None:
     assert pinning.cores() == before
 
 
-def test_two_real_replicas_share_the_load(model: Path, tmp_path: Path) -> None:
+def test_two_real_replicas_answer_twice_as_much(tmp_path: Path) -> None:
+    """With an engine that sleeps, so that it holds on busy cores too."""
     if not reality.is_installed():
         sentence = "not installed: haproxy (on Debian: apt-get install haproxy)"
         pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
     if len(pinning.cores()) < 2:
         pytest.skip("one core only")
+    environ = environment(ServiceTimes(per_batch=0.03, per_token=0.0))
+    replica = partial(service.rerankd, program=reality.PROGRAM, environ=environ)
     with ExitStack() as stack:
-        contenders = replicas.start(stack, tmp_path, model=model, engine="torch")
+        contenders = replicas.start(stack, tmp_path, replica)
         for server, core in zip(contenders[BOTH].servers, pinning.cores(), strict=False):
             assert os.sched_getaffinity(server.process.pid) == {core}
-        turns = replicas.measure(contenders, Plan(seconds=0.4, rounds=1))
-        used = [server.cpu_seconds() for server in contenders[BOTH].servers]
+        turns = replicas.measure(contenders, Plan(seconds=0.8, rounds=1))
     assert set(turns) == {"core 0 alone", "core 1 alone", BOTH}
-    assert all(turn.pairs_per_second > 0 for each in turns.values() for turn in each)
-    assert min(used) > 0
+    assert replicas.ratio_of(turns).median > 1.4
+    assert all(0 < turn.client_cores < 1 for each in turns.values() for turn in each)
