@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from loadtest.fleet.simulation import Settings, simulate
 from loadtest.fleet.work import Arrival, Work, capacity
 from loadtest.report import Table
 from loadtest.traffic import poisson_arrivals
-from loadtest.workload import MEAN_DOCUMENTS, Request, mixture
+from loadtest.workload import DOCUMENTS, LARGE, MEAN_DOCUMENTS, SHORT, Request, Texts, mixture
 
 FASTER = 0.25  # the engine's time: four times as many requests in the same time
 TOLERANCE = 0.15  # beyond the range of the simulations
@@ -35,6 +37,8 @@ FLOORS = {
     "failed": 0.03,
 }
 SIZES, REPEATS = (10, 200), 15  # of the requests by which the time beside the engine is measured
+GAP_REQUESTS = 5
+LATENESS = 0.002  # of the callers, which share the processors with the processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def all_cases() -> Iterator[Case]:
                 yield Case(replicas, policy, load)
 
 
-FULL = Plan(tuple(all_cases()), 1.25, 5.0, 25.0, 12)
+FULL = Plan(tuple(all_cases()), 1.25, 5.0, 25.0, 10)
 QUICK = Plan(
     (Case(1, RANDOM, 0.7), Case(3, TWO_CHOICES, 0.7), Case(2, LEAST_OUTSTANDING, 1.2)),
     timeout=1.25,
@@ -110,23 +114,21 @@ def traffic_of(case: Case, plan: Plan, times: ServiceTimes) -> Traffic:
     return Traffic(requests, poisson_arrivals(count, seconds, random.Random(seed)))
 
 
-def summary(exchanges: Sequence[Exchange], case: Case, plan: Plan, times: ServiceTimes) -> Outcome:
+def summary(
+    exchanges: Sequence[Exchange], case: Case, plan: Plan, nominal: ServiceTimes
+) -> Outcome:
     end = plan.warm_up + plan.seconds
-    return summarize(exchanges, plan.warm_up, end, capacity(times) * case.replicas)
+    return summarize(exchanges, plan.warm_up, end, capacity(nominal) * case.replicas)
 
 
-def expected(case: Case, plan: Plan, times: ServiceTimes, traffic: Traffic) -> list[Outcome]:
+def expected(
+    case: Case, plan: Plan, times: ServiceTimes, traffic: Traffic
+) -> Iterator[list[Exchange]]:
     """By simulations that differ in the draws of the load balancer and in small delays."""
-    settings, arrivals = Settings(plan.timeout, network=0.0), traffic.arrivals
-    return [
-        summary(
-            simulate(times, settings, case.policy, case.replicas, arrivals, str(seed)),
-            case,
-            plan,
-            times,
-        )
-        for seed in range(plan.simulations)
-    ]
+    settings = Settings(plan.timeout, network=0.0, lateness=LATENESS)
+    arrivals = traffic.arrivals
+    for seed in range(plan.simulations):
+        yield simulate(times, settings, case.policy, case.replicas, arrivals, str(seed))
 
 
 def compare(case: Case, real: Outcome, simulated: Sequence[Outcome]) -> list[Comparison]:
@@ -143,38 +145,63 @@ def compare(case: Case, real: Outcome, simulated: Sequence[Outcome]) -> list[Com
 class Observed:
     """What real processes did with the traffic of each case."""
 
-    times: ServiceTimes
+    nominal: ServiceTimes  # what their engines slept
+    times: ServiceTimes  # with what a request takes beside that
     by_case: dict[Case, list[Exchange]]
 
 
 def observe(plan: Plan, measured: ServiceTimes) -> Observed:
     """The time beside the engine is measured here and now; the engine sleeps what it says."""
-    times = measured.scaled(FASTER)
+    nominal = measured.scaled(FASTER).outside(0.0, 0.0)
     most = max(case.replicas for case in plan.cases)
     by_case: dict[Case, list[Exchange]] = {}
     with (
         TemporaryDirectory() as name,
-        reality.replicas(1, times.scaled(0), plan.timeout) as idle,
-        reality.replicas(most, times, plan.timeout) as urls,
+        reality.replicas(1, nominal.scaled(0), plan.timeout) as idle,
+        reality.replicas(most, nominal, plan.timeout) as urls,
     ):
         with reality.balanced(idle, ROUND_ROBIN, Path(name)) as url:
-            times = times.outside(*measuring.outside_of(url, SIZES, REPEATS))
-        report.tell(f"beside the engine: {times.beside(10) * 1000:.1f} ms for 10 documents")
+            times = nominal.outside(*measuring.outside_of(url, SIZES, REPEATS))
+        with reality.balanced(urls[:1], ROUND_ROBIN, Path(name)) as url:
+            times = replace(times, per_batch=times.per_batch + gap_of(url, times))
+        tell_about(times, nominal)
         for case in plan.cases:
-            traffic = traffic_of(case, plan, times)
+            traffic = traffic_of(case, plan, nominal)
             with reality.balanced(urls[: case.replicas], case.policy, Path(name)) as url:
                 by_case[case] = reality.offer(url, traffic.requests, traffic.dues)
             report.tell(f"{case}: {len(traffic.requests)} requests were sent")
-    return Observed(times, by_case)
+    return Observed(nominal, times, by_case)
+
+
+def gap_of(url: str, times: ServiceTimes) -> float:
+    """Seconds between two batches: how much longer a large request takes than simulated, alone."""
+    texts = Texts(SHORT, seed=3)
+    requests = [texts.request(DOCUMENTS[LARGE] // 2) for _ in range(GAP_REQUESTS)]
+    settings, gaps = Settings(60.0, network=0.0, jitter=0.0), []
+    for request, real in zip(requests, asyncio.run(measuring.alone(url, requests)), strict=True):
+        work = Work.of(request)
+        (exchange,) = simulate(times, settings, RANDOM, 1, [Arrival(0.0, work)])
+        batches = sum(pair.tokens for pair in work.pairs) / times.max_batch_tokens
+        gaps.append((real - exchange.ended) / batches)
+    return max(0.0, median(gaps))
+
+
+def tell_about(times: ServiceTimes, nominal: ServiceTimes) -> None:
+    gap = times.per_batch - nominal.per_batch
+    report.tell(
+        f"beside the engine: {times.beside(10) * 1000:.1f} ms for 10 documents, "
+        f"{gap * 1000:.1f} ms between batches"
+    )
 
 
 def judge(plan: Plan, observed: Observed, times: ServiceTimes) -> list[Comparison]:
     """`times`: what the simulation assumes."""
-    comparisons = []
+    comparisons, nominal = list[Comparison](), observed.nominal
     for case, exchanges in observed.by_case.items():
-        real = summary(exchanges, case, plan, observed.times)
-        traffic = traffic_of(case, plan, observed.times)
-        comparisons += compare(case, real, expected(case, plan, times, traffic))
+        traffic = traffic_of(case, plan, nominal)
+        simulated = expected(case, plan, times, traffic)
+        outcomes = [summary(each, case, plan, nominal) for each in simulated]
+        comparisons += compare(case, summary(exchanges, case, plan, nominal), outcomes)
     return comparisons
 
 

@@ -39,6 +39,7 @@ class Settings:
     max_queue_tokens: int = 1_000_000
     network: float = NETWORK_SECONDS
     jitter: float = JITTER
+    lateness: float = 0.0  # of callers, on average: it changes the order of their requests
 
 
 class Replica:
@@ -82,10 +83,17 @@ class Replica:
 class Fleet:
     """Replicas behind one load balancer, which counts the requests that it has outstanding."""
 
-    def __init__(self, replicas: Sequence[Replica], policy: Policy, settings: Settings) -> None:
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        policy: Policy,
+        settings: Settings,
+        chance: random.Random,
+    ) -> None:
         self._replicas = replicas
         self._policy = policy
-        self._network = settings.network
+        self._settings = settings
+        self._chance = chance
         self._started = asyncio.get_running_loop().time()
         self.outstanding = [0] * len(replicas)
         self.chosen = [0] * len(replicas)
@@ -101,13 +109,16 @@ class Fleet:
                 tasks.create_task(self._call(arrival))
 
     async def _call(self, arrival: Arrival) -> None:
+        network, lateness = self._settings.network, self._settings.lateness
+        if lateness:
+            await asyncio.sleep(self._chance.expovariate(1 / lateness))
         index = self._policy.choose(self.outstanding)
         replica = self._replicas[index]
         self.outstanding[index] += 1
         self.chosen[index] += 1
-        await asyncio.sleep(replica.jittered(self._network))
+        await asyncio.sleep(replica.jittered(network))
         status = await replica.rank(arrival.work)
-        await asyncio.sleep(replica.jittered(self._network))
+        await asyncio.sleep(replica.jittered(network))
         self.outstanding[index] -= 1
         ended = asyncio.get_running_loop().time() - self._started
         self.exchanges.append(Exchange(arrival.due, ended, status, len(arrival.work.pairs)))
@@ -130,7 +141,7 @@ def simulate(
             for replica in fleet:
                 await stack.enter_async_context(replica.batcher)
             await asyncio.gather(*(replica.warm_up() for replica in fleet))
-            offered = Fleet(fleet, POLICIES[policy](chance), settings)
+            offered = Fleet(fleet, POLICIES[policy](chance), settings, chance)
             await offered.offer(arrivals)
             return offered.exchanges
 

@@ -56,10 +56,10 @@ def test_another_policy_is_noticed() -> None:
     plan = replace(check.FULL, seconds=15.0, simulations=4)
     case = Case(3, LEAST_OUTSTANDING, 0.7)
     arrivals = check.traffic_of(case, plan, times).arrivals
-    settings = Settings(plan.timeout, network=0.0)
+    settings = Settings(plan.timeout, network=0.0, lateness=check.LATENESS)
     for policy, agrees in ((LEAST_OUTSTANDING, True), (RANDOM, False)):
         exchanges = simulate(times, settings, policy, case.replicas, arrivals, "real")
-        comparisons = judge(plan, Observed(times, {case: exchanges}), times)
+        comparisons = judge(plan, Observed(times, times, {case: exchanges}), times)
         assert all(each.agrees for each in comparisons) == agrees, comparisons
 
 
