@@ -12,7 +12,17 @@ from loadtest.fleet.policies import POLICIES
 from loadtest.fleet.sweep import Row
 from loadtest.report import Table
 
-HEADINGS = ("replicas", "load", "policy", "p50 s", "p99 s", "small, p99 s", "goodput", "refused")
+HEADINGS = (
+    "replicas",
+    "load",
+    "policy",
+    "p50 s",
+    "p99 s",
+    "small, p99 s",
+    "goodput",
+    "refused",
+    "failed",
+)
 MARKERS = "osv^"
 
 
@@ -31,6 +41,7 @@ def cells_of(row: Row) -> list[str]:
         f"{outcome.small_p99:.2f}",
         f"{outcome.goodput:.1%}",
         f"{outcome.refused:.1%}",
+        f"{outcome.failed:.1%}",
     ]
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle, islice
+from itertools import islice
 
 import numpy as np
 
@@ -77,5 +77,15 @@ def arrivals(rate: float, seconds: float, seed: str) -> Iterator[Arrival]:
     """An open loop of so many pairs a second."""
     chance = random.Random(seed)
     times = poisson_arrivals(max(1, round(rate / MEAN_DOCUMENTS * seconds)), seconds, chance)
-    works = islice(cycle(pool()), chance.randrange(POOL // 10) * 10, None)
-    return map(Arrival, times, works)
+    return map(Arrival, times, shuffled(chance))
+
+
+def shuffled(chance: random.Random) -> Iterator[Work]:
+    """The pool again and again, each time in another order.
+
+    In the same order, the replica whose turn it is would get the same request each time.
+    """
+    works = list(pool())
+    while True:
+        chance.shuffle(works)
+        yield from works

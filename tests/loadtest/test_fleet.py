@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 
@@ -17,8 +18,8 @@ from loadtest.fleet.policies import LEAST_OUTSTANDING, POLICIES, RANDOM, ROUND_R
 from loadtest.fleet.service_times import MEASURED, ServiceTimes, fit_line
 from loadtest.fleet.simulation import Settings, simulate
 from loadtest.fleet.sweep import Cell, Plan
-from loadtest.fleet.work import Arrival, Work, arrivals, capacity, pair_of, pool
-from loadtest.workload import SHORT, Texts
+from loadtest.fleet.work import POOL, Arrival, Work, arrivals, capacity, pair_of, pool
+from loadtest.workload import DOCUMENTS, LARGE, SHORT, Texts
 
 TIMES = ServiceTimes(per_batch=0.002, per_token=0.0001, per_request=0.001, per_document=0.0001)
 PLAIN = Settings(timeout=60, network=0.0, jitter=0.0)
@@ -119,6 +120,15 @@ def test_the_arrivals_offer_the_load_that_they_should() -> None:
     assert pairs / 60 == pytest.approx(1_000, rel=0.02)
     assert [each.due for each in traffic] == sorted(each.due for each in traffic)
     assert traffic[-1].due <= 60
+
+
+def test_turns_do_not_give_a_replica_the_same_request_again_and_again() -> None:
+    """With as many replicas as requests of the pool, a fixed order would."""
+    works = [each.work for each in islice(arrivals(1e6, 100.0, seed="x"), 5 * POOL)]
+    turns = [works[turn::POOL] for turn in range(POOL)]
+    large = [sum(len(work.pairs) == DOCUMENTS[LARGE] for work in turn) for turn in turns]
+    assert large.count(5) < 5
+    assert mean(large) == pytest.approx(0.5)
 
 
 def test_a_request_is_as_the_reranker_sees_it() -> None:
