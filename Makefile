@@ -73,6 +73,7 @@ reliability: install ## run the long checks (some hours): docs/explanation/relia
 	$(BIN)/python -m tests.deploy.ray
 	$(BIN)/python -m loadtest.metastability
 	$(BIN)/python -m loadtest.overload
+	$(BIN)/python -m loadtest.fleet --check
 	$(BIN)/python -m tests.reliability.soak --seed $(SEED)
 
 gpu-check: install ## measure on a machine with a GPU (ten minutes); GPU='--device cpu --small' rehearses it
