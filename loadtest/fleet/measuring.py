@@ -17,7 +17,8 @@ from statistics import median
 from typing import Any
 
 from app import settings
-from app.compose.model import limits_of, spec_of
+from app.compose.loading import spec_of
+from app.compose.model import limits_of
 from app.engines import LoadedModel, Pair, tokens_of
 from app.engines.loading import load
 from app.rerank.scheduler import Job, Scheduler

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from app import cli
-from app.compose import model
+from app.compose import loading
 from app.engines import Encoded, LoadedModel, Pair
 from app.engines.slices import WHOLE
 from app.text import Side
@@ -77,7 +77,7 @@ class SleepingEngine:
 def serve() -> None:
     engine = SleepingEngine(times_of(os.environ))
     loaded = LoadedModel("sleeping", "", "sleeping", engine, WordEncoder(), 0.0)
-    model.load_soon = lambda settings, *, at_once: (loaded, False)
+    loading.load_soon = lambda settings, *, at_once=False: (loaded, False)
 
 
 if __name__ == "__main__":
