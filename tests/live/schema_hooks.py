@@ -2,7 +2,8 @@
 
 A caller who asks for an answer within one millisecond gets a 504, as he should; here every 5xx
 counts as a fault of ours, so time limits are such as a busy machine can keep. Texts that are
-to be paired are made as many on both sides, and final_k less than initial_k.
+to be paired are made as many on both sides, final_k less than initial_k, and prefilter no less than
+top_n.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ def map_body(context: Any, body: Any) -> Any:
     return paired(body) if context.operation.path == "/score" else body
 
 
+def servable(body: dict[str, Any]) -> dict[str, Any]:
+    """With a prefilter that keeps all results, and without a fallback, which is not configured."""
+    most, top_n = body.get("prefilter"), body.get("top_n")
+    if whole(most) and most > 0 and (top_n is None or whole(top_n)):
+        body |= {"top_n": 1 if not top_n or 0 < most < top_n else top_n}
+    return body | ({"ranker": "local"} if body.get("ranker") == "fallback" else {})
+
+
 def paired(body: dict[str, Any]) -> dict[str, Any]:
     for first, second in SIDES:
         side, other = body.get(first), body.get(second)
@@ -41,6 +50,8 @@ def padded(sides: dict[str, Any]) -> dict[str, Any]:
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     body = case.body
+    if case.operation.path == "/rerank" and isinstance(body, dict):
+        case.body = servable(body)
     if case.operation.path == "/answer" and isinstance(body, dict):
         limit = body.get("timeout_ms")
         if whole(limit) and 0 < limit < 60_000:
