@@ -57,6 +57,9 @@ class WordScorer:
         self.calls.append((query, len(texts)))
         return [len(set(query) & set(text)) / len(set(text)) for text in texts]
 
+    def with_prefilter(self, most: int) -> WordScorer:
+        raise NotImplementedError(f"letters have no prefilter of {most}")
+
 
 @pytest.fixture
 def scorer() -> WordScorer:
