@@ -97,21 +97,26 @@ class Converter(Backend, Protocol):
 
 
 @runtime_checkable
-class GraphReader(Converter, Protocol):
-    """Also runs graphs that a model comes with, and makes files of its own from such graphs."""
-
-    def publishable(self) -> Mapping[str, Sequence[str]]:
-        """By dtype, the files in a model's folder that this processor can run, the best first."""
-        ...
+class Adapter(Converter, Protocol):
+    """Also makes its files from what a model with graphs comes with, without the reference."""
 
     def readable(self, folder: Path) -> Graphs | None:
-        """The graphs in full precision from which it makes files of its own."""
+        """What it reads, in full precision."""
         ...
 
     def adapt(
         self, graphs: Graphs, examples: Arrays, folder: Path, dtypes: Collection[str]
     ) -> None:
-        """As `convert`, for these dtypes, from graphs in full precision."""
+        """As `convert`, for these dtypes, from what is readable."""
+        ...
+
+
+@runtime_checkable
+class GraphReader(Adapter, Protocol):
+    """Also runs graphs that a model comes with."""
+
+    def publishable(self) -> Mapping[str, Sequence[str]]:
+        """By dtype, the files in a model's folder that this processor can run, the best first."""
         ...
 
     def open_graphs(self, graphs: Graphs, layout: Layout, choice: Choice) -> Engine:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from app.engines import onnxruntime, openvino, torch
+from app.engines import native, onnxruntime, openvino, torch
 from app.engines.backend import Converter, Reference
 
 AUTO = "auto"
 REFERENCE: Reference = torch.BACKEND
 BACKENDS: dict[str, Reference | Converter] = {
-    backend.name: backend for backend in (REFERENCE, openvino.BACKEND, onnxruntime.BACKEND)
+    backend.name: backend
+    for backend in (REFERENCE, openvino.BACKEND, onnxruntime.BACKEND, native.BACKEND)
 }
 
 

@@ -37,7 +37,7 @@ from app.errors import InvalidSetting, LoadFailed
 
 # Of the folder, and of what is done to a model on its way there: with another number, each model
 # is converted again.
-FORMAT = 4
+FORMAT = 5
 MODEL_SUFFIXES = frozenset(
     {".json", ".txt", ".model", ".safetensors", ".bin", ".jinja", ".py"}
     | {".onnx", ".onnx_data", ".xml"}

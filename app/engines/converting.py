@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.engines import LoadedModel, Pair, processors
-from app.engines.backend import Converter, GraphReader, reason_of
+from app.engines.backend import Adapter, Converter, GraphReader, reason_of
 from app.engines.backends import AUTO, REFERENCE
 from app.engines.benchmark import Result, logits, measure_reference
 from app.engines.contest import Step, contest, entrants, usable
@@ -162,12 +162,13 @@ def adaptation(
     Files that the model came with are not made again, except those in eight bits: what others
     rounded may rank differently.
     """
-    if published is None or not isinstance(backend, GraphReader):
+    if published is None or not isinstance(backend, Adapter):
         return None
     graphs = backend.readable(published.folder)
     if graphs is None:
         return None
-    there = first_existing(published.folder, backend.publishable()).keys() - {ROUNDED}
+    publishable = backend.publishable() if isinstance(backend, GraphReader) else {}
+    there = first_existing(published.folder, publishable).keys() - {ROUNDED}
     dtypes = [dtype for dtype in backend.all_dtypes if dtype not in there]
     return lambda folder: backend.adapt(graphs, examples, folder, dtypes)
 

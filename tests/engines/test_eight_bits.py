@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from app.engines.onnxruntime.eight_bits import rounded, to_eight_bits
+from app.engines.onnxruntime.eight_bits import to_eight_bits
+from app.engines.rounding import round_neighbours
 from app.engines.onnxruntime.smoothing import divisor, largest_by_channel
 
 WIDE, OUT = 96, 64
@@ -87,7 +88,7 @@ def test_no_sum_of_neighbours_saturates(sign: int) -> None:
 
 def test_the_scale_of_a_column_leaves_neighbours_within_sixteen_bits() -> None:
     for rows in (WIDE, WIDE + 1):
-        whole, _ = rounded(weights(rows=rows))
+        whole, _ = round_neighbours(weights(rows=rows))
         numbers = whole.astype(int)[: rows // 2 * 2]
         for part in (numbers.clip(min=0), numbers.clip(max=0)):
             sums = part[0::2] + part[1::2]

@@ -25,7 +25,7 @@ def adapt(graphs: Graphs, examples: Arrays, folder: Path, dtypes: Collection[str
         read[LOWER] = computed(graphs.lower, read)
     adapt_part(graphs.body, read, folder, dtypes, stems(is_lower=False))
     if graphs.tail:
-        save(onnx.load(graphs.tail), folder, TAIL)
+        copy(graphs.tail, folder, TAIL)
 
 
 def stems(is_lower: bool) -> tuple[str, str]:
@@ -76,6 +76,10 @@ def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
         save_as_external_data=True,
         location=weights_file(stem),
     )
+
+
+def copy(source: Path, folder: Path, stem: str) -> None:
+    save(onnx.load(source), folder, stem)
 
 
 def fold(graph: onnx.GraphProto) -> None:

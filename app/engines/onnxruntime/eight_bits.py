@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from app.engines.onnxruntime.smoothing import Divisors, divisors
-from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH, Floats
+from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH, Floats, round_neighbours
 
 # What comes in is unsigned: its zero is in the middle.
 ZERO = 128
-# Their sum, and one more for rounding: times 255, the greatest number that comes in, it fits.
-MAX_NEIGHBOURS = 127
 MIN_ROW = 1e-9
 
 
@@ -59,17 +57,6 @@ def is_wide(tensor: TensorProto) -> bool:
     return len(tensor.dims) == 2 and min(tensor.dims) >= MIN_EIGHT_BIT_WIDTH
 
 
-def rounded(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Weights [in, out] as whole numbers, and a scale for each column."""
-    largest = np.abs(weights).max(0) / MAX_EIGHT_BIT
-    for part in (weights.clip(min=0), -weights.clip(max=0)):
-        even, odd = part[0::2], part[1::2]
-        neighbours = even[: len(odd)] + odd
-        largest = np.maximum(largest, neighbours.max(0) / MAX_NEIGHBOURS)
-    scale = largest.clip(min=1e-12).astype(np.float32)
-    return np.rint(weights / scale).astype(np.int8), scale
-
-
 class Rewriting:
     """Products that read the same rows share them in eight bits."""
 
@@ -92,7 +79,7 @@ class Rewriting:
         whole, row_scale = self._rows[rows]
         if rows in self._divisors:
             weights = weights * self._divisors[rows][:, None]
-        numbers, scale = rounded(weights)
+        numbers, scale = round_neighbours(weights)
         name = f"eight_bits.{next(self._numbers)}"
         weight = self._constant(f"{name}.weights", numbers)
         column_scale = self._constant(f"{name}.scale", scale)
