@@ -19,6 +19,10 @@ COPY requirements-build.lock requirements.lock requirements-cuda.lock requiremen
 RUN pip install --no-cache-dir --require-hashes --no-deps -r requirements-build.lock \
     && uv venv --python "$(command -v python)" /venv
 
+# Compiles the engine `native`; the compiler stays in this stage.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+
 # Separate from the code, so that a change in the code does not download torch again. The packages
 # that torch needs are installed first. The CPU build of torch comes from its official index, which
 # uv knows, or from a mirror. Its files are not in the lock: the version and TLS protect them.
@@ -32,7 +36,7 @@ RUN case "$VARIANT" in slim) lock=requirements-slim.lock ;; *) lock=requirements
         *) echo "VARIANT is cpu, gpu or slim, not $VARIANT" >&2; exit 2 ;; \
     esac
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY app app
 RUN python -m hatchling build -t wheel -d /dist && uv pip install --no-deps --offline /dist/*.whl
 

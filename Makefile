@@ -10,7 +10,7 @@ SLIM_STAMP := $(SLIM)/.installed
 TOOLS := .cache/tools
 TOOLS_STAMP := $(TOOLS)/.installed
 
-.PHONY: help install serve slim test test-fast check coverage reliability gpu-check format docs docs-site
+.PHONY: native help install serve slim test test-fast check coverage reliability gpu-check format docs docs-site
 .PHONY: dist publish lock audit sbom pin-images clean
 
 help: ## list the targets
@@ -83,6 +83,9 @@ format: install ## fix format and lint
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+native: install ## compile the engine `native` again, after a change of its source
+	$(BIN)/python app/engines/native/build.py
+
 docs: install ## generate the parts of docs/reference and of the chart that come from the code
 	$(BIN)/python -m tests.docs.reference
 	$(BIN)/python -m deploy.helm.generate
@@ -102,6 +105,7 @@ $(BUILD_STAMP): requirements-build.lock
 
 dist: $(BUILD_STAMP) ## build the wheels and the source distributions of service and client into dist/
 	$(BUILD)/bin/python -m hatchling build
+	HATCH_BUILD_NO_HOOKS=true $(BUILD)/bin/python -m hatchling build --target wheel
 	cd client && ../$(BUILD)/bin/python -m hatchling build --directory ../dist
 
 publish: $(BUILD_STAMP) ## publish the files in dist/, as a trusted publisher

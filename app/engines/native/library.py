@@ -243,4 +243,6 @@ class Encoder:
 
 def check_floats(array: NDArray[np.generic], size: tuple[int, ...]) -> None:
     if array.dtype != np.float32 or not array.flags.c_contiguous or array.shape != size:
-        raise ValueError(f"an array is {array.dtype} {array.shape}, not float32 {size}")
+        raise ValueError(
+            f"an array is {array.dtype} {array.shape}, not float32 {size} row by row"
+        )

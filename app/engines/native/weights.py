@@ -104,7 +104,8 @@ def embedding(tensors: Tensors, family: Family) -> dict[str, Array]:
     for number, name in enumerate(family.head):
         weight = as_floats(tensors[f"{name}.weight"]).T
         # The library multiplies with whole panels.
-        arrays[f"head.{number}.weight"] = np.pad(weight, ((0, 0), (0, -weight.shape[1] % PANEL)))
+        filled = np.pad(weight, ((0, 0), (0, -weight.shape[1] % PANEL)))
+        arrays[f"head.{number}.weight"] = np.ascontiguousarray(filled)
         arrays[f"head.{number}.bias"] = as_floats(tensors[f"{name}.bias"])
     return arrays
 
