@@ -33,8 +33,9 @@ TEXTS = [
     "図書館は九時に開きます。 Is the answer yes or no?",
     "0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz .,;:!?()[]<>/-_'\"|",
 ]
+WIDTH = 32
 SIZES: dict[str, Any] = {
-    "hidden_size": 32,
+    "hidden_size": WIDTH,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_labels": 1,
@@ -46,7 +47,7 @@ PLAIN_CHATML = (
 )
 
 
-def bert(folder: Path, labels: int = 1, seed: int = 0) -> Path:
+def bert(folder: Path, labels: int = 1, seed: int = 0, width: int = WIDTH) -> Path:
     """As in ms-marco-MiniLM-L-6 and L-12."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = sorted({word for text in TEXTS for word in re.findall(r"\w+", text.lower())})
@@ -68,14 +69,14 @@ def bert(folder: Path, labels: int = 1, seed: int = 0) -> Path:
     )
     config = BertConfig(
         vocab_size=len(fast),
-        intermediate_size=64,
+        intermediate_size=2 * width,
         max_position_embeddings=64,
-        **(SIZES | {"num_labels": labels}),
+        **(SIZES | {"num_labels": labels, "hidden_size": width}),
     )
     return save(BertForSequenceClassification(config), fast, folder, seed)
 
 
-def xlm_roberta(folder: Path) -> Path:
+def xlm_roberta(folder: Path, width: int = WIDTH) -> Path:
     """As in bge-reranker-base, -large and -v2-m3, and mmarco-mMiniLMv2."""
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer = Tokenizer(models.Unigram())
@@ -102,10 +103,10 @@ def xlm_roberta(folder: Path) -> Path:
     )
     config = XLMRobertaConfig(
         vocab_size=len(fast),
-        intermediate_size=64,
+        intermediate_size=2 * width,
         max_position_embeddings=66,
         pad_token_id=1,
-        **SIZES,
+        **(SIZES | {"hidden_size": width}),
     )
     return save(XLMRobertaForSequenceClassification(config), fast, folder)
 

@@ -29,7 +29,7 @@ ONLY_IN = {
     },
     "openvino": {"engines.openvino"},
     "onnx": {"engines.onnxruntime"},
-    "onnxruntime": {"engines.onnxruntime"},
+    "onnxruntime": {"engines.onnxruntime", "engines.native.engine"},
     "tokenizers": {"engines", "training.bundled"},
     "app.engines.torch": {
         "engines.torch",
@@ -39,10 +39,13 @@ ONLY_IN = {
         "engines.original",
         "engines.openvino",
         "engines.onnxruntime",
+        "engines.native",
         "training",
     },
     "app.engines.openvino": {"engines.openvino", "engines.backends"},
-    "app.engines.onnxruntime": {"engines.onnxruntime", "engines.backends"},
+    # What has to stay in full precision is run by ONNX Runtime.
+    "app.engines.onnxruntime": {"engines.onnxruntime", "engines.native", "engines.backends"},
+    "app.engines.native": {"engines.native", "engines.backends"},
     "httpx": {"llm.client", "retrieval", "remote", "upstream", "compose", "evaluation"}
     | {"bulk.calling", "mcp.forwarding"},
     "pyarrow": {"bulk.tables", "bulk.cluster", "retrieval.stores.lancedb_table"},

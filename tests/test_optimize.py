@@ -40,7 +40,7 @@ def test_what_was_done_before_is_only_read(
     arguments = ["optimize", str(small), "--engines", str(engines), "--json"]
     assert main(arguments) == 0
     first = json.loads(capsys.readouterr().out)
-    assert {result["engine"] for result in first} == {*BACKENDS}
+    assert {result["engine"] for result in first} == {*BACKENDS} - {"native"}  # too small
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out) == first
 

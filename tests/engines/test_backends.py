@@ -22,7 +22,7 @@ from app.errors import InvalidSetting
 from app.settings import Settings
 from tests import models
 from tests.engines.numpy_backend import NumpyBackend
-from tests.engines.ranking import scores
+from tests.engines.ranking import of_any_model, scores
 from tests.logged import fields_logged
 
 
@@ -46,7 +46,7 @@ def spec(tmp_path: Path) -> ModelSpec:
 
 
 def test_the_settings_offer_every_backend_and_its_dtypes(backend: NumpyBackend) -> None:
-    assert engine_names() == ["auto", "torch", "openvino", "onnxruntime", "numpy"]
+    assert engine_names() == ["auto", "torch", "openvino", "onnxruntime", "native", "numpy"]
     assert dtype_names() == ["auto", "float32", "bfloat16", "float16", "int8", "float64"]
     settings = Settings(engine="numpy", dtype="float64")
     assert (settings.engine, settings.dtype) == ("numpy", "float64")
@@ -55,7 +55,7 @@ def test_the_settings_offer_every_backend_and_its_dtypes(backend: NumpyBackend) 
 @pytest.mark.parametrize(
     ("setting", "value", "names"),
     [
-        ("engine", "onnx", "auto, torch, openvino, onnxruntime"),
+        ("engine", "onnx", "auto, torch, openvino, onnxruntime, native"),
         ("dtype", "float8", "auto, float32, bfloat16, float16, int8"),
     ],
 )
@@ -87,7 +87,7 @@ def test_the_fastest_backend_that_agrees_is_chosen_converted_and_opened_again(
     steps: list[str] = []
     first = load(spec, steps.append)
     assert {"converting for numpy", "measuring numpy float64", "opening numpy float64"} <= {*steps}
-    assert {result.engine for result in benchmark_results(spec)} == {*BACKENDS}
+    assert {result.engine for result in benchmark_results(spec)} == {*BACKENDS} - {"native"}
     assert (first.engine.name, first.engine.dtype, backend.conversions) == ("numpy", "float64", 1)
 
     again = load(spec)
@@ -130,7 +130,7 @@ def test_a_backend_that_refuses_a_model_says_why_when_it_is_set_by_name(
 def test_a_model_that_every_converter_refuses_runs_on_the_reference(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for backend in converters():
+    for backend in of_any_model():
         monkeypatch.setattr(f"app.engines.{backend.name}.find_spec", lambda name: None)
     monkeypatch.setattr(loading, "convert_and_open", None)
     assert load(spec).engine.name == REFERENCE.name

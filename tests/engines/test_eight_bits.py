@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from app.engines.onnxruntime.eight_bits import to_eight_bits
-from app.engines.rounding import round_neighbours
 from app.engines.onnxruntime.smoothing import divisor, largest_by_channel
+from app.engines.rounding import round_neighbours
 
 WIDE, OUT = 96, 64
 AXES = ["pairs", "tokens", "channels"]

@@ -41,16 +41,13 @@ def compiler() -> str | None:
 def build(folder: Path = FOLDER, more_flags: tuple[str, ...] = ()) -> list[Path]:
     """The libraries that could be compiled; a compiler may be too old for one of them."""
     command = compiler()
-    built = (
-        []
-        if command is None
-        else [
-            library_file(ability, folder)
-            for ability, flags in FLAGS_BY_ABILITY.items()
-            if compiled(command, (*FLAGS, *flags, *more_flags), library_file(ability, folder))
-        ]
-    )
-    return built
+    if command is None:
+        return []
+    return [
+        library_file(ability, folder)
+        for ability, flags in FLAGS_BY_ABILITY.items()
+        if compiled(command, (*FLAGS, *flags, *more_flags), library_file(ability, folder))
+    ]
 
 
 def compiled(command: str, flags: tuple[str, ...], target: Path) -> bool:

@@ -69,17 +69,14 @@ class Library:
         library = ctypes.CDLL(str(file))
         pointer, number = ctypes.c_void_p, ctypes.c_int32
         self.encode = library.encode
+        encoder = ctypes.POINTER(EncoderFields)
         self.encode.argtypes = (
-            ctypes.POINTER(EncoderFields),
-            number,
-            number,
-            number,
-            pointer,
-            number,
-        ) + (pointer, pointer, pointer)
+            *(encoder, number, number, number),  # which layers
+            *(pointer, number, pointer, pointer, pointer),  # states, sequences, memory
+        )
         self.encode.restype = None
         self.room_size = library.room_size
-        self.room_size.argtypes = (ctypes.POINTER(EncoderFields), number, number)
+        self.room_size.argtypes = (encoder, number, number)
         self.room_size.restype = ctypes.c_ssize_t
         self.normalize = library.normalize
         self.normalize.argtypes = (
@@ -243,6 +240,4 @@ class Encoder:
 
 def check_floats(array: NDArray[np.generic], size: tuple[int, ...]) -> None:
     if array.dtype != np.float32 or not array.flags.c_contiguous or array.shape != size:
-        raise ValueError(
-            f"an array is {array.dtype} {array.shape}, not float32 {size} row by row"
-        )
+        raise ValueError(f"an array is {array.dtype} {array.shape}, not float32 {size} row by row")
