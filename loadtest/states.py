@@ -24,7 +24,12 @@ from loadtest.report import Table
 from loadtest.turns import Ratio, take_turns
 from loadtest.workload import KINDS, Kind, Texts
 
-ENGINES = (("openvino", "int8"), ("onnxruntime", "int8"), ("onnxruntime", "float32"))
+ENGINES = (
+    ("native", "int8"),
+    ("openvino", "int8"),
+    ("onnxruntime", "int8"),
+    ("onnxruntime", "float32"),
+)
 DOCUMENTS = 32
 KEPT_BYTES, KEPT_SECONDS = 2**28, 3600.0
 # By name: how many of the documents were read before; None: nothing is kept.
