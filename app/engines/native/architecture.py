@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from app.engines.rounding import Floats
 
 Config = Mapping[str, Any]
@@ -118,5 +116,5 @@ def layers_apart(gates: Floats | None) -> int:
     """So many lower layers have shut gates only: in them the parts do not see each other."""
     if gates is None:
         return 0
-    shut = (gates <= SHUT).reshape(len(gates), -1).all(1)
-    return len(shut) if shut.all() else int(np.argmin(shut))
+    shut = [bool((each <= SHUT).all()) for each in gates]
+    return next((number for number, each in enumerate(shut) if not each), len(shut))

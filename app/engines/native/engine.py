@@ -85,7 +85,8 @@ class Model:
 
     def words(self, pairs: Sequence[Pair]) -> Floats:
         """Of all pairs, one after the other."""
-        return self._words[np.concatenate([pair.ids for pair in pairs])].astype(np.float32)
+        rows: Floats = self._words[np.concatenate([pair.ids for pair in pairs])].astype(np.float32)
+        return rows
 
     def embed(self, pairs: Sequence[Pair], words: Floats) -> Floats:
         added = self._position[np.concatenate([self._positions(pair) for pair in pairs])]
@@ -104,8 +105,9 @@ class Model:
     def head(self, states: Floats) -> Floats:
         (first, first_bias), (last, last_bias) = self._head
         pooled = np.tanh(self.encoder.multiply(states, first)[:, : len(first_bias)] + first_bias)
-        scores: Floats = self.encoder.multiply(np.ascontiguousarray(pooled), last)[:, 0]
-        return scores + last_bias[0]
+        products = self.encoder.multiply(np.ascontiguousarray(pooled), last)
+        scores: Floats = products[:, 0] + last_bias[0]
+        return scores
 
 
 def types_of(pair: Pair) -> NDArray[np.int64]:

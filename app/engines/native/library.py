@@ -125,7 +125,7 @@ class Encoder:
         width, inner = self.shape.width, self.shape.inner
 
         def matrix(part: str, inputs: int, outputs: int) -> Matrix:
-            sizes = {
+            sizes: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
                 "weights": (np.int8, (outputs // PANEL, inputs // 4, PANEL, 4)),
                 "start": (np.int32, (inputs // GROUP, outputs)),
                 "scale": (np.float32, (outputs,)),

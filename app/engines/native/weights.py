@@ -97,7 +97,7 @@ def embedding(tensors: Tensors, family: Family) -> dict[str, Array]:
     read["norm.shift"] = f"{family.norm}.bias"
     if family.types:
         read["types"] = f"{family.types}.weight"
-    arrays = {
+    arrays: dict[str, Array] = {
         f"embedding.{name}": as_floats(tensors[family.embeddings + source])
         for name, source in read.items()
     }

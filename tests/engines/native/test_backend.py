@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engines import Pair, loading, processors
+from app.engines import Pair, processors
 from app.engines.backend import Choice
 from app.engines.backends import REFERENCE
 from app.engines.benchmark import MIN_AGREEMENT, agree, logits
@@ -22,6 +22,7 @@ from app.engines.native.architecture import FAMILIES, reason_against
 from app.engines.native.weights import NEIGHBOURS, WHOLE, WORDS
 from app.engines.onnxruntime import BACKEND as ONNX_RUNTIME
 from app.engines.probe import lists
+from app.engines.select import converters_for
 from app.engines.spec import BUNDLED_FOLDER, ModelSpec
 from app.engines.streams import StreamedEngine
 from app.engines.torch.model import TorchModel
@@ -211,7 +212,7 @@ def test_without_a_library_for_this_processor_the_other_engines_serve(
     spec = ModelSpec(device="cpu", engine="native")
     with pytest.raises(InvalidSetting, match="its library was not compiled for this processor"):
         load(spec)
-    auto = loading.converters_for(replace(spec, engine="auto"))
+    auto = converters_for(replace(spec, engine="auto"))
     assert "native" not in {backend.name for backend in auto}
     with pytest.raises(RuntimeError, match="no library was compiled"):
         BACKEND.open(Path(), Layout(0, 0, left=False, typed=True), Choice("int8", 512, 1, 1))

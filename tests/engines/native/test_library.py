@@ -154,14 +154,15 @@ def test_arguments_that_do_not_fit_are_refused(name: str) -> None:
     encoder = random_layers(WIDTH, HEADS, INNER).encoder(name)
     states, room = inputs([10]), encoder.room(10, 10)
 
-    def refused(states: NDArray[np.float32], lengths: list[int], **changed: int) -> None:
-        layers = {"first": 0, "end": 2, **changed}
+    def refused(
+        states: NDArray[np.float32], lengths: list[int], first: int = 0, end: int = 2
+    ) -> None:
         with pytest.raises(ValueError, match="do not fit"):
-            encoder.encode(states, lengths, lengths, room, **layers)
+            encoder.encode(states, lengths, lengths, room, first=first, end=end)
 
     refused(states, [11])
     refused(states, [10, 0])
-    refused(states.astype(np.float64), [10])  # type: ignore[arg-type]
+    refused(states.astype(np.float64), [10])
     refused(np.asfortranarray(states), [10])
     refused(states[:, :64], [10])
     refused(states, [10], end=3)
