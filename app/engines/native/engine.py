@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.engines import OutOfMemory, Pair
 from app.engines.backend import Choice
 from app.engines.layout import Layout
-from app.engines.native.library import NEIGHBOURING, Encoder, available, opened
+from app.engines.native.library import NEIGHBOURING, Encoder, aligned_bytes, available, opened
 from app.engines.native.weights import NEIGHBOURS, SHAPE, WHOLE, WORDS, Arrays, Shape
 from app.engines.onnxruntime import TAIL, graph_file
 from app.engines.rounding import Floats
@@ -33,8 +33,8 @@ def open_engine(folder: Path, layout: Layout, choice: Choice) -> StreamedEngine:
     shape = Shape(**json.loads(str(arrays.pop(SHAPE))))
     try:
         encoder = Encoder(opened(name), shape, arrays)
-    except (OSError, ValueError) as error:
-        raise RuntimeError(str(error)) from error
+    except (OSError, KeyError, ValueError) as error:
+        raise RuntimeError(f"{file.name}: {error}") from error
     model = Model(encoder, np.load(folder / WORDS, mmap_mode="r"), arrays, layout)
     tail = open_tail(folder / graph_file(TAIL), choice)
     return StreamedEngine(
@@ -157,15 +157,17 @@ class NativeStream:
         first_only: bool = False,
     ) -> None:
         encoder, lengths = self._model.encoder, [pair.tokens for pair in pairs]
-        try:
-            room = encoder.room(sum(lengths), max(lengths))
-        except MemoryError as error:
-            raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
+        size = encoder.room_size(sum(lengths), max(lengths))
+        if self._room.nbytes < size:
+            try:
+                self._room = aligned_bytes(size)
+            except MemoryError as error:
+                raise OutOfMemory(f"{len(pairs)} pairs did not fit") from error
         encoder.encode(
             states,
             lengths,
             [pair.split for pair in pairs],
-            room,
+            self._room,
             first=first,
             end=end,
             first_only=first_only,

@@ -99,11 +99,15 @@ def opened(name: str) -> Library:
     return Library(library_file(name))
 
 
-def aligned(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A copy at an address from which vectors are read fastest."""
-    room = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+def aligned_bytes(size: int) -> NDArray[np.uint8]:
+    """At an address from which vectors are read fastest."""
+    room = np.empty(size + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
-    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    return room[start : start + size]
+
+
+def aligned(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    copy = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
 
@@ -113,6 +117,8 @@ class Encoder:
 
     def __init__(self, library: Library, shape: Shape, arrays: Arrays) -> None:
         """Raises ValueError where the sizes of arrays do not fit."""
+        if shape.width % GROUP or shape.inner % GROUP or shape.width // shape.heads % PANEL:
+            raise ValueError(f"{shape} has sizes that do not fill groups and panels")
         self.shape = shape
         self._library = library
         self._kept: list[NDArray[np.generic]] = []
@@ -163,9 +169,9 @@ class Encoder:
         self._kept.append(aligned(array))
         return self._kept[-1].ctypes.data
 
-    def room(self, tokens: int, longest: int) -> NDArray[np.uint8]:
-        size = self._library.room_size(ctypes.byref(self._fields), tokens, longest)
-        return aligned(np.empty(size, np.uint8))  # type: ignore[return-value]
+    def room_size(self, tokens: int, longest: int) -> int:
+        """Bytes that `encode` needs for so many tokens, the longest sequence of `longest`."""
+        return int(self._library.room_size(ctypes.byref(self._fields), tokens, longest))
 
     def encode(
         self,
@@ -187,9 +193,9 @@ class Encoder:
             min(lengths, default=0) > 0,
             states.shape == (tokens, self.shape.width),
             states.dtype == np.float32 and states.flags.c_contiguous and states.flags.writeable,
-            len(parts) == len(lengths),
-            room.nbytes
-            >= self._library.room_size(ctypes.byref(self._fields), tokens, max(lengths, default=0)),
+            len(parts) == len(lengths)
+            and all(0 <= split <= n for split, n in zip(splits, lengths, strict=True)),
+            room.nbytes >= self.room_size(tokens, max(lengths, default=0)),
         )
         if not all(checks):
             raise ValueError(f"arguments do not fit: {checks}")

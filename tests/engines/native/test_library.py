@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.engines import processors
 from app.engines.native.architecture import SHUT
-from app.engines.native.library import Encoder, compiled
+from app.engines.native.library import Encoder, aligned_bytes, compiled
 from tests.engines.native.layers import random_layers
 
 RUNNABLE = [name for name in compiled() if name in processors.abilities()]
@@ -43,7 +43,7 @@ def encoded(
     first_only: bool = False,
 ) -> NDArray[np.float32]:
     states = states.copy()
-    room = encoder.room(sum(lengths), max(lengths))
+    room = aligned_bytes(encoder.room_size(sum(lengths), max(lengths)))
     encoder.encode(
         states, lengths, splits, room, first=0, end=encoder.shape.layers, first_only=first_only
     )
@@ -120,7 +120,7 @@ def test_parts_between_which_gates_are_shut_are_computed_as_if_alone(name: str) 
 
 def test_layers_can_be_computed_in_two_calls(name: str) -> None:
     encoder, states = random_layers(WIDTH, HEADS, INNER).encoder(name), inputs([40])
-    whole, room = encoded(encoder, states, [40], [20]), encoder.room(40, 40)
+    whole, room = encoded(encoder, states, [40], [20]), aligned_bytes(encoder.room_size(40, 40))
     encoder.encode(states, [40], [20], room, first=0, end=1)
     encoder.encode(states, [40], [20], room, first=1, end=2)
     assert np.array_equal(states, whole)
@@ -152,7 +152,7 @@ def test_rows_are_normalized_as_numpy_does(name: str) -> None:
 
 def test_arguments_that_do_not_fit_are_refused(name: str) -> None:
     encoder = random_layers(WIDTH, HEADS, INNER).encoder(name)
-    states, room = inputs([10]), encoder.room(10, 10)
+    states, room = inputs([10]), aligned_bytes(encoder.room_size(10, 10))
 
     def refused(
         states: NDArray[np.float32], lengths: list[int], first: int = 0, end: int = 2
@@ -168,12 +168,19 @@ def test_arguments_that_do_not_fit_are_refused(name: str) -> None:
     refused(states, [10], end=3)
     refused(states, [10], first=-1)
     refused(inputs([500]), [500])  # not enough room
-    with pytest.raises(ValueError, match="do not fit"):
-        encoder.encode(states, [10], [], room, first=0, end=2)
+    for splits in ([], [11], [-1]):
+        with pytest.raises(ValueError, match="do not fit"):
+            encoder.encode(states, [10], splits, room, first=0, end=2)
     with pytest.raises(ValueError, match="3 columns do not fill panels of 32"):
         encoder.multiply(states, np.ones((WIDTH, 3), np.float32))
     with pytest.raises(ValueError, match="not float32"):
         encoder.multiply(states, np.ones((WIDTH + 1, 32), np.float32))
+
+
+def test_sizes_that_do_not_fill_groups_and_panels_are_refused(name: str) -> None:
+    layers = random_layers(WIDTH, 8, INNER)  # heads of 16
+    with pytest.raises(ValueError, match="do not fill groups and panels"):
+        layers.encoder(name)
 
 
 def test_weights_of_other_sizes_are_refused(name: str) -> None:
