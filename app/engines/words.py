@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engines import Ids, Pair
+from app.engines.tensors import read_tensors
 
 Floats = NDArray[np.float32]
 
 WEIGHTS = "model.safetensors"
 # As the bundled model and those that are trained from it name them.
 VECTORS, RARITY = "word.weight", "evidence.weight.weight"
-DTYPES = {"F16": np.float16, "F32": np.float32}
 # As BM25 counts.
 SATURATION, SLOPE = 0.9, 0.4
 
@@ -36,25 +35,10 @@ class WordEvidence:
     def of(cls, folder: Path) -> WordEvidence | None:
         """None if the model in this folder has no such weights."""
         file = folder / WEIGHTS
-        if not file.is_file():
+        tensors = read_tensors(file) if file.is_file() else {}
+        if VECTORS not in tensors or RARITY not in tensors:
             return None
-        with file.open("rb") as opened:
-            size = int.from_bytes(opened.read(8), "little")
-            tensors = json.loads(opened.read(size))
-        if not all(tensors.get(name, {}).get("dtype") in DTYPES for name in (VECTORS, RARITY)):
-            return None
-
-        def read(name: str) -> NDArray[np.floating]:
-            tensor = tensors[name]
-            return np.memmap(
-                file,
-                DTYPES[tensor["dtype"]],
-                "r",
-                offset=8 + size + tensor["data_offsets"][0],
-                shape=tuple(tensor["shape"]),
-            )
-
-        return cls(read(VECTORS), read(RARITY)[:, 0])
+        return cls(tensors[VECTORS], tensors[RARITY][:, 0])
 
     def compare(self, pairs: Sequence[Pair]) -> Floats:
         """The higher, the more alike, among these pairs of one query.

@@ -77,10 +77,12 @@ def test_evidence_that_is_the_same_for_all_says_nothing() -> None:
 
 @pytest.mark.parametrize("tensors", [{}, {VECTORS: "F16"}, {VECTORS: "BF16", RARITY: "F16"}])
 def test_a_model_without_such_weights_has_none(tensors: dict[str, str], tmp_path: Path) -> None:
-    header = json.dumps(
-        {name: {"dtype": dtype, "shape": [2, 1]} for name, dtype in tensors.items()}
-    ).encode()
-    (tmp_path / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header)
+    described = {
+        name: {"dtype": dtype, "shape": [2, 1], "data_offsets": [0, 4]}
+        for name, dtype in tensors.items()
+    }
+    header = json.dumps(described).encode()
+    (tmp_path / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
     assert WordEvidence.of(tmp_path) is None
 
 
