@@ -78,7 +78,7 @@ def test_a_file_whose_name_is_not_utf_8_is_reported_and_stops_no_other(ingest: R
     [
         (("--chunk-tokens", "100000"), "--chunk-tokens 100000: next to a query, the model accepts"),
         (("--overlap", "11"), "--overlap 11 is more than half of --chunk-tokens"),
-        (("--store", "mongodb://x"), "setting store: a URL begins with one of sqlite"),
+        (("--store", "oracle://x"), "setting store: a URL begins with one of sqlite"),
         (("--store", "chroma://127.0.0.1:1"), "store chroma holds vectors and needs one"),
         (("--store", "sqlite:/dev/null/x.db"), "sqlite: x.db cannot be opened, or not be written"),
         (("--collection", "a/b"), "setting collection: "),
