@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,15 +17,18 @@ from app.errors import LoadFailed, UpstreamFailed, UpstreamTimeout
 
 NAME = "redis"
 LOST = "has no such index: `rerankd ingest` makes it, or set RERANKD_COLLECTION"
+# By words that an error contains, in small letters.
 REASONS = {
-    r"no such index|unknown index|index.* not found": LOST,
-    r"unknown command": "has no search: it needs Redis 8, Redis Stack or valkey-search",
-    r"noauth|wrongpass|noperm|invalid (user|pass)|authentication": "refuses the login: see the "
-    "URL in RERANKD_STORE",
-    r"^oom|maxmemory": "is full: raise its maxmemory, which must not evict passages",
-    r"blob size|vector size|dimension|does not match": "has vectors of another embedder: set that "
-    "one, or name another collection",
-    r"db != 0|database": "has its search in database 0 only: end the URL with /0",
+    ("no such index", "unknown index", "not found"): LOST,
+    ("unknown command",): "has no search: it needs Redis 8, Redis Stack or valkey-search",
+    ("noauth", "wrongpass", "noperm", "invalid user", "invalid pass", "authentication"): (
+        "refuses the login: see the URL in RERANKD_STORE"
+    ),
+    ("oom ", "maxmemory"): "is full: raise its maxmemory, which must not evict passages",
+    ("blob size", "vector size", "dimension", "does not match"): (
+        "has vectors of another embedder: set that one, or name another collection"
+    ),
+    ("db != 0", "database"): "has its search in database 0 only: end the URL with /0",
 }
 
 
@@ -37,8 +39,8 @@ def failed(reason: str) -> UpstreamFailed:
 def reason_of(error: RedisError | OSError) -> str:
     """The end of a sentence. The text of the server is not used: it may quote what was sent."""
     text = str(error)
-    for pattern, reason in REASONS.items():
-        if re.search(pattern, text, re.IGNORECASE):
+    for words, reason in REASONS.items():
+        if any(word in text.lower() for word in words):
             return reason
     if isinstance(error, ResponseError):
         code = text.partition(" ")[0]
