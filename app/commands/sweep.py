@@ -87,48 +87,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def measure(arguments: argparse.Namespace, settings: Settings, task: Task) -> list[Point]:
-    from app.evaluation.sweep import first_points, measure_model, model_points  # noqa: PLC0415
+    from app.evaluation.sweep import first_points  # noqa: PLC0415
 
-    judged, orders = task
-    points = first_points(judged, orders, arguments.final_k, arguments.seed)
+    points = first_points(*task, arguments.final_k, arguments.seed)
     for model in arguments.models or [settings.model]:
         chosen = settings.model_copy(update={"model": model})
         async with open_scorer(chosen, arguments.url) as scorer:
-            answers, latencies = await measure_model(
-                scorer, judged, orders, arguments.initial_k, arguments.concurrency
-            )
-            points += model_points(
-                scorer.name, judged, orders, answers, latencies, arguments.final_k, arguments.seed
-            )
-            points += await measure_prefilters(arguments, scorer, task)
+            points += await measure_scorer(arguments, scorer, task, arguments.initial_k)
+            for most in arguments.prefilter:
+                prefiltered = scorer.with_prefilter(most)
+                # What is left out depends on all candidates: each initial_k is scored by itself.
+                for initial_k in arguments.initial_k:
+                    if initial_k > most:
+                        points += await measure_scorer(arguments, prefiltered, task, [initial_k])
     return points
 
 
-async def measure_prefilters(
-    arguments: argparse.Namespace, scorer: Scorer, task: Task
+async def measure_scorer(
+    arguments: argparse.Namespace, scorer: Scorer, task: Task, initial_ks: Sequence[int]
 ) -> list[Point]:
-    """What is left out depends on all candidates, so each initial_k is scored by itself."""
     from app.evaluation.sweep import measure_model, model_points  # noqa: PLC0415
 
-    judged, orders = task
-    points: list[Point] = []
-    for most in arguments.prefilter:
-        prefiltered = scorer.with_prefilter(most)
-        for initial_k in arguments.initial_k:
-            if initial_k > most:
-                answers, latencies = await measure_model(
-                    prefiltered, judged, orders, [initial_k], arguments.concurrency
-                )
-                points += model_points(
-                    prefiltered.name,
-                    judged,
-                    orders,
-                    answers,
-                    latencies,
-                    arguments.final_k,
-                    arguments.seed,
-                )
-    return points
+    answers, latencies = await measure_model(scorer, *task, initial_ks, arguments.concurrency)
+    return model_points(scorer.name, *task, answers, latencies, arguments.final_k, arguments.seed)
 
 
 def as_json(task: Task, points: Sequence[Point], advice: Sequence[str]) -> dict[str, object]:

@@ -13,6 +13,8 @@ ROUNDED = "int8"
 MIN_EIGHT_BIT_WIDTH = 64
 MAX_EIGHT_BIT = 127
 MIN_SCALE = 1e-8
+# What comes in is unsigned: its zero is in the middle.
+ZERO = 128
 # Of two neighbouring weights, and one more for rounding: times 255, the greatest number that comes
 # in, their sum fits into a word of 16 bits.
 MAX_NEIGHBOURS = 127

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# As hubs and sentence-transformers name the file.
+WEIGHTS = "model.safetensors"
 NUMPY_TYPES = {"F16": np.float16, "F32": np.float32}
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engines import Ids, Pair
-from app.engines.tensors import read_tensors
+from app.engines.tensors import WEIGHTS, read_tensors
 
 Floats = NDArray[np.float32]
 
-WEIGHTS = "model.safetensors"
 # As the bundled model and those that are trained from it name them.
 VECTORS, RARITY = "word.weight", "evidence.weight.weight"
 # As BM25 counts.

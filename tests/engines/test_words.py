@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 from app.engines import Pair
 from app.engines.encoders import SplitEncoder, Template
 from app.engines.spec import BUNDLED_FOLDER
-from app.engines.words import RARITY, VECTORS, WEIGHTS, WordEvidence, standard
+from app.engines.tensors import WEIGHTS
+from app.engines.words import RARITY, VECTORS, WordEvidence, standard
 
 QUERY = "how long may I borrow a book from the library"
 DOCUMENTS = [

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from app.engines import Engine, Pair
 from app.engines.graphs import OWN_TAIL, Graphs
 from app.engines.rounding import ROUNDED
+from app.engines.tensors import WEIGHTS
 
 if TYPE_CHECKING:
     from app.engines.backend import Choice
     from app.engines.layout import Arrays, Layout
     from app.engines.spec import ModelSpec
     from app.engines.torch.model import TorchModel
-
-WEIGHTS = "model.safetensors"
 
 
 class Native:

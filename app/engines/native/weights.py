@@ -21,7 +21,7 @@ from app.engines.native.architecture import (
     layers_apart,
     reason_against,
 )
-from app.engines.rounding import Floats, round_columns, round_neighbours
+from app.engines.rounding import ZERO, Floats, round_columns, round_neighbours
 
 Array = NDArray[np.generic]
 Arrays = Mapping[str, Array]
@@ -29,8 +29,6 @@ Arrays = Mapping[str, Array]
 # For processors that add two neighbouring products in 16 bits, and for all others.
 WORDS, WHOLE, NEIGHBOURS = "words.npy", "int8.npz", "int8-neighbours.npz"
 SHAPE = "shape"
-# What comes in is unsigned: its zero is in the middle.
-ZERO = 128
 # The library computes powers of 2.
 LOG2_E = 1.4426950408889634
 

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from app.engines.onnxruntime.smoothing import Divisors, divisors
-from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH, Floats, round_neighbours
+from app.engines.rounding import MAX_EIGHT_BIT, MIN_EIGHT_BIT_WIDTH, ZERO, Floats, round_neighbours
 
-# What comes in is unsigned: its zero is in the middle.
-ZERO = 128
 MIN_ROW = 1e-9
 
 

@@ -28,8 +28,8 @@ from app.engines.graphs import lower_stem
 from app.engines.onnxruntime import BACKEND, TAIL, graph_file
 from app.engines.probe import lists
 from app.engines.spec import ModelSpec
+from app.engines.tensors import WEIGHTS
 
-WEIGHTS = "model.safetensors"
 # A smaller tensor stays in the graph.
 MIN_BYTES = 1_024
 

@@ -33,6 +33,12 @@ class Address:
     base: str = field(default="", repr=False)
     login: tuple[str, str] | None = field(default=None, repr=False)
 
+    def url_without(self, own: Sequence[str]) -> str:
+        """For a library that reads the other options in its own way, so they stay as text."""
+        url, _, options = self.url.partition("?")
+        kept = [pair for pair in options.split("&") if pair and pair.partition("=")[0] not in own]
+        return f"{url}?{'&'.join(kept)}" if kept else url
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import unquote
 
 from app.errors import LoadFailed
 from app.retrieval.store import Store
@@ -11,13 +11,6 @@ from app.retrieval.stores.kind import Address, Opening, StoreKind
 from app.retrieval.writer import StoreWriter
 
 OWN_OPTIONS = ("index", "text", "vector", "metadata")
-
-
-def url_of(address: Address) -> str:
-    """Without our own options; the driver reads the others."""
-    url, _, options = address.url.partition("?")
-    kept = [pair for pair in parse_qsl(options) if pair[0] not in OWN_OPTIONS]
-    return f"{url}?{urlencode(kept)}" if kept else url
 
 
 def database_of(address: Address) -> str:
@@ -31,7 +24,9 @@ def open_stores(opening: Opening) -> list[Store]:
     from app.retrieval.stores.mongodb_collection import MongoStore  # noqa: PLC0415
     from app.retrieval.stores.mongodb_driver import Database  # noqa: PLC0415
 
-    database = Database(url_of(opening.address), database_of(opening.address), opening.seconds)
+    database = Database(
+        opening.address.url_without(OWN_OPTIONS), database_of(opening.address), opening.seconds
+    )
     return [MongoStore(database, opening.collection, opening.address.options)]
 
 
@@ -39,7 +34,9 @@ def open_writer(opening: Opening) -> StoreWriter:
     from app.retrieval.stores.mongodb_collection import MongoWriter  # noqa: PLC0415
     from app.retrieval.stores.mongodb_driver import Database  # noqa: PLC0415
 
-    database = Database(url_of(opening.address), database_of(opening.address), opening.seconds)
+    database = Database(
+        opening.address.url_without(OWN_OPTIONS), database_of(opening.address), opening.seconds
+    )
     return MongoWriter(database, opening.collection)
 
 

@@ -10,13 +10,8 @@ OWN_OPTIONS = ("table", "id", "text", "vector", "metadata")
 
 
 def dsn(address: Address) -> str:
-    """Without our own options. PostgreSQL reads the others in its own way, so they stay as text."""
-    url, _, options = address.url.partition("?")
-    kept = [
-        pair for pair in options.split("&") if pair and pair.partition("=")[0] not in OWN_OPTIONS
-    ]
-    url = f"postgresql:{url.partition(':')[2]}"
-    return f"{url}?{'&'.join(kept)}" if kept else url
+    """PostgreSQL reads the other options in its own way."""
+    return f"postgresql:{address.url_without(OWN_OPTIONS).partition(':')[2]}"
 
 
 def open_stores(opening: Opening) -> list[Store]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode
-
 from app.errors import LoadFailed
 from app.retrieval.store import Store
 from app.retrieval.stores.kind import Address, Opening, StoreKind
@@ -13,12 +11,10 @@ OWN_OPTIONS = ("text", "vector", "metadata")
 
 
 def url_of(address: Address) -> str:
-    """Without our own options; the client reads the others, and takes any path as database 0."""
+    """The client takes any path as database 0."""
     if not address.path.partition("/")[2].isdecimal() and "/" in address.path.rstrip("/"):
         raise LoadFailed("setting store: redis: the path of the URL is the number of a database")
-    url, _, options = address.url.partition("?")
-    kept = [pair for pair in parse_qsl(options) if pair[0] not in OWN_OPTIONS]
-    return f"{url}?{urlencode(kept)}" if kept else url
+    return address.url_without(OWN_OPTIONS)
 
 
 def open_stores(opening: Opening) -> list[Store]:
