@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,9 +85,9 @@ async def test_a_prefilter_that_would_lose_results_is_refused(
     assert limit is None or problem["limit"] == limit
 
 
-async def test_another_model_scores_all_and_says_so(client: AsyncClient) -> None:
+async def test_another_model_scores_all_and_says_so(client: AsyncClient, model: Path) -> None:
     answer = await ask(client, top_n=1, prefilter=2)
-    assert answer["warnings"] == ["model bert0 has no prefilter: all documents were scored"]
+    assert answer["warnings"] == [f"model {model.name} has no prefilter: all documents were scored"]
     with pytest.raises(NotMeasurable, match="has no prefilter"):
         await (await greeted(client)).with_prefilter(2).score(QUERY, DOCUMENTS)
 
