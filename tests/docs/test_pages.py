@@ -97,3 +97,11 @@ def test_the_tested_versions_of_python_are_those_that_the_package_declares() -> 
     ]
     assert declared == tested
     assert project["requires-python"] == f">={tested[0]}"
+
+
+def test_the_first_page_leads_to_every_page_except_single_decisions() -> None:
+    docs = ROOT / "docs"
+    linked = set(LINK.findall((docs / "index.md").read_text()))
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")}
+    decisions = {page for page in pages if re.match(r"decisions/\d", page)}
+    assert pages - decisions - linked == {"index.md"}
