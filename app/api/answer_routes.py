@@ -27,6 +27,7 @@ from app.api.limits import RequestLimits
 from app.api.marking import marked
 from app.api.problems import documented
 from app.api.wiring import wiring_of
+from app.errors import InvalidRequest
 from app.events import FeedbackGiven
 from app.tracing.tracer import caller_trace
 from app.validation import as_invalid
@@ -49,7 +50,9 @@ def check_answer_request(raw: Mapping[str, object], limits: RequestLimits) -> An
     except ValidationError as error:
         raise as_invalid(error) from error
     limits.most("query", len(body.query), limits.query_chars, "characters")
-    limits.most("initial_k", body.initial_k, limits.documents, "documents")
+    if body.initial_k > limits.documents:
+        text = f"initial_k: {body.initial_k} is more than the limit of {limits.documents}"
+        raise InvalidRequest(text, field="initial_k", limit=limits.documents)
     for index, turn in enumerate(body.conversation):
         field = f"conversation[{index}].content"
         limits.most(field, len(turn.content), limits.query_chars, "characters")

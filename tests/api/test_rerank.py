@@ -146,7 +146,7 @@ async def test_unknown_keys_are_ignored(client: AsyncClient) -> None:
     ("change", "field", "says"),
     [
         ({"query": None}, "query", "valid string"),
-        ({"query": "  "}, "query", "match pattern"),
+        ({"query": "  "}, "query", "not be empty or blank"),
         ({"documents": []}, "documents", "at least 1"),
         ({"documents": "text"}, "documents", "valid list"),
         ({"documents": ["a", 7]}, "documents[1]", "valid string"),

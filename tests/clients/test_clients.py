@@ -90,7 +90,7 @@ CLIENTS = [
 ]
 SAYS = {
     "401": "an API key is needed",
-    "422": "string should match pattern",
+    "422": "input should not be empty or blank",
     "429": "tokens are waiting",
 }
 EVERY = pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
