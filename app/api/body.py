@@ -21,6 +21,8 @@ from app.event_loop import pause
 # Parsing or writing a body of this size takes at least a millisecond.
 LARGE_BYTES = 262_144
 MAX_UNBROKEN_BYTES = 1_048_576
+# Some editors and shells on Windows write it; RFC 8259 allows to ignore it.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class BodyTooLarge(ServiceError):
@@ -50,11 +52,15 @@ async def read_raw(request: Request, limits: RequestLimits) -> bytearray:
 
 async def read_json(request: Request, limits: RequestLimits) -> dict[str, Any]:
     raw = await read_raw(request, limits)
+    if raw.startswith(BYTE_ORDER_MARK):
+        del raw[: len(BYTE_ORDER_MARK)]
+    if not raw:
+        raise MalformedRequest("the body is empty", field="body")
     try:
         # Texts of callers are not kept: by default, short ones would stay in a cache.
         body = from_json(raw, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
-        raise MalformedRequest(f"the body is not valid JSON: {error}", field="body") from error
+        raise MalformedRequest(f"the body is not JSON in UTF-8: {error}", field="body") from error
     if not isinstance(body, dict):
         raise InvalidRequest("the body must be a JSON object", field="body")
     del raw

@@ -205,11 +205,15 @@ def on_http_error(request: Request, error: Exception) -> Response:
     """Errors of the router: unknown path or method."""
     status = getattr(error, "status_code", 500)
     kind = BY_STATUS.get(status, INTERNAL._replace(status=status))
-    detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
-    response = refuse(request, kind, detail)
     headers: dict[str, str] = getattr(error, "headers", None) or {}
     if headers.get("Allow") == "GET":
         headers["Allow"] = "GET, HEAD"  # app.api.head
+    detail = f"{kind.title}: {request.method} {request.url.path[:200]}"
+    if "Allow" in headers:
+        detail += f"; it accepts {headers['Allow']}"
+    if wiring_of(request.app).exposure.docs:
+        detail += "; /docs describes all paths"
+    response = refuse(request, kind, detail)
     response.headers.update(headers)
     return response
 

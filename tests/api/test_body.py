@@ -11,6 +11,7 @@ from fastapi import Request
 from app.api.body import LARGE_BYTES, MAX_UNBROKEN_BYTES, read_json, write_answer, write_json
 from app.api.context import open_context
 from app.api.limits import RequestLimits
+from app.errors import MalformedRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +85,21 @@ async def test_no_text_of_a_caller_is_kept_for_the_next_request() -> None:
     first, second = [await read_json(sent(b'{"query":"a secret"}'), LIMITS) for _ in range(2)]
     assert first == second
     assert first["query"] is not second["query"]
+
+
+async def test_a_byte_order_mark_before_the_json_is_ignored() -> None:
+    assert await read_json(sent(b'\xef\xbb\xbf{"query":"q"}'), LIMITS) == {"query": "q"}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "the body is empty"),
+        (b"\xef\xbb\xbf", "the body is empty"),
+        ('{"query":"é"}'.encode("latin-1"), "the body is not JSON in UTF-8: invalid unicode"),
+        ('{"query":"q"}'.encode("utf-16"), "the body is not JSON in UTF-8: "),
+    ],
+)
+async def test_a_body_without_json_says_what_is_expected(body: bytes, says: str) -> None:
+    with pytest.raises(MalformedRequest, match=f"^{says}"):
+        await read_json(sent(body), LIMITS)

@@ -104,6 +104,16 @@ async def test_unknown_paths_and_methods_are_problems_too(client: AsyncClient) -
     assert nothing.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(("docs", "hint"), [("true", "; /docs describes all paths"), ("false", "")])
+async def test_a_caller_who_is_lost_learns_the_method_and_where_all_paths_are(
+    desk: Desk, docs: str, hint: str
+) -> None:
+    async with desk.open(docs=docs) as client:
+        nothing, root = await client.get("/nothing"), await client.get("/")
+    assert nothing.json()["detail"] == f"Nothing exists at this path: GET /nothing{hint}"
+    assert root.json()["error"].endswith(f": GET /; it accepts POST{hint}")
+
+
 async def test_a_problem_carries_the_request_id_and_a_sentence_twice(client: AsyncClient) -> None:
     response = await client.post("/rerank", json={}, headers={"X-Request-ID": "call-9"})
     problem = response.json()
