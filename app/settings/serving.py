@@ -64,7 +64,7 @@ class Serving(BaseModel):
     engines: Path = Field(
         Path("~/.cache/rerankd"),
         description="Folder for models that are converted for the CPU; a model that is already "
-        "converted starts in a second",
+        "converted starts in a few seconds",
     )
     max_length: int = Field(
         0,
