@@ -43,6 +43,7 @@ def load(spec: ModelSpec, step: Step = log_step, *, again: bool = False) -> Load
     A model that was converted before is used, unless it is to be converted `again`.
     """
     started = time.perf_counter()
+    spec.refuse_missing_folder()
     refuse_contradictions(spec)
     if not converters_for(spec):
         return open_reference(spec)
@@ -61,6 +62,7 @@ def load_soon(
     a model that does not come ready to run.
     """
     started = time.perf_counter()
+    spec.refuse_missing_folder()
     refuse_contradictions(spec)
     if (spec.engine, spec.dtype) != (AUTO, AUTO) or not converters_for(spec):
         return load(spec, step), False

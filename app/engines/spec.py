@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from app.engines.backends import AUTO, REFERENCE
+from app.errors import LoadFailed
 
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).resolve().parents[1] / "models" / "rerankd-minilm"
@@ -55,3 +56,9 @@ class ModelSpec:
     @property
     def is_folder(self) -> bool:
         return Path(self.source).is_dir()
+
+    def refuse_missing_folder(self) -> None:
+        """Before a library is imported, which takes seconds."""
+        is_path = self.name == BUNDLED or self.source.startswith(("/", "./", "../"))
+        if is_path and not self.is_folder:
+            raise LoadFailed(f"model folder {self.source} does not exist")

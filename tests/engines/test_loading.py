@@ -167,3 +167,21 @@ def test_an_encoder_without_a_ranking_head_is_refused() -> None:
 def test_more_length_than_the_model_has_is_refused(tmp_path: Path) -> None:
     text = refusal(models.bert(tmp_path / "model"), max_length=65, engines=tmp_path / "engines")
     assert text.startswith("max_length 65 exceeds the 64 tokens")
+
+
+@pytest.mark.parametrize("how", ["load", "load_soon"])
+def test_a_folder_that_does_not_exist_is_refused_before_torch_is_imported(how: str) -> None:
+    """In a process of its own: importing torch takes seconds, in which a typo stays unknown."""
+    program = f"""
+import sys
+from app.engines.loading import {how}
+from app.engines.spec import ModelSpec
+try:
+    {how}(ModelSpec("/nowhere/model", engine="auto"))
+except Exception as error:
+    print(type(error).__name__, error, "torch" in sys.modules)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "LoadFailed model folder /nowhere/model does not exist False\n"

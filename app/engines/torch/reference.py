@@ -17,7 +17,7 @@ from app.engines.backend import reason_of
 from app.engines.chat import ChatEncoder
 from app.engines.kinds import refuse_other_kinds
 from app.engines.probe import QUESTIONS, SENTENCES
-from app.engines.spec import BUNDLED, ModelSpec
+from app.engines.spec import ModelSpec
 from app.engines.torch.encoder import encoder_of
 from app.engines.torch.engine import TorchEngine, Unshared, is_out_of_memory
 from app.engines.torch.model import TorchModel
@@ -88,8 +88,7 @@ def pick_device(name: str) -> str:
 
 
 def _cross_encoder(spec: ModelSpec, device: str) -> CrossEncoder:
-    if not spec.is_folder and (spec.name == BUNDLED or spec.source.startswith(("/", "./", "../"))):
-        raise LoadFailed(f"model folder {spec.source} does not exist")
+    spec.refuse_missing_folder()
     refuse_other_kinds(spec)
     dtype = HALF_PRECISION.get(device, "float32") if spec.dtype == "auto" else spec.dtype
     disable_progress_bar()  # type: ignore[no-untyped-call]
