@@ -68,15 +68,19 @@ class Admission:
                 retry_after=self._hint(load.running + max(over, load.batch)) + delay,
             )
 
-    def refuse_if_late(self, left: float, ahead: int, amount: int, load: Load) -> None:
+    def refuse_if_late(
+        self, left: float, ahead: int, amount: int, load: Load, later: float = 0.0
+    ) -> None:
         """Refuse a job that cannot be done in the `left` seconds before its deadline.
+
+        `later`: work that is expected to arrive meanwhile and to run before the job.
 
         A batch counts as ahead until it is fully computed, so the hint includes one more batch.
 
         After a pause the estimate may be wrong, and only a new measurement can correct it, so
         one job is admitted.
         """
-        own, wait = self.pace.seconds_for(amount), self.pace.seconds_for(ahead)
+        own, wait = self.pace.seconds_for(amount), self.pace.seconds_for(ahead + later)
         if own > left and not ahead and load.idle >= STALE_SECONDS:
             self.pace.doubt()
             return

@@ -22,6 +22,7 @@ from app.events import BatchDone, Observe, PairsWithdrawn, ignore
 from app.rerank.abandonment import Abandonment
 from app.rerank.admission import Admission, Load
 from app.rerank.calls import Calls
+from app.rerank.overtaking import Overtaking
 from app.rerank.pace import Pace
 from app.rerank.scheduler import Scheduler
 from app.rerank.submission import Batch, Submission, deliver
@@ -60,6 +61,7 @@ class Batcher:
         self._max_wait = limits.max_wait
         self._at_once = limits.at_once
         self._admission = Admission(limits.max_queue_tokens)
+        self._overtaking = Overtaking()
         self._budget = limits.max_batch_tokens
         self._observe = observe
         self._cost = cost  # tokens computed for a batch, including padding
@@ -183,10 +185,10 @@ class Batcher:
         self._refuse_if_full(tokens)
         due = self._admission.due(now, tokens, priority, deadline)
         if deadline is not None:
-            ahead = self._ahead(now, due)
-            self._admission.refuse_if_late(deadline - now, ahead, tokens, self._load)
+            self._refuse_if_late(now, due, deadline, tokens)
         job = Submission(pairs, now, due, loop.create_future())
         self._scheduler.add(job)
+        self._overtaking.observe(now, due - now, tokens)
         return job
 
     def _refuse_if_closed(self) -> None:
@@ -197,7 +199,7 @@ class Batcher:
         self._admission.refuse_if_never(at_least)
         now = asyncio.get_running_loop().time()
         due = self._admission.due(now, at_least, priority, deadline)
-        self._admission.refuse_if_late(deadline - now, self._ahead(now, due), 0, self._load)
+        self._refuse_if_late(now, due, deadline, 0)
 
     def _refuse_if_full(self, tokens: int, delay: float = 0.0) -> None:
         queued = self._scheduler.tokens
@@ -206,8 +208,10 @@ class Batcher:
         enough = waiting + tokens - self.max_queue_tokens <= queued
         self._admission.refuse_if_full(waiting, tokens, self._load, 0.0 if enough else delay)
 
-    def _ahead(self, arrival: float, due: float) -> int:
-        return self._running_tokens + self._scheduler.tokens_before(arrival, due)
+    def _refuse_if_late(self, now: float, due: float, deadline: float, tokens: int) -> None:
+        ahead = self._running_tokens + self._scheduler.tokens_before(now, due)
+        later = self._overtaking.expected(now, due - now, deadline - now)
+        self._admission.refuse_if_late(deadline - now, ahead, tokens, self._load, later)
 
     @property
     def _load(self) -> Load:

@@ -38,5 +38,5 @@ class Pace:
             self._tokens *= self._guess_seconds / self._seconds
             self._seconds = self._guess_seconds
 
-    def seconds_for(self, tokens: int) -> float:
+    def seconds_for(self, tokens: float) -> float:
         return tokens * self._seconds / self._tokens if self._tokens else 0.0

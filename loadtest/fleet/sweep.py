@@ -31,7 +31,7 @@ class Plan:
         return max(self.seconds, self.requests * MEAN_DOCUMENTS / rate)
 
 
-FULL = Plan((1, 2, 3, 10, 30, 100, 300, 1_000), (0.7, 1.2), 5.0, 20.0, 10.0, 6_000)
+FULL = Plan((1, 2, 3, 10, 30, 100, 300, 1_000), (0.7, 1.2), 5.0, 40.0, 10.0, 6_000)
 QUICK = Plan((1, 3, 30), (0.7, 1.2), 5.0, 20.0, 10.0, 1_000)
 
 
