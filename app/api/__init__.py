@@ -21,37 +21,24 @@ from app.api import (
     routes,
 )
 from app.api.access import Access
-from app.api.dialects import DIALECTS
 from app.api.dialects.registry import Registry
 from app.api.disconnect import CancelOnDisconnect
 from app.api.exposure import Exposure
 from app.api.head import AnswerHead
 from app.api.hosts import AllowedHosts
 from app.api.inflight import HoldBodies, InflightBytes
-from app.api.limits import RequestLimits
 from app.api.wiring import Wiring
-from app.events import Observe
-from app.metrics import Metrics
-from app.service import Service
-from app.tracing.tracer import Tracer
 
 DESCRIPTION = "Ranks candidate documents by their relevance to a query."
 
 
 def build_api(
-    service: Service,
-    metrics: Metrics,
-    observe: Observe,
-    tracer: Tracer,
-    limits: RequestLimits,
-    *,
-    exposure: Exposure,
-    has_store: Callable[[], bool],
-    mark: str,
+    wiring: Wiring,
     inflight: InflightBytes,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
 ) -> FastAPI:
-    mcp_manager = mcp_routes.manager_on_demand(limits)
+    exposure = wiring.exposure
+    mcp_manager = mcp_routes.manager_on_demand(wiring.limits)
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
@@ -68,16 +55,13 @@ def build_api(
         docs_url=None,  # app.api.docs loads no scripts from other hosts
         redoc_url=None,
     )
-    dialects = Registry(DIALECTS)
-    app.state.wiring = Wiring(
-        service, metrics, observe, tracer, limits, dialects, exposure, has_store, mark
-    )
-    add_routes(app, dialects, exposure)
+    app.state.wiring = wiring
+    add_routes(app, wiring.dialects, exposure)
     app.include_router(mcp_routes.make_router(mcp_manager))
     problems.install(app)
     openapi.install(app)
     add_middleware(app, exposure, inflight)
-    app.add_middleware(Access, service=service, observe=observe)
+    app.add_middleware(Access, service=wiring.service, observe=wiring.observe)
     return app
 
 

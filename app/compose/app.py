@@ -12,10 +12,12 @@ from fastapi import FastAPI
 from app.api import build_api
 from app.api.access import PROBES
 from app.api.auth import read_key, read_keys
+from app.api.dialects import DIALECTS
+from app.api.dialects.registry import Registry
 from app.api.exposure import Exposure
 from app.api.inflight import InflightBytes
 from app.api.limits import RequestLimits
-from app.api.wiring import wiring_of
+from app.api.wiring import Wiring, wiring_of
 from app.compose import loading
 from app.compose.answer import OpenFirstStage, has_store, open_answers, open_first_stage
 from app.compose.gauges import watch
@@ -88,18 +90,18 @@ def create_app(
             await service.stop()
             await asyncio.to_thread(tracer.close)
 
-    return build_api(
+    wiring = Wiring(
         service,
         metrics,
         observe,
         tracer,
         request_limits(settings),
-        exposure=exposure_of(settings),
-        has_store=partial(has_store, settings),
-        mark=mark,
-        inflight=inflight,
-        lifespan=lifespan,
+        Registry(DIALECTS),
+        exposure_of(settings),
+        partial(has_store, settings),
+        mark,
     )
+    return build_api(wiring, inflight, lifespan)
 
 
 def request_limits(settings: Settings) -> RequestLimits:

@@ -113,41 +113,53 @@ async def open_local(
     ):
         load = load or partial(loading.load_soon, settings)
         model, is_open = await loop.run_in_executor(engine_threads, load)
-        calibration = load_calibration(settings, model)
         shared_scores = await share_scores(shared, settings, model, engine_threads)
 
         async def score(pairs: Sequence[Pair]) -> Sequence[float]:
             return await loop.run_in_executor(engine_threads, model.engine.score, pairs)
 
-        evidence = word_evidence(settings)
         limits = limits_of(settings, model)
-        cache = Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, loop.time)
         async with Batcher(score, limits, observe, model.engine.slicing.cost) as batcher:
-            reranker = Reranker(
-                model.name,
-                model.encoder,
-                batcher,
-                cache,
-                tokenizer_threads,
-                timeout=settings.timeout_ms / 1000,
-                observe=observe,
-                calibration=calibration,
-                windows=WINDOWS[settings.long_documents],
-                tokenizers=TOKENIZER_THREADS,
-                shared_scores=shared_scores,
-                compare=evidence.compare if evidence else None,
+            reranker = make_reranker(
+                settings, model, batcher, tokenizer_threads, observe, shared_scores
             )
             probe = await warm_up(model.encoder, batcher)
             async with watched(batcher, probe):
                 yield Served(
                     reranker,
-                    card_of(model, limits, calibrated=calibration is not None, is_open=is_open),
+                    card_of(model, limits, calibrated=bool(settings.calibration), is_open=is_open),
                     batcher,
                     reranker.tokenizing,
                     model.engine.memory,
                     model.engine.state_cache,
                     successor_of(settings, observe, shared) if is_open else None,
                 )
+
+
+def make_reranker(
+    settings: Settings,
+    model: LoadedModel,
+    batcher: Batcher,
+    tokenizer_threads: Executor,
+    observe: Observe,
+    shared_scores: ModelScores | None,
+) -> Reranker:
+    clock = asyncio.get_running_loop().time
+    evidence = word_evidence(settings)
+    return Reranker(
+        model.name,
+        model.encoder,
+        batcher,
+        Cache(settings.cache_mb * 2**20, settings.cache_ttl_seconds, clock),
+        tokenizer_threads,
+        timeout=settings.timeout_ms / 1000,
+        observe=observe,
+        calibration=load_calibration(settings, model),
+        windows=WINDOWS[settings.long_documents],
+        tokenizers=TOKENIZER_THREADS,
+        shared_scores=shared_scores,
+        compare=evidence.compare if evidence else None,
+    )
 
 
 def word_evidence(settings: Settings) -> WordEvidence | None:
