@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from functools import cache
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -13,6 +15,9 @@ ABILITIES = frozenset(
     {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
     | {"asimddp", "bf16", "i8mm", "sve", "sve2"}
 )
+# What describes Apple's processors since macOS 12, and its names for the same.
+SYSCTL = Path("/usr/sbin/sysctl")
+APPLE_NAMES = {"FEAT_DotProd": "asimddp", "FEAT_BF16": "bf16", "FEAT_I8MM": "i8mm"}
 
 
 def available(cgroups: Path = CGROUPS) -> int:
@@ -36,15 +41,29 @@ def read(file: Path) -> tuple[str, ...]:
     return tuple(file.read_text().split()) if file.is_file() else ()
 
 
-def kind(description: Path = DESCRIPTION) -> str:
+def kind(description: Path = DESCRIPTION, sysctl: Path = SYSCTL) -> str:
     """The processor, by what decides the speed of engines."""
-    return "-".join([machine(), *sorted(abilities(description))])
+    return "-".join([machine(), *sorted(abilities(description, sysctl))])
 
 
 def machine() -> str:
     return platform.machine() or "unknown"
 
 
-def abilities(description: Path = DESCRIPTION) -> frozenset[str]:
-    words = description.read_text().split() if description.is_file() else []
-    return ABILITIES.intersection(words)
+def abilities(description: Path = DESCRIPTION, sysctl: Path = SYSCTL) -> frozenset[str]:
+    """macOS has no such description, but a program that knows."""
+    if description.is_file():
+        return ABILITIES.intersection(description.read_text().split())
+    return apple_abilities(sysctl)
+
+
+@cache
+def apple_abilities(sysctl: Path) -> frozenset[str]:
+    if not sysctl.is_file():
+        return frozenset()
+    command = [str(sysctl), "hw.optional.arm"]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    lines = set(output.splitlines())
+    return frozenset(
+        ability for name, ability in APPLE_NAMES.items() if f"hw.optional.arm.{name}: 1" in lines
+    )
