@@ -14,7 +14,9 @@ QUESTION = {
 }
 
 
-@pytest.mark.skipif(library.available() is None, reason="needs a C compiler and AVX2")
+@pytest.mark.skipif(
+    library.available() is None, reason="needs a C compiler and a processor for the library"
+)
 def test_the_engine_serves_when_it_is_set_by_name() -> None:
     with running(engine="native", dtype="int8") as service:
         service.wait_until_ready()

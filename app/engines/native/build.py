@@ -2,8 +2,8 @@
 
 python app/engines/native/build.py
 
-It needs nothing but a C compiler, GCC 11 or later, on Linux with x86. Without one nothing is
-compiled, and the backend says so.
+It needs nothing but a C compiler, GCC 11 or Clang 14 or later, on Linux with x86 or ARM or on
+macOS with Apple's processors. Without one nothing is compiled, and the backend says so.
 """
 
 from __future__ import annotations
@@ -13,18 +13,35 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 SOURCE = FOLDER / "source" / "encoder.c"
 # What the compiler may assume, by what a processor can do: the best first.
 VECTORS = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512")
-FLAGS_BY_ABILITY = {
+Flags = dict[str, tuple[str, ...]]
+X86: Flags = {
     "avx512_vnni": (*VECTORS, "-mavx512vnni", "-mfma"),
     "avx_vnni": ("-mavx2", "-mfma", "-mavxvnni"),
     "avx2": ("-mavx2", "-mfma"),
 }
-FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+ARM: Flags = {"asimddp": ("-march=armv8.2-a+dotprod",)}
+# The first one for Apple's own processors.
+OLDEST_MACOS = "11.0"
+APPLE: Flags = {
+    name: (*flags, f"-mmacosx-version-min={OLDEST_MACOS}") for name, flags in ARM.items()
+}
+FLAGS_BY_SYSTEM = {
+    ("Linux", "x86_64"): X86,
+    ("Linux", "aarch64"): ARM,
+    ("Darwin", "arm64"): APPLE,
+}
+# On other systems the other backends serve.
+FLAGS_BY_ABILITY = FLAGS_BY_SYSTEM.get((platform.system(), platform.machine()), {})
+# Of the C library it needs nothing newer.
+OLDEST_GLIBC = "manylinux_2_17"
+FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math")
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 
 
@@ -33,9 +50,8 @@ def library_file(ability: str, folder: Path = FOLDER) -> Path:
 
 
 def compiler() -> str | None:
-    """Where the library could run at all: on other processors the other backends serve."""
-    fitting = sys.platform == "linux" and platform.machine() == "x86_64"
-    return shutil.which(os.environ.get("CC", "cc")) if fitting else None
+    """Where the library could run at all."""
+    return shutil.which(os.environ.get("CC", "cc")) if FLAGS_BY_ABILITY else None
 
 
 def build(folder: Path = FOLDER, more_flags: tuple[str, ...] = ()) -> list[Path]:
@@ -53,7 +69,7 @@ def build(folder: Path = FOLDER, more_flags: tuple[str, ...] = ()) -> list[Path]
 def compiled(command: str, flags: tuple[str, ...], target: Path) -> bool:
     """The file is replaced in one step: a process may have the old one open."""
     aside = target.with_suffix(".new")
-    arguments = [command, *flags, str(SOURCE), "-o", str(aside), "-lm"]
+    arguments = [command, *flags, "-shared", "-fPIC", str(SOURCE), "-o", str(aside), "-lm"]
     result = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode != 0:
         aside.unlink(missing_ok=True)
@@ -61,6 +77,14 @@ def compiled(command: str, flags: tuple[str, ...], target: Path) -> bool:
         return False
     aside.replace(target)
     return True
+
+
+def platform_tag() -> str:
+    """Of a wheel with the library. Python's own may name more processors or newer systems."""
+    if platform.system() == "Darwin":
+        return f"macosx_{OLDEST_MACOS.replace('.', '_')}_{platform.machine()}"
+    tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    return tag.replace("linux", OLDEST_GLIBC) if platform.libc_ver()[0] == "glibc" else tag
 
 
 if __name__ == "__main__":

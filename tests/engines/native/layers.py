@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf, softmax
 
 from app.engines.native.architecture import DUET, GROUP
-from app.engines.native.library import NEIGHBOURING, Encoder, opened
-from app.engines.native.weights import LOG2_E, Shape, layer
+from app.engines.native.library import NEIGHBOURING, Encoder, Library, opened
+from app.engines.native.weights import LOG2_E, Array, Shape, layer
 from app.engines.rounding import round_columns, round_neighbours
 
 Doubles = NDArray[np.float64]
@@ -23,15 +24,23 @@ class Layers:
     shape: Shape
     tensors: dict[str, NDArray[np.float32]]
 
-    def encoder(self, name: str) -> Encoder:
-        arrays = {
+    def arrays(self, name: str) -> dict[str, Array]:
+        """As a kind of processor needs them."""
+        family = replace(DUET, in_two_parts="gates" in self.tensors)
+        return {
             f"{number}.{part}": array
             for number in range(self.shape.layers)
             for part, array in layer(
-                self.tensors, DUET, number, self.shape, is_for_neighbours=name in NEIGHBOURING
+                self.tensors, family, number, self.shape, is_for_neighbours=name in NEIGHBOURING
             )
         }
-        return Encoder(opened(name), self.shape, arrays)
+
+    def encoder(self, name: str, library: Library | None = None) -> Encoder:
+        return Encoder(library or opened(name), self.shape, self.arrays(name))
+
+    def without_gates(self) -> Layers:
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name != "gates"}
+        return Layers(self.shape, tensors)
 
     def states(
         self, states: Doubles, splits: Sequence[int], lengths: Sequence[int], name: str
@@ -54,9 +63,10 @@ class Layers:
             for part in ("query", "key", "value")
         )
         scores = query @ key.transpose(0, 2, 1) / np.sqrt(key.shape[-1])
-        out, back = self.tensors["gates"][number].astype(np.float64)
-        scores[:, :split, split:] += out[:, :, None]
-        scores[:, split:, :split] += back[:, :, None]
+        if "gates" in self.tensors:
+            out, back = self.tensors["gates"][number].astype(np.float64)
+            scores[:, :split, split:] += out[:, :, None]
+            scores[:, split:, :split] += back[:, :, None]
         context = np.concatenate(softmax(scores, axis=-1) @ value, 1)
         mixed = self._linear(context, f"layers.{number}.mix", name)
         states = self._norm(states + mixed, f"layers.{number}.mix_norm")
@@ -82,21 +92,44 @@ class Layers:
         return product
 
     def _norm(self, states: Doubles, part: str) -> Doubles:
-        centered = states - states.mean(-1, keepdims=True)
-        unit = centered / np.sqrt(centered.var(-1, keepdims=True) + EPSILON)
-        scaled: Doubles = unit * self.tensors[f"{part}.weight"] + self.tensors[f"{part}.bias"]
-        return scaled
+        return normalized(states, 0, self.tensors[f"{part}.weight"], self.tensors[f"{part}.bias"])
+
+
+def normalized(
+    states: NDArray[np.floating],
+    added: NDArray[np.floating] | int,
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+) -> Doubles:
+    together = states.astype(np.float64) + added
+    centered = together - together.mean(-1, keepdims=True)
+    unit = centered / np.sqrt(centered.var(-1, keepdims=True) + EPSILON)
+    scaled: Doubles = unit * scale + shift
+    return scaled
+
+
+def normal_floats(
+    chance: np.random.Generator, *size: int, spread: float = 1.0
+) -> NDArray[np.float32]:
+    return (spread * chance.standard_normal(size)).astype(np.float32)
+
+
+def halves(lengths: Sequence[int]) -> list[int]:
+    return [(length + 1) // 2 for length in lengths]
+
+
+def assert_close(ours: NDArray[np.float32], theirs: Doubles) -> None:
+    """A number half-way between two bytes may go either way, which moves a few states a little."""
+    off = np.abs(ours - theirs)
+    assert np.median(off) < 1e-5
+    assert off.max() < 0.1
 
 
 def random_layers(
     width: int, heads: int, inner: int, *, layers: int = 2, spread: float = 1.0, seed: int = 0
 ) -> Layers:
     """`spread` is how far scores of attention are apart."""
-    chance = np.random.default_rng(seed)
-
-    def normal(*size: int, spread: float = 1.0) -> NDArray[np.float32]:
-        return (spread * chance.standard_normal(size)).astype(np.float32)
-
+    normal = partial(normal_floats, np.random.default_rng(seed))
     tensors = {"gates": normal(layers, 2, heads, 1)}
     for number in range(layers):
         for part, (outputs, inputs) in {

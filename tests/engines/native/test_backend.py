@@ -31,7 +31,7 @@ from tests import models
 
 WIDTH = 128
 needs_library = pytest.mark.skipif(
-    library.available() is None, reason="needs a C compiler and AVX2"
+    library.available() is None, reason="needs a C compiler and a processor for the library"
 )
 CONFIG = {
     "architectures": ["BertForSequenceClassification"],

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from app.engines import processors
 from app.engines.native.architecture import SHUT
 from app.engines.native.library import Encoder, aligned_bytes, compiled
-from tests.engines.native.layers import random_layers
+from tests.engines.native.layers import assert_close, halves, normalized, random_layers
 
 RUNNABLE = [name for name in compiled() if name in processors.abilities()]
-pytestmark = pytest.mark.skipif(not RUNNABLE, reason="needs a C compiler and AVX2")
+pytestmark = pytest.mark.skipif(
+    not RUNNABLE, reason="needs a C compiler and a processor for the library"
+)
 WIDTH, HEADS, INNER = 128, 4, 256
 # One more or less than what fills vectors, tiles and blocks.
 LENGTHS = [[1], [2, 15, 16, 17, 31], [33, 1, 113]]
@@ -28,10 +30,6 @@ def name(request: pytest.FixtureRequest) -> str:
 def inputs(lengths: Sequence[int], width: int = WIDTH, seed: int = 1) -> NDArray[np.float32]:
     chance = np.random.default_rng(seed)
     return chance.standard_normal((sum(lengths), width)).astype(np.float32)
-
-
-def halves(lengths: Sequence[int]) -> list[int]:
-    return [(length + 1) // 2 for length in lengths]
 
 
 def encoded(
@@ -48,13 +46,6 @@ def encoded(
         states, lengths, splits, room, first=0, end=encoder.shape.layers, first_only=first_only
     )
     return states
-
-
-def assert_close(ours: NDArray[np.float32], theirs: NDArray[np.float64]) -> None:
-    """A number half-way between two bytes may go either way, which moves a few states a little."""
-    off = np.abs(ours - theirs)
-    assert np.median(off) < 1e-5
-    assert off.max() < 0.1
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -143,9 +134,7 @@ def test_rows_are_normalized_as_numpy_does(name: str) -> None:
     encoder, chance = random_layers(WIDTH, HEADS, INNER).encoder(name), np.random.default_rng(3)
     states, added = (chance.standard_normal((9, WIDTH)).astype(np.float32) for _ in range(2))
     scale, shift = (chance.standard_normal(WIDTH).astype(np.float32) for _ in range(2))
-    total = states.astype(np.float64) + added
-    centered = total - total.mean(1, keepdims=True)
-    expected = centered / np.sqrt(centered.var(1, keepdims=True) + 1e-12) * scale + shift
+    expected = normalized(states, added, scale, shift)
     encoder.normalize(states, added, scale, shift)
     assert np.allclose(states, expected, atol=1e-4)
 

@@ -38,8 +38,8 @@ INLINE void transpose_block(const float *in, Size in_width, int rows, float *out
         UNROLL for (int i = 0; i < LANES; i++)
             if (!(i & size)) {
                 Floats first = block[i], second = block[i | size];
-                block[i] = __builtin_shuffle(first, second, low);
-                block[i | size] = __builtin_shuffle(first, second, high);
+                block[i] = picked(first, second, low);
+                block[i | size] = picked(first, second, high);
             }
     }
     UNROLL for (int i = 0; i < LANES; i++) store(out + (Size)i * out_width, block[i]);

@@ -1,29 +1,58 @@
-/* What differs between processors: how wide a vector is, and how bytes are multiplied.
+/* What differs between processors and between compilers: how wide a vector is, and how bytes are
+   multiplied.
 
-   All else is written once, with the vector types of GCC and Clang. The file is compiled for each
-   kind of processor by itself (build.py), so no function asks what the processor can do. */
+   All else is written once, with the vector types that GCC and Clang have in common. The file is
+   compiled for each kind of processor by itself (build.py), so no function asks what the processor
+   can do. */
 #ifndef LANES_H
 #define LANES_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#ifdef __aarch64__
+#include <arm_neon.h>
+#else
+#include <immintrin.h>
+#endif
 
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* A tile has at most MAX_ROWS rows, and as many columns as VECTORS vectors have. Its sums leave room
+   in the registers for what is read. */
 #if defined(__AVX512VNNI__)
 #define LANES 16
-/* Sums of 14 rows and 2 vectors are 28 registers of 32: as many as leave room for what is read. */
+/* 28 registers of 32. */
+#define VECTORS 2
 #define MAX_ROWS 14
 #define EACH_ROWS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) \
     DO(13) DO(14)
+#elif defined(__aarch64__)
+#define LANES 4
+/* 24 registers of 32. With 14 rows and 2 vectors more would be read for each product. */
+#define VECTORS 4
+#define MAX_ROWS 6
 #else
 #define LANES 8
 /* 12 registers of 16. */
+#define VECTORS 2
 #define MAX_ROWS 6
+#endif
+#if MAX_ROWS == 6
 #define EACH_ROWS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+#endif
+
+/* The byte of the number 0. */
+#ifdef __aarch64__
+#define ZERO 0
+#else
+#define ZERO 128
 #endif
 
 /* Signed, so that no sign is lost on the way from a number. */
@@ -44,39 +73,47 @@ INLINE void store(float *to, Floats values) { *(StoredFloats *)to = values; }
 INLINE Floats all(float value) { return value - (Floats){0}; }
 INLINE Ints all_ints(int32_t value) { return value - (Ints){0}; }
 
+/* Numbers of a, then of b, by where they are. */
+INLINE Floats picked(Floats a, Floats b, Ints from) {
+#ifdef __clang__
+    Floats out;
+    UNROLL for (int i = 0; i < LANES; i++)
+        out[i] = from[i] < LANES ? a[from[i]] : b[from[i] - LANES];
+    return out;
+#else
+    return __builtin_shuffle(a, b, from);
+#endif
+}
+
+/* add_products: to each sum of 32 bits, four products of the bytes that come in with signed ones are
+   added. store_bytes: of each number the lowest eight bits. */
+#ifdef __aarch64__
+INLINE Floats larger(Floats a, Floats b) { return vmaxq_f32(a, b); }
+INLINE Floats smaller(Floats a, Floats b) { return vminq_f32(a, b); }
+
+INLINE Ints add_products(Ints sums, Ints bytes, Ints weights) {
+    return vdotq_s32(sums, vreinterpretq_s8_s32(bytes), vreinterpretq_s8_s32(weights));
+}
+
+INLINE void store_bytes(uint8_t *to, Ints values) {
+    int16x4_t words = vmovn_s32(values);
+    int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+    memcpy(to, &bytes, LANES);
+}
+#else
 #if LANES == 16
 INLINE Floats larger(Floats a, Floats b) { return (Floats)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE Floats smaller(Floats a, Floats b) { return (Floats)_mm512_min_ps((__m512)a, (__m512)b); }
+/* In the same order as below, with narrower vectors: a layer is 7 % faster. */
 INLINE float largest(Floats a) { return _mm512_reduce_max_ps((__m512)a); }
 INLINE float total(Floats a) { return _mm512_reduce_add_ps((__m512)a); }
 
-/* To each sum of 32 bits, four products of unsigned bytes with signed ones are added. */
 INLINE Ints add_products(Ints sums, Ints bytes, Ints weights) {
     return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)bytes, (__m512i)weights);
 }
 #else
 INLINE Floats larger(Floats a, Floats b) { return (Floats)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE Floats smaller(Floats a, Floats b) { return (Floats)_mm256_min_ps((__m256)a, (__m256)b); }
-
-INLINE Floats halves_exchanged(Floats a) {
-    return __builtin_shuffle(a, (Ints){4, 5, 6, 7, 0, 1, 2, 3});
-}
-INLINE Floats pairs_exchanged(Floats a) {
-    return __builtin_shuffle(a, (Ints){2, 3, 0, 1, 6, 7, 4, 5});
-}
-INLINE Floats neighbours_exchanged(Floats a) {
-    return __builtin_shuffle(a, (Ints){1, 0, 3, 2, 5, 4, 7, 6});
-}
-INLINE float largest(Floats a) {
-    a = larger(a, halves_exchanged(a));
-    a = larger(a, pairs_exchanged(a));
-    return larger(a, neighbours_exchanged(a))[0];
-}
-INLINE float total(Floats a) {
-    a += halves_exchanged(a);
-    a += pairs_exchanged(a);
-    return (a + neighbours_exchanged(a))[0];
-}
 
 #ifdef __AVXVNNI__
 INLINE Ints add_products(Ints sums, Ints bytes, Ints weights) {
@@ -89,5 +126,28 @@ INLINE Ints add_products(Ints sums, Ints bytes, Ints weights) {
     return sums + (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 #endif
+#endif
+
+INLINE void store_bytes(uint8_t *to, Ints values) {
+    *(StoredBytes *)to = __builtin_convertvector(values, StoredBytes);
+}
+#endif
+
+#if LANES < 16
+/* Each number exchanged with the one at this distance, a power of 2. */
+INLINE Floats exchanged(Floats a, int distance) {
+    Ints from;
+    UNROLL for (int i = 0; i < LANES; i++) from[i] = i ^ distance;
+    return picked(a, a, from);
+}
+INLINE float largest(Floats a) {
+    UNROLL for (int distance = LANES / 2; distance; distance /= 2)
+        a = larger(a, exchanged(a, distance));
+    return a[0];
+}
+INLINE float total(Floats a) {
+    UNROLL for (int distance = LANES / 2; distance; distance /= 2) a += exchanged(a, distance);
+    return a[0];
+}
 #endif
 #endif

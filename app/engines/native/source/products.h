@@ -1,6 +1,6 @@
 /* Products of matrices, in eight bits and in full precision.
 
-   A product is computed in tiles: some rows, and as many columns as two vectors have. The sums of a
+   A product is computed in tiles: some rows, and as many columns as a few vectors have. The sums of a
    tile stay in registers; for that, the number of its rows has to be known to the compiler, so
    there is a function for each number. Rows are divided evenly among tiles: a tile of few rows
    would wait for its own sums. How rows are divided changes no result: each sum is made by itself,
@@ -10,19 +10,19 @@
 
 #include "lanes.h"
 
-#define TILE_COLUMNS (2 * LANES)
+#define TILE_COLUMNS (VECTORS * LANES)
 /* Weights are stored in panels of 32 columns: four rows of 32 columns, column by column, follow
    each other, because so many are multiplied at once. */
 #define PANEL 32
 /* So many numbers of a row share a scale: with more of them the order of scores gets worse. */
 #define GROUP 128
-/* Bytes are unsigned: their zero is in the middle. */
-#define ZERO 128
 #define MAX_BYTE 127
+/* Added to a number of a byte, it leaves none that is negative. */
+#define MIDDLE 128
 #define SMALLEST_SCALED 1e-9f
 
-/* [inputs, outputs] as bytes, a scale for each output. `start` is what the zero of the bytes that
-   come in adds to each sum, negated: [groups, outputs]. */
+/* [inputs, outputs] as bytes, a scale for each output. `start` is what 128 in each of the bytes
+   that come in would add to each sum, negated: [groups, outputs]. */
 typedef struct {
     int32_t inputs, outputs;
     const int8_t *weights;
@@ -46,28 +46,30 @@ INLINE void byte_tile(const int count, const Rounded *rows, int first, const Mat
     const int8_t *weights = matrix->weights + (Size)(column / PANEL) * PANEL * width
                             + (Size)(column % PANEL) * 4;
     const float *scale = rows->scale + (Size)first * groups;
-    Floats results[MAX_ROWS][2];
-    UNROLL for (int row = 0; row < count; row++) results[row][0] = results[row][1] = (Floats){0};
+    Floats results[MAX_ROWS][VECTORS];
+    UNROLL for (int row = 0; row < count; row++)
+        UNROLL for (int i = 0; i < VECTORS; i++) results[row][i] = (Floats){0};
     for (Size group = 0; group < groups; group++) {
         const int32_t *start = matrix->start + group * (Size)matrix->outputs + column;
-        Ints sums[MAX_ROWS][2];
-        UNROLL for (int row = 0; row < count; row++) {
-            sums[row][0] = load_ints(start);
-            sums[row][1] = load_ints(start + LANES);
-        }
+        Ints sums[MAX_ROWS][VECTORS];
+        UNROLL for (int row = 0; row < count; row++)
+            UNROLL for (int i = 0; i < VECTORS; i++)
+                sums[row][i] = ZERO ? load_ints(start + i * LANES) : (Ints){0};
         /* A pointer for three rows each, which the compiler may not replace: with one for each row
            there are not enough registers for them. */
         const uint8_t *three[(MAX_ROWS + 2) / 3];
         UNROLL for (int i = 0; 3 * i < count; i++)
             three[i] = rows->bytes + (Size)(first + 3 * i) * width + group * GROUP;
         for (int step = 0; step < GROUP; step += 4) {
-            Ints left = load_ints(weights), right = load_ints(weights + LANES * 4);
+            Ints columns[VECTORS];
+            UNROLL for (int i = 0; i < VECTORS; i++)
+                columns[i] = load_ints(weights + i * LANES * 4);
             UNROLL for (int row = 0; row < count; row++) {
                 int32_t four;
                 memcpy(&four, three[row / 3] + (Size)(row % 3) * width, sizeof four);
                 Ints bytes = all_ints(four);
-                sums[row][0] = add_products(sums[row][0], bytes, left);
-                sums[row][1] = add_products(sums[row][1], bytes, right);
+                UNROLL for (int i = 0; i < VECTORS; i++)
+                    sums[row][i] = add_products(sums[row][i], bytes, columns[i]);
             }
             weights += PANEL * 4;
             UNROLL for (int i = 0; 3 * i < count; i++) {
@@ -76,34 +78,35 @@ INLINE void byte_tile(const int count, const Rounded *rows, int first, const Mat
             }
         }
         UNROLL for (int row = 0; row < count; row++)
-            UNROLL for (int half = 0; half < 2; half++)
-                results[row][half] += __builtin_convertvector(sums[row][half], Floats)
-                                      * scale[(Size)row * groups + group];
+            UNROLL for (int i = 0; i < VECTORS; i++)
+                results[row][i] += __builtin_convertvector(sums[row][i], Floats)
+                                   * scale[(Size)row * groups + group];
     }
     UNROLL for (int row = 0; row < count; row++)
-        UNROLL for (int half = 0; half < 2; half++) {
-            int at = column + half * LANES;
-            store(out + (Size)row * out_width + half * LANES,
-                  results[row][half] * load(matrix->scale + at) + load(matrix->bias + at));
+        UNROLL for (int i = 0; i < VECTORS; i++) {
+            int at = column + i * LANES;
+            store(out + (Size)row * out_width + i * LANES,
+                  results[row][i] * load(matrix->scale + at) + load(matrix->bias + at));
         }
 }
 
 typedef void FloatTile(const float *a, Size a_width, const float *b, Size b_width, int inner,
                        float *out, Size out_width);
 
-/* `halves` is 2, or 1 where no more than one vector of columns is left. */
-INLINE void float_tile(const int count, const int halves, const float *a, Size a_width,
+/* `vectors` is VECTORS, or 1 where fewer are left. */
+INLINE void float_tile(const int count, const int vectors, const float *a, Size a_width,
                        const float *b, Size b_width, int inner, float *out, Size out_width) {
-    Floats sums[MAX_ROWS][2];
-    UNROLL for (int row = 0; row < count; row++) sums[row][0] = sums[row][1] = (Floats){0};
+    Floats sums[MAX_ROWS][VECTORS];
+    UNROLL for (int row = 0; row < count; row++)
+        UNROLL for (int i = 0; i < vectors; i++) sums[row][i] = (Floats){0};
     const float *three[(MAX_ROWS + 2) / 3];
     UNROLL for (int i = 0; 3 * i < count; i++) three[i] = a + (Size)(3 * i) * a_width;
     for (int step = 0; step < inner; step++) {
-        Floats left = load(b), right = halves > 1 ? load(b + LANES) : left;
+        Floats columns[VECTORS];
+        UNROLL for (int i = 0; i < vectors; i++) columns[i] = load(b + i * LANES);
         UNROLL for (int row = 0; row < count; row++) {
             Floats factor = all(three[row / 3][(Size)(row % 3) * a_width]);
-            sums[row][0] += factor * left;
-            if (halves > 1) sums[row][1] += factor * right;
+            UNROLL for (int i = 0; i < vectors; i++) sums[row][i] += factor * columns[i];
         }
         b += b_width;
         UNROLL for (int i = 0; 3 * i < count; i++) {
@@ -112,8 +115,8 @@ INLINE void float_tile(const int count, const int halves, const float *a, Size a
         }
     }
     UNROLL for (int row = 0; row < count; row++)
-        UNROLL for (int half = 0; half < halves; half++)
-            store(out + (Size)row * out_width + half * LANES, sums[row][half]);
+        UNROLL for (int i = 0; i < vectors; i++)
+            store(out + (Size)row * out_width + i * LANES, sums[row][i]);
 }
 
 #define TILES(N)                                                                                   \
@@ -125,15 +128,15 @@ INLINE void float_tile(const int count, const int halves, const float *a, Size a
             Size b_width, int inner, float *out, Size out_width) {                             \
         float_tile(N, 1, a, a_width, b, b_width, inner, out, out_width);                           \
     }                                                                                              \
-    static __attribute__((noinline)) void two_##N(const float *a, Size a_width, const float *b, \
+    static __attribute__((noinline)) void all_##N(const float *a, Size a_width, const float *b, \
             Size b_width, int inner, float *out, Size out_width) {                             \
-        float_tile(N, 2, a, a_width, b, b_width, inner, out, out_width);                           \
+        float_tile(N, VECTORS, a, a_width, b, b_width, inner, out, out_width);                     \
     }
 EACH_ROWS(TILES)
 #define BYTES(N) bytes_##N,
-#define ONE_AND_TWO(N) {one_##N, two_##N},
+#define ONE_AND_ALL(N) {one_##N, all_##N},
 static ByteTile *const byte_tiles[] = {0, EACH_ROWS(BYTES)};
-static FloatTile *const float_tiles[][2] = {{0, 0}, EACH_ROWS(ONE_AND_TWO)};
+static FloatTile *const float_tiles[][2] = {{0, 0}, EACH_ROWS(ONE_AND_ALL)};
 
 /* Where part `number` of `parts` even parts begins. */
 INLINE int start_of(int number, int parts, int count) {
@@ -159,7 +162,7 @@ static void multiply_floats(const float *a, Size a_width, int rows, const float 
     int done = 0;
     for (; done + TILE_COLUMNS <= columns; done += TILE_COLUMNS)
         float_tiles[rows][1](a, a_width, b + done, b_width, inner, out + done, out_width);
-    if (done < columns)
+    for (; done < columns; done += LANES)
         float_tiles[rows][0](a, a_width, b + done, b_width, inner, out + done, out_width);
 }
 
@@ -172,9 +175,8 @@ INLINE float round_group(const float *values, uint8_t *bytes) {
     most = most > SMALLEST_SCALED ? most : SMALLEST_SCALED;
     /* A conversion cuts off what is behind the point. */
     for (int i = 0; i < GROUP; i += LANES) {
-        Floats moved = load(values + i) * (MAX_BYTE / most) + (ZERO + 0.5f);
-        *(StoredBytes *)(bytes + i) =
-            __builtin_convertvector(__builtin_convertvector(moved, Ints), StoredBytes);
+        Floats moved = load(values + i) * (MAX_BYTE / most) + (MIDDLE + 0.5f);
+        store_bytes(bytes + i, __builtin_convertvector(moved, Ints) - (MIDDLE - ZERO));
     }
     return most / MAX_BYTE;
 }

@@ -1,0 +1,70 @@
+"""The library as other compilers make it, and for other processors."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.engines import processors
+from app.engines.native import build
+from tests.engines.native.harness import Harness, Work, compiled, works
+
+RUNNABLE = {
+    name: flags for name, flags in build.FLAGS_BY_ABILITY.items() if name in processors.abilities()
+}
+ARM_COMPILER = "aarch64-linux-gnu-gcc"
+# The first processor for servers with products of bytes.
+EMULATOR = ("qemu-aarch64", "-cpu", "neoverse-n1")
+
+
+@dataclass(frozen=True)
+class Target:
+    """`programs`: the compiler, and what else it takes to make and run the harness."""
+
+    name: str
+    kind: str
+    programs: tuple[str, ...]
+    flags: tuple[str, ...]
+    emulator: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.kind}"
+
+    @property
+    def missing(self) -> list[str]:
+        return [program for program in self.programs if shutil.which(program) is None]
+
+
+def targets() -> Iterator[Target]:
+    for kind, flags in RUNNABLE.items():
+        yield Target("clang", kind, ("clang",), flags)
+    for kind, flags in build.ARM.items():
+        programs = (ARM_COMPILER, EMULATOR[0])
+        yield Target("gcc", kind, programs, (*flags, "-static"), EMULATOR)
+        # It links with the C library of the other compiler.
+        crossing = (*flags, "-static", "--target=aarch64-linux-gnu")
+        yield Target("clang", kind, ("clang", *programs), crossing, EMULATOR)
+
+
+@pytest.fixture(scope="module", params=list(targets()), ids=str)
+def target(request: pytest.FixtureRequest) -> Target:
+    target: Target = request.param
+    if target.missing:
+        pytest.skip(f"needs {' and '.join(target.missing)}")
+    return target
+
+
+@pytest.fixture(scope="module")
+def harness(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+    program = tmp_path_factory.mktemp(target.name) / "harness"
+    compiled(target.programs[0], target.flags, program)
+    return Harness(program, target.emulator, target.environment)
+
+
+@pytest.mark.parametrize("work", list(works()), ids=str)
+def test_results_are_those_of_numpy(harness: Harness, target: Target, work: Work) -> None:
+    work.check(harness, target.kind)
