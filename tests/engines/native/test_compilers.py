@@ -1,4 +1,4 @@
-"""The library as other compilers make it, and for other processors."""
+"""The library as other compilers make it, for other processors, and under sanitizers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ RUNNABLE = {
 ARM_COMPILER = "aarch64-linux-gnu-gcc"
 # The first processor for servers with products of bytes.
 EMULATOR = ("qemu-aarch64", "-cpu", "neoverse-n1")
+# With optimizations the compiler takes a minute for them.
+SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,11 @@ class Target:
 
 
 def targets() -> Iterator[Target]:
+    # All memory stays in use until the program ends.
+    environment = {"ASAN_OPTIONS": "detect_leaks=0"}
     for kind, flags in RUNNABLE.items():
         yield Target("clang", kind, ("clang",), flags)
+        yield Target("sanitizers", kind, ("gcc",), (*flags, *SANITIZERS), environment=environment)
     for kind, flags in build.ARM.items():
         programs = (ARM_COMPILER, EMULATOR[0])
         yield Target("gcc", kind, programs, (*flags, "-static"), EMULATOR)

@@ -14,6 +14,22 @@
 /* The function of the activation, of numbers of a greater size, is 0 or the number itself. */
 #define GELU_END 4.2f
 
+/* The sanitizer of addresses has to be told where each part of the caller's memory ends. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+/* More than a row of what a head reads. */
+#define GAP 4096
+INLINE void forbid_behind(char *part, Size bytes, Size whole) {
+    ASAN_UNPOISON_MEMORY_REGION(part, (size_t)bytes);
+    ASAN_POISON_MEMORY_REGION(part + bytes, (size_t)(whole - bytes));
+}
+#else
+#define GAP 0
+INLINE void forbid_behind(char *part, Size bytes, Size whole) {
+    (void)part, (void)bytes, (void)whole;
+}
+#endif
+
 typedef struct {
     /* Query, key and value of the first head, of the second, and so on. The query is scaled so that
        scores are exponents of 2. */
@@ -83,7 +99,9 @@ void multiply(const float *a, int32_t rows, int32_t inner, const float *b, int32
 /* With no memory, only `used` grows. */
 static void *take(char *memory, Size *used, Size count, Size size) {
     char *taken = memory ? memory + *used : NULL;
-    *used += (count * size + 63) / 64 * 64;
+    const Size bytes = count * size, whole = (bytes + 63) / 64 * 64 + GAP;
+    if (memory) forbid_behind(taken, bytes, whole);
+    *used += whole;
     return taken;
 }
 
