@@ -28,9 +28,10 @@ from app.rerank.reranker import Reranker
 from app.rerank.warmup import warm_up
 from app.settings import Settings
 
-# A block is never too much, and no row is ever late.
-UNLIMITED_TOKENS = 2**40
+# No row is ever late.
 UNLIMITED_SECONDS = 1e9
+# A block is never too much, and all rows have one caller.
+OF_A_RUN = {"max_queue_tokens": 2**40, "share_cache": True}
 FACTS = ("model", "revision", "architecture", "engine", "device", "dtype", "max_length")
 
 
@@ -67,7 +68,7 @@ async def open_blocks(
     `advance` is called with the number of pairs of each batch.
     """
     loop = asyncio.get_running_loop()
-    settings = settings.model_copy(update={"max_queue_tokens": UNLIMITED_TOKENS})
+    settings = settings.model_copy(update=OF_A_RUN)
     blocks = LocalBlocks(advance)
     with (
         threads(2, "engine") as engine_threads,

@@ -19,6 +19,8 @@ from pydantic_core import from_json
 from app.bulk import folder
 from app.cli import main
 from app.commands.batch import SOME_ROWS_FAILED
+from app.engines import LoadedModel, loading
+from app.engines.spec import ModelSpec
 from tests.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -164,6 +166,23 @@ def test_another_setting_is_refused_by_name_and_restarting_helps(
     assert "model.long_documents was cut, is windows" in error
     assert "rows.top_n was nothing, is 3" in error
     assert batch("--max-length", 32, "--restart") == 0
+
+
+def test_the_rows_have_one_caller_whatever_keys_the_service_has(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what the model has read for one row is kept for the others."""
+    specs: list[ModelSpec] = []
+    load = loading.load
+
+    def remember(spec: ModelSpec, step: loading.Step) -> LoadedModel:
+        specs.append(spec)
+        return load(spec, step)
+
+    monkeypatch.setenv("RERANKD_API_KEYS", "first-secret-key,second-secret-key")
+    monkeypatch.setattr(loading, "load", remember)
+    assert batch() == 0
+    assert [(spec.callers_apart, spec.state_bytes > 0) for spec in specs] == [(False, True)]
 
 
 def test_parquet_comes_and_goes(batch: Batch, tmp_path: Path) -> None:
