@@ -66,6 +66,8 @@ def open_all(spec: ModelSpec, only: Sequence[str]) -> dict[str, LoadedModel]:
 
 
 def scores(model: LoadedModel, query: str, documents: Sequence[str]) -> list[float]:
+    if not documents:  # BM25 may have no candidate
+        return []
     encoded = model.encoder.encode(query, documents, instruction=None, cut="right")
     return model.engine.score([item.pair for item in encoded])
 
@@ -126,8 +128,9 @@ def compare(folder: Path, models: Mapping[str, LoadedModel], sample: int) -> dic
         taus = [
             tau(logits[REFERENCE][query], row) for query, row in by_query.items() if len(row) > 1
         ]
-        values[name] = (measure(judged, orders, 10).mean("nDCG@10"), mean(taus))
-        report.tell(f"{judged.name}: {name}")
+        ndcg, agreement = measure(judged, orders, 10).mean("nDCG@10"), mean(taus)
+        values[name] = (ndcg, agreement)
+        report.tell(f"{judged.name}: {name}: nDCG@10 {ndcg:.4f}, tau {agreement:.3f}")
     exact = values[REFERENCE][0]
     return {name: Fidelity(ndcg, ndcg - exact, agrees) for name, (ndcg, agrees) in values.items()}
 

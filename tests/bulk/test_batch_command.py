@@ -20,6 +20,7 @@ from app.bulk import folder
 from app.cli import main
 from app.commands.batch import SOME_ROWS_FAILED
 from app.engines import LoadedModel, loading
+from app.engines.contest import Step
 from app.engines.spec import ModelSpec
 from tests.desk import Desk
 
@@ -175,7 +176,7 @@ def test_the_rows_have_one_caller_whatever_keys_the_service_has(
     specs: list[ModelSpec] = []
     load = loading.load
 
-    def remember(spec: ModelSpec, step: loading.Step) -> LoadedModel:
+    def remember(spec: ModelSpec, step: Step) -> LoadedModel:
         specs.append(spec)
         return load(spec, step)
 
