@@ -6,13 +6,13 @@ Pure: callers pass the time. The allowance of a job is the time from its arrival
 from __future__ import annotations
 
 from collections import defaultdict
-from math import ceil, log2
+from math import ceil, log, log2
 
 # The weight of a job is halved after so long.
 HALF_LIFE_SECONDS = 10.0
-MEAN_LIFE_SECONDS = HALF_LIFE_SECONDS / 0.693
-# Jobs whose allowances differ by less than this factor are counted together.
-STEP = 2**0.25
+MEAN_LIFE_SECONDS = HALF_LIFE_SECONDS / log(2)
+# Allowances are counted in so many classes from each to its double.
+CLASSES = 4
 
 
 class Overtaking:
@@ -25,19 +25,19 @@ class Overtaking:
     def observe(self, now: float, allowance: float, amount: int) -> None:
         self._age(now)
         if allowance > 0:
-            self._amounts[ceil(log2(allowance) / log2(STEP))] += amount
+            self._amounts[ceil(CLASSES * log2(allowance))] += amount
 
     def expected(self, now: float, allowance: float, seconds: float) -> float:
         """The work that arrives within so many seconds and is due before a job of this allowance
         that arrives now, if jobs go on to arrive as before."""
         self._age(now)
         return sum(
-            amount / MEAN_LIFE_SECONDS * max(0.0, min(seconds, allowance - STEP**power))
-            for power, amount in self._amounts.items()
+            amount / MEAN_LIFE_SECONDS * max(0.0, min(seconds, allowance - 2 ** (number / CLASSES)))
+            for number, amount in self._amounts.items()
         )
 
     def _age(self, now: float) -> None:
         kept = 0.5 ** ((now - self._at) / HALF_LIFE_SECONDS)
         self._at = now
-        for power in self._amounts:
-            self._amounts[power] *= kept
+        for number in self._amounts:
+            self._amounts[number] *= kept
