@@ -48,7 +48,7 @@ BODY = {"question": "which river", "lines": ["the river Danube", "a book"]}
 
 @pytest.fixture
 def desk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr("app.api.DIALECTS", (SHOUT, *DIALECTS))
+    monkeypatch.setattr("app.compose.app.DIALECTS", (SHOUT, *DIALECTS))
     return desk
 
 
