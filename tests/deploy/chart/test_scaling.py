@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.ray.scaling import WaitingWork
 from tests.deploy.chart.rendering import Chart
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,6 +44,13 @@ def test_an_autoscaler_excludes_the_other_and_a_fixed_number(
     assert "replicas" not in rendered.the("Deployment")["spec"]
     target = rendered.the(kind)["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", "rerankd")
+
+
+def test_kubernetes_and_ray_begin_with_the_same_targets() -> None:
+    values = yaml.safe_load((ROOT / "deploy/helm/rerankd/values.yaml").read_text())["autoscaling"]
+    ray = inspect.signature(WaitingWork).parameters
+    assert values["queueSeconds"] == ray["queue_seconds"].default
+    assert values["utilization"] == ray["utilization"].default
 
 
 def test_an_hpa_scales_on_work_that_waits_and_on_utilization(chart: Chart) -> None:
