@@ -152,6 +152,17 @@ def test_a_file_has_one_job_and_so_stays_short(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 350
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_function_fits_on_a_screen(path: Path) -> None:
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert {name: length for name, length in lengths.items() if length > 40} == {}
+
+
 @pytest.mark.parametrize("name", ["utils", "helpers", "common", "core", "manager", "base"])
 def test_no_module_is_named_for_nothing(name: str) -> None:
     assert list(APP.rglob(f"{name}.py")) == list(APP.rglob(f"{name}/")) == []

@@ -37,6 +37,7 @@ from app.server.serving import Server
 from app.service import Served, Service
 from app.settings import Settings
 from app.shared_cache.cache import SharedCache
+from app.tracing.tracer import Tracer
 from app.via import new_mark
 
 OpenModel = Callable[
@@ -78,17 +79,9 @@ def create_app(
     )
     watch(service, metrics, inflight)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with (
-            loop_watched(observe),
-            opened(shared),
-            open_fallback(settings, metrics, observe, mark) as fallback,
-        ):
-            service.start(fallback)
-            yield
-            await service.stop()
-            await asyncio.to_thread(tracer.close)
+    def lifespan(_: FastAPI) -> AbstractAsyncContextManager[None]:
+        fallback = open_fallback(settings, metrics, observe, mark)
+        return running(service, observe, shared, tracer, fallback)
 
     wiring = Wiring(
         service,
@@ -102,6 +95,21 @@ def create_app(
         mark,
     )
     return build_api(wiring, inflight, lifespan)
+
+
+@asynccontextmanager
+async def running(
+    service: Service,
+    observe: Observe,
+    shared: SharedCache | None,
+    tracer: Tracer,
+    opened_fallback: AbstractAsyncContextManager[Served | None],
+) -> AsyncIterator[None]:
+    async with loop_watched(observe), opened(shared), opened_fallback as fallback:
+        service.start(fallback)
+        yield
+        await service.stop()
+        await asyncio.to_thread(tracer.close)
 
 
 def request_limits(settings: Settings) -> RequestLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from app.events import BatchDone, Event, PairsWithdrawn, Ranked, TopScored
@@ -11,19 +12,12 @@ from app.metrics.family import COUNTS, SCORES, SECONDS, TOKENS, Family, ScoreHis
 
 class RankingMetrics:
     def __init__(self, family: Family) -> None:
+        seconds = partial(family.histogram, buckets=SECONDS)
         self._documents = family.histogram("request_documents", "Documents in a request", COUNTS)
-        self._tokenize = family.histogram(
-            "tokenize_seconds", "Time to tokenize the texts of a request", SECONDS
-        )
-        self._queue = family.histogram(
-            "queue_seconds", "Time that a request waited in the queue", SECONDS
-        )
-        self._compute = family.histogram(
-            "compute_seconds", "Time that the engine computed for a request", SECONDS
-        )
-        self._batch_seconds = family.histogram(
-            "batch_seconds", "Time that the engine computed a batch", SECONDS
-        )
+        self._tokenize = seconds("tokenize_seconds", "Time to tokenize the texts of a request")
+        self._queue = seconds("queue_seconds", "Time that a request waited in the queue")
+        self._compute = seconds("compute_seconds", "Time that the engine computed for a request")
+        self._batch_seconds = seconds("batch_seconds", "Time that the engine computed a batch")
         self._batch_pairs = family.histogram("batch_pairs", "Pairs in a batch", COUNTS)
         self._batch_tokens = family.histogram(
             "batch_tokens", "Tokens in a batch, without padding", TOKENS

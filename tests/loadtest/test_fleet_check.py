@@ -29,13 +29,14 @@ def observed() -> Observed:
     if not reality.is_installed():
         sentence = "not installed: haproxy (on Debian: apt-get install haproxy)"
         pytest.fail(sentence) if os.environ.get("CI") else pytest.skip(sentence)
-    observed, comparisons = check.run(QUICK, ServiceTimes.read())
-    assert len(comparisons) == len(QUICK.cases) * len(check.FLOORS)
-    # A program that takes the processors for a moment moves a figure or two; service times that are
-    # wrong move more than a third of them.
-    wrong = [each for each in comparisons if not each.agrees]
-    assert len(wrong) <= len(comparisons) / 5, str(check.tabulate(comparisons))
-    return observed
+    # A program that takes the processors for a moment moves a figure or two, and then one of three
+    # runs is quiet; service times that are wrong move more than a third of the figures each time.
+    for _ in range(3):
+        observed, comparisons = check.run(QUICK, ServiceTimes.read())
+        assert len(comparisons) == len(QUICK.cases) * len(check.FLOORS)
+        if sum(not each.agrees for each in comparisons) <= len(comparisons) / 5:
+            return observed
+    pytest.fail(str(check.tabulate(comparisons)))
 
 
 def test_real_processes_behave_as_simulated(observed: Observed) -> None:

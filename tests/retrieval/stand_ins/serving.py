@@ -47,10 +47,8 @@ class StandIn(Protocol):
         ...
 
 
-@contextmanager
-def serving(store: StandIn) -> Iterator[int]:
-    """Yields the port. At the end the test fails if a request was not documented."""
-    complaints: list[str] = []
+def handling(store: StandIn, complaints: list[str]) -> type[BaseHTTPRequestHandler]:
+    """Adds to the complaints what is not documented."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -84,7 +82,14 @@ def serving(store: StandIn) -> Iterator[int]:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def serving(store: StandIn) -> Iterator[int]:
+    """Yields the port. At the end the test fails if a request was not documented."""
+    complaints: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handling(store, complaints))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
