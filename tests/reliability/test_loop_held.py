@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import http.client
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -21,6 +20,7 @@ from app.api.dialects import DIALECTS
 from app.api.dialects.dialect import Dialect
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
+from tests.garbage import frozen
 from tests.reliability import shapes
 from tests.reliability.stub import stub_model
 from tests.reliability.watchdog import Watch, watching
@@ -40,14 +40,9 @@ WORST_TEXTS = ("escapes", "blanks", "wide")
 
 @asynccontextmanager
 async def listening(desk: Desk, **settings: Any) -> AsyncIterator[str]:
-    """As `rerankd serve` does once it is ready, exclude what is there from garbage collection."""
     async with desk.listening(**settings) as url:
-        gc.collect()
-        gc.freeze()
-        try:
+        with frozen():
             yield url
-        finally:
-            gc.unfreeze()
 
 
 @pytest.fixture

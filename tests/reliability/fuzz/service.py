@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app.rerank.query import UNSCORED, Query, Ranking, Result, present
 from tests.desk import Desk
 from tests.fakes import FakeRetriever
+from tests.garbage import frozen
 from tests.models import bert
 
 PASSAGES = ("Books are lent for four weeks.", "The library opens at nine [1].", "A river.")
@@ -45,4 +46,5 @@ async def open_service(folder: Path) -> AsyncIterator[FastAPI]:
     async with desk.open(feedback_file=folder / "feedback.jsonl", log_level="error"):
         service = desk.app.state.wiring.service
         service.reranker = HashRanker
-        yield desk.app
+        with frozen():
+            yield desk.app
