@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from tests.desk import Desk
 from tests.reliability import shapes
 from tests.reliability.stub import stub_model
 from tests.reliability.test_loop_held import MAX_BUSY_SECONDS, MAX_LATE_SECONDS, listening
-from tests.reliability.watchdog import watching
+from tests.reliability.watchdog import watched
 
 pytestmark = pytest.mark.anyio
 
@@ -74,8 +75,8 @@ async def test_a_message_does_not_hold_the_loop(
         # The SDK builds its parsers at the first message, whatever its size.
         await asyncio.to_thread(post, url, message([]), HEADERS[protocol])
         for name, body, contained in bodies():
-            async with watching() as watch:
-                status, answer = await asyncio.to_thread(post, url, body, HEADERS[protocol])
+            send = partial(post, url, body, HEADERS[protocol])
+            (status, answer), watch = await watched(send, MAX_LATE_SECONDS)
             print(f"/mcp: {protocol}: {name}: {watch}")
             assert status == 200, answer[:500]
             assert contained in answer, answer[:500]
