@@ -147,7 +147,7 @@ class SqliteWriter:
                         [self._collection, chunk.id, chunk.text, facts],
                     )
                     if vectors:
-                        row = [file.last_insert_rowid(), pack(vectors[position])]
+                        row = (file.last_insert_rowid(), pack(vectors[position]))
                         file.execute("insert into vectors (place, vector) values (?, ?)", row)
 
         await self._database.run(write)
