@@ -5,12 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.engines import processors
 from app.engines.native import build
+from app.engines.native.library import Library
 from tests.engines.native.harness import Harness, Work, compiled, works
+from tests.engines.native.layers import halves, random_layers
+from tests.engines.native.test_library import encoded
 
 RUNNABLE = {
     name: flags for name, flags in build.FLAGS_BY_ABILITY.items() if name in processors.abilities()
@@ -73,3 +78,21 @@ def harness(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Harness
 @pytest.mark.parametrize("work", list(works()), ids=str)
 def test_results_are_those_of_numpy(harness: Harness, target: Target, work: Work) -> None:
     work.check(harness, target.kind)
+
+
+@pytest.mark.parametrize(("compiler", "flag"), [("cc", "-O0"), ("clang", "-O3")])
+def test_every_compiler_gives_the_same_bits_with_or_without_optimization(
+    compiler: str, flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise two machines, or two copies of one function, would score a pair differently."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs {compiler}")
+    monkeypatch.setenv("CC", compiler)
+    files = {file.name: file for file in build.build(tmp_path, (flag,))}
+    layers, lengths = random_layers(128, 4, 256), [7, 61, 1, 130, 18]
+    states = np.random.default_rng(1).standard_normal((sum(lengths), 128)).astype(np.float32)
+    for kind in RUNNABLE:
+        other = Library(files[build.library_file(kind).name])
+        theirs = encoded(layers.encoder(kind, other), states, lengths, halves(lengths))
+        ours = encoded(layers.encoder(kind), states, lengths, halves(lengths))
+        assert np.array_equal(ours, theirs), kind

@@ -16,10 +16,10 @@
 INLINE Floats powers_of_2(Floats x) {
     x = larger(x, all(SMALLEST_EXPONENT));
     Floats moved = x + ROUNDING, rest = x - (moved - ROUNDING);
-    Floats power = all(9.570103e-3f) * rest + 5.591786e-2f;
-    power = power * rest + 2.4024745e-1f;
-    power = power * rest + 6.9312179e-1f;
-    power = power * rest + 9.9999926e-1f;
+    Floats power = multiply_add(all(9.570103e-3f), rest, all(5.591786e-2f));
+    power = multiply_add(power, rest, all(2.4024745e-1f));
+    power = multiply_add(power, rest, all(6.9312179e-1f));
+    power = multiply_add(power, rest, all(9.9999926e-1f));
     return (Floats)((Ints)power + ((Ints)moved << 23));
 }
 

@@ -60,8 +60,8 @@ INLINE Floats gelu(Floats x) {
                                     2.072477709e-07f,  -4.795666595e-09f, 4.923825280e-11f};
     Floats inside = smaller(larger(x, all(-GELU_END)), all(GELU_END)), square = inside * inside;
     Floats sum = all(FACTORS[8]);
-    UNROLL for (int i = 7; i >= 0; i--) sum = sum * square + FACTORS[i];
-    return x * (sum * inside + 0.5f);
+    UNROLL for (int i = 7; i >= 0; i--) sum = multiply_add(sum, square, all(FACTORS[i]));
+    return x * multiply_add(sum, inside, all(0.5f));
 }
 
 /* states = normalized(states + added) */
@@ -77,11 +77,13 @@ void normalize(float *states, const float *added, int32_t count, int32_t width,
         float mean = total(sum) / (float)width;
         for (int i = 0; i < width; i += LANES) {
             Floats value = load(states + i) - mean;
-            squares += value * value;
+            squares = multiply_add(value, value, squares);
         }
         float factor = 1 / sqrtf(total(squares) / (float)width + epsilon);
-        for (int i = 0; i < width; i += LANES)
-            store(states + i, (load(states + i) - mean) * factor * load(scale + i) + load(shift + i));
+        for (int i = 0; i < width; i += LANES) {
+            Floats value = (load(states + i) - mean) * factor;
+            store(states + i, multiply_add(value, load(scale + i), load(shift + i)));
+        }
     }
 }
 

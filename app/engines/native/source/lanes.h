@@ -86,8 +86,11 @@ INLINE Floats picked(Floats a, Floats b, Ints from) {
 }
 
 /* add_products: to each sum of 32 bits, four products of the bytes that come in with signed ones are
-   added. store_bytes: of each number the lowest eight bits. */
+   added. store_bytes: of each number the lowest eight bits. multiply_add: a * b + c, rounded once. No
+   compiler may do that by itself (build.py): each would do it in other places, even in two copies of
+   one function, and the score of a pair would depend on what is computed with it. */
 #ifdef __aarch64__
+INLINE Floats multiply_add(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
 INLINE Floats larger(Floats a, Floats b) { return vmaxq_f32(a, b); }
 INLINE Floats smaller(Floats a, Floats b) { return vminq_f32(a, b); }
 
@@ -102,6 +105,9 @@ INLINE void store_bytes(uint8_t *to, Ints values) {
 }
 #else
 #if LANES == 16
+INLINE Floats multiply_add(Floats a, Floats b, Floats c) {
+    return (Floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
 INLINE Floats larger(Floats a, Floats b) { return (Floats)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE Floats smaller(Floats a, Floats b) { return (Floats)_mm512_min_ps((__m512)a, (__m512)b); }
 /* In the same order as below, with narrower vectors: a layer is 7 % faster. */
@@ -112,6 +118,9 @@ INLINE Ints add_products(Ints sums, Ints bytes, Ints weights) {
     return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)bytes, (__m512i)weights);
 }
 #else
+INLINE Floats multiply_add(Floats a, Floats b, Floats c) {
+    return (Floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
 INLINE Floats larger(Floats a, Floats b) { return (Floats)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE Floats smaller(Floats a, Floats b) { return (Floats)_mm256_min_ps((__m256)a, (__m256)b); }
 

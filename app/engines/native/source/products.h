@@ -79,14 +79,16 @@ INLINE void byte_tile(const int count, const Rounded *rows, int first, const Mat
         }
         UNROLL for (int row = 0; row < count; row++)
             UNROLL for (int i = 0; i < VECTORS; i++)
-                results[row][i] += __builtin_convertvector(sums[row][i], Floats)
-                                   * scale[(Size)row * groups + group];
+                results[row][i] = multiply_add(__builtin_convertvector(sums[row][i], Floats),
+                                               all(scale[(Size)row * groups + group]),
+                                               results[row][i]);
     }
     UNROLL for (int row = 0; row < count; row++)
         UNROLL for (int i = 0; i < VECTORS; i++) {
             int at = column + i * LANES;
             store(out + (Size)row * out_width + i * LANES,
-                  results[row][i] * load(matrix->scale + at) + load(matrix->bias + at));
+                  multiply_add(results[row][i], load(matrix->scale + at),
+                               load(matrix->bias + at)));
         }
 }
 
@@ -106,7 +108,8 @@ INLINE void float_tile(const int count, const int vectors, const float *a, Size 
         UNROLL for (int i = 0; i < vectors; i++) columns[i] = load(b + i * LANES);
         UNROLL for (int row = 0; row < count; row++) {
             Floats factor = all(three[row / 3][(Size)(row % 3) * a_width]);
-            UNROLL for (int i = 0; i < vectors; i++) sums[row][i] += factor * columns[i];
+            UNROLL for (int i = 0; i < vectors; i++)
+                sums[row][i] = multiply_add(factor, columns[i], sums[row][i]);
         }
         b += b_width;
         UNROLL for (int i = 0; 3 * i < count; i++) {
@@ -175,7 +178,7 @@ INLINE float round_group(const float *values, uint8_t *bytes) {
     most = most > SMALLEST_SCALED ? most : SMALLEST_SCALED;
     /* A conversion cuts off what is behind the point. */
     for (int i = 0; i < GROUP; i += LANES) {
-        Floats moved = load(values + i) * (MAX_BYTE / most) + (MIDDLE + 0.5f);
+        Floats moved = multiply_add(load(values + i), all(MAX_BYTE / most), all(MIDDLE + 0.5f));
         store_bytes(bytes + i, __builtin_convertvector(moved, Ints) - (MIDDLE - ZERO));
     }
     return most / MAX_BYTE;
