@@ -125,10 +125,11 @@ async def behind_nginx(folder: Path, replicas: list[Replica]) -> AsyncIterator[h
 async def test_a_ranking_that_was_refused_is_sent_to_another_replica(
     balancer: Balancer, tmp_path: Path
 ) -> None:
-    replicas = [Replica(answer=UNREADY), Replica(answer=UNREADY), Replica()]
+    replicas = [Replica(answer=UNREADY), Replica(), Replica()]
     async with balanced(balancer, tmp_path, replicas) as client:
-        answers = [await client.post("/rerank", content=b"") for _ in range(6)]
-    assert [answer.status_code for answer in answers] == [200] * 6
+        answers = [await client.post("/rerank", content=b"") for _ in range(30)]
+    assert [answer.status_code for answer in answers] == [200] * 30
+    assert replicas[0].requests > 0
 
 
 async def test_nginx_sends_feedback_once_and_hides_what_is_for_operators(tmp_path: Path) -> None:
