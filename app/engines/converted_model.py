@@ -68,7 +68,7 @@ class Card(BaseModel):
 
 
 class Damaged(Exception):
-    """A file of the folder is not what was written."""
+    """A file of the folder is not what was written, or cannot be read."""
 
 
 def converted_folder(spec: ModelSpec) -> Path | None:
@@ -183,7 +183,7 @@ def read_card(folder: Path) -> Card | None:
         return Card.model_validate_json((folder / CARD).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValidationError as error:
+    except (ValidationError, OSError) as error:
         raise Damaged(f"{CARD} cannot be read") from error
 
 
@@ -196,7 +196,11 @@ def names_of(card: Card, backend: Converter, dtype: str) -> list[str]:
 def verify(folder: Path, card: Card, names: Sequence[str]) -> None:
     for name in names:
         file = folder / name
-        if not file.is_file() or digest_of(file) != card.digests.get(name):
+        try:
+            is_whole = file.is_file() and digest_of(file) == card.digests.get(name)
+        except OSError as error:
+            raise Damaged(f"{name} cannot be read: {error.strerror}") from error
+        if not is_whole:
             raise Damaged(f"{name} is missing or changed")
 
 
@@ -276,7 +280,7 @@ def read_results(folder: Path, kind: str) -> list[Result] | None:
         return [Result(**row) for row in json.loads(file.read_text())]
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise Damaged(f"{file.name} cannot be read") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.engines import processors
-from app.engines.converted_model import converted_folder, fingerprint, written_aside
+from app.engines import converted_model, processors
+from app.engines.converted_model import converted_folder, digest_of, fingerprint, written_aside
 from app.engines.loading import load
 from app.engines.probe import QUESTIONS, passages
 from app.engines.spec import ModelSpec
@@ -56,6 +57,35 @@ def test_what_was_damaged_is_made_anew(
     assert after == before
     assert scores(load(spec), QUESTIONS[0], passages()) == before
     assert len(fields_logged(caplog, "converted_model_damaged")) == 1
+
+
+def test_other_users_may_read_what_was_converted(bert: ModelSpec, tmp_path: Path) -> None:
+    """An image is built by root, and its service runs as another user."""
+    load(bert)
+    (tmp_path / "file").touch()
+    usual = (tmp_path / "file").stat().st_mode
+    files = [file for file in folder_of(bert).rglob("*") if file.is_file()]
+    assert len(files) > 10
+    assert [file.name for file in files if file.stat().st_mode != usual] == []
+
+
+def test_what_may_not_be_read_is_made_anew(
+    bert: ModelSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Simulated, because root may read all files."""
+    before = scores(load(bert), QUESTIONS[0], passages())
+    denied = [folder_of(bert) / "tokenizer.json"]
+
+    def digest_if_allowed(file: Path) -> str:
+        if file in denied:
+            denied.remove(file)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return digest_of(file)
+
+    monkeypatch.setattr(converted_model, "digest_of", digest_if_allowed)
+    assert scores(load(bert), QUESTIONS[0], passages()) == before
+    (fields,) = fields_logged(caplog, "converted_model_damaged")
+    assert fields["reason"] == "tokenizer.json cannot be read: Permission denied"
 
 
 def test_another_kind_of_processor_is_measured_with_the_same_files(

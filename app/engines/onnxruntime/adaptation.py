@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,12 +71,10 @@ def computed(file: Path, inputs: Mapping[str, Values]) -> Values:
 
 
 def save(model: onnx.ModelProto, folder: Path, stem: str) -> None:
-    onnx.save_model(
-        model,
-        folder / graph_file(stem),
-        save_as_external_data=True,
-        location=weights_file(stem),
-    )
+    graph, weights = folder / graph_file(stem), folder / weights_file(stem)
+    onnx.save_model(model, graph, save_as_external_data=True, location=weights.name)
+    # onnx lets only the owner read the weights, but an image is built by root and runs as another.
+    shutil.copymode(graph, weights)
 
 
 def copy(source: Path, folder: Path, stem: str) -> None:
