@@ -360,6 +360,18 @@ def test_an_image_is_made_for_both_platforms_under_a_single_name() -> None:
     assert jobs["image"]["needs"] == "platform"
 
 
+def test_an_image_is_started_before_it_is_pushed() -> None:
+    steps_of_platform = WORKFLOWS["release.yml"]["jobs"]["platform"]["steps"]
+    (checked,) = [
+        number
+        for number, step in enumerate(steps_of_platform)
+        if "tests.deploy.image rerankd:checked" in step.get("run", "")
+    ]
+    pushed = [step.get("with", {}).get("push", False) for step in steps_of_platform]
+    assert not any(pushed[:checked])
+    assert any(pushed[checked:])
+
+
 def test_ci_runs_what_everybody_runs() -> None:
     runs = [step.get("run", "") for step in steps(WORKFLOWS["ci.yml"])]
     assert any(run.endswith("bash .ci/run") for run in runs)
