@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from playwright.sync_api import Page, Route, expect
 
 from tests.live.service import running
@@ -20,6 +23,25 @@ rerankd_queue_tokens 500.0
 rerankd_queue_tokens_limit 1000.0
 rerankd_tokens_total{kind="text"} 300.0
 rerankd_tokens_total{kind="padding"} 100.0
+"""
+
+
+# Loads its model as soon as there is a file with the name of the first argument.
+LOADS_AFTER = """
+import sys, time
+from pathlib import Path
+from app import cli
+from app.compose import loading
+
+release, load_soon = Path(sys.argv.pop(1)), loading.load_soon
+
+def load_after(*arguments, **options):
+    while not release.exists():
+        time.sleep(0.01)
+    return load_soon(*arguments, **options)
+
+loading.load_soon = load_after
+sys.exit(cli.main())
 """
 
 
@@ -70,13 +92,17 @@ def test_a_full_service_counts_down_to_when_it_may_be_tried_again(visitor: Visit
     expect(problem).to_be_empty()
 
 
-def test_a_service_that_starts_says_so_and_then_asks_for_a_key(page: Page) -> None:
-    with running(wait=False, api_keys="right-key", metrics_key="metrics-key") as service:
+def test_a_service_that_starts_says_so_and_then_asks_for_a_key(page: Page, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    program = (sys.executable, "-c", LOADS_AFTER, str(release), "serve")
+    keys = {"api_keys": "right-key", "metrics_key": "metrics-key"}
+    with running(wait=False, program=program, **keys) as service:
         visitor = Visitor(page, service.url)
         page.goto(f"{service.url}/ui")
         status = page.locator("#status")
         expect(status).to_contain_text("not ready: the model is loading")
         expect(status).to_contain_text("a key is needed")
+        release.touch()
         service.wait_until_ready()
         expect(status.locator(".light")).to_have_text("ready")
         page.click("#rank-button")
