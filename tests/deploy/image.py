@@ -71,9 +71,15 @@ def serving(
 ) -> Iterator[subprocess.Popen[str]]:
     subprocess.run(program.prepare, stdout=subprocess.DEVNULL, check=True)
     try:
-        with log.open("w") as output:
-            command = with_settings(program.serve, settings)
-            yield subprocess.Popen(command, stdout=output, stderr=output, text=True)
+        command = with_settings(program.serve, settings)
+        with (
+            log.open("w") as output,
+            subprocess.Popen(command, stdout=output, stderr=output, text=True) as process,
+        ):
+            try:
+                yield process
+            finally:
+                process.kill()
     finally:
         subprocess.run(program.remove, stdout=subprocess.DEVNULL, check=True)
 
